@@ -1,0 +1,280 @@
+"""CSV files as HR has them: UTF-8 with or without BOM, GB18030, Chinese headers, cells with line breaks (RFC 4180).
+
+Promises: a row's place is its physical line; a row with too few or too many cells, or one that the end of the file
+cuts off, says so; what cannot be read as a whole (missing, no text, no such column) is a `SourceError`, never half an
+answer. What a row *means* is not decided here.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.sources import Feed, Place, Row, Source, SourceContext, SourceError
+
+ENCODINGS = ("utf-8", "gb18030")
+DELIMITERS = (",", ";", "\t")
+_SETTINGS = frozenset({"path", "feed", "columns", "values", "encoding"})
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The decoded file. `clipped`: its last character was cut in two."""
+
+    text: str
+    clipped: bool
+
+
+class CsvSource(Source):
+    """One CSV file. Settings: `path`, `feed: full`, `columns` {canonical: header}, `values` {column: {theirs: ours}},
+    `encoding`.
+    """
+
+    def __init__(self, context: SourceContext, settings: Mapping[str, object]) -> None:
+        self._context = context
+        for key in settings:
+            if key not in _SETTINGS:
+                near = _nearest(key, _SETTINGS)
+                raise self._wrong(f"there is no setting `{key}`", f"did you mean `{near}`?" if near else "remove it")
+        if settings.get("feed", "full") != "full":
+            raise self._wrong(
+                f"`feed: {settings['feed']}` is not supported", "write `feed: full`: every person, each time"
+            )
+        path = settings.get("path")
+        if not isinstance(path, str) or not path:
+            raise self._wrong("`path` must name a file", "write path: people.csv")
+        self._path = context.folder / path
+        self._columns = self._strings(settings.get("columns", {}), "columns")
+        values = settings.get("values", {})
+        if not isinstance(values, Mapping):
+            raise self._wrong("`values` must map columns", "write values: {department: {theirs: ours}}")
+        self._values = {str(column): self._strings(mapping, f"values.{column}") for column, mapping in values.items()}
+        self._encoding = self._known_encoding(settings.get("encoding"))
+
+    def read(self, columns: Sequence[str], required: Sequence[str]) -> Feed:
+        """Read the file; its rows are parsed as they are asked for. Raises `SourceError`."""
+        data = self._bytes()
+        text = self._decode(data)
+        header = _header(text.text)
+        if header is None:
+            raise self._unreadable("it is empty, or ends within its first line", "fetch it again, whole")
+        delimiter, names = header
+        positions = self._positions(names, columns, required)
+        used = set(positions.values())
+        ignored = [name for position, name in enumerate(names) if position not in used and name]
+        rows = _Rows(self, text, delimiter, len(names), positions)
+        return Feed(list(positions), rows, hashlib.sha256(data).hexdigest(), ignored)
+
+    def value(self, column: str, text: str) -> str:
+        """A cell in our words, where the workspace maps theirs."""
+        plain = text.strip()
+        return self._values.get(column, {}).get(plain, plain)
+
+    def place(self, line: int) -> Place:
+        """A line of this file."""
+        return Place(str(self._path), line)
+
+    def unreadable(self, line: int, what: str) -> SourceError:
+        """The file cannot be read from this line on."""
+        return SourceError(
+            what, place=self.place(line), remedy="correct the file at its source; nothing of it was taken"
+        )
+
+    # --- settings ---------------------------------------------------------------------------------------------------
+
+    def _wrong(self, what: str, remedy: str) -> SourceError:
+        return SourceError(f"source `{self._context.name}`: {what}", place=self._context.place, remedy=remedy)
+
+    def _strings(self, value: object, name: str) -> dict[str, str]:
+        if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+            raise self._wrong(f"`{name}` must map texts to texts", "put numbers and words like yes/no in quotes")
+        return dict(value)
+
+    def _known_encoding(self, value: object) -> str | None:
+        if value is None:
+            return None
+        plain = str(value).lower().replace("_", "-")
+        known = {
+            "utf-8": "utf-8",
+            "utf8": "utf-8",
+            "utf-8-sig": "utf-8",
+            "gb18030": "gb18030",
+            "gbk": "gb18030",
+            "gb2312": "gb18030",
+        }
+        if plain not in known:
+            raise self._wrong(f"there is no encoding `{value}` here", "write utf-8 or gb18030, or leave it out")
+        return known[plain]
+
+    # --- the file ---------------------------------------------------------------------------------------------------
+
+    def _unreadable(self, what: str, remedy: str) -> SourceError:
+        return SourceError(f"source `{self._context.name}`: {what}", place=Place(str(self._path)), remedy=remedy)
+
+    def _bytes(self) -> bytes:
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            raise self._unreadable("there is no such file", "check `path` in the workspace file") from None
+        except IsADirectoryError:
+            raise self._unreadable("it is a folder", "let `path` name the file in it") from None
+        except OSError as error:
+            raise self._unreadable(f"it cannot be read: {error.strerror}", "check who may read it") from None
+        if b"\x00" in data:
+            raise self._unreadable("it holds NUL bytes: damaged, or UTF-16", "save it as CSV in UTF-8 or GB18030")
+        return data
+
+    def _decode(self, data: bytes) -> _Text:
+        if data.startswith(_BOM):
+            return self._strict(data[len(_BOM) :], "utf-8")
+        if self._encoding is not None:
+            return self._strict(data, self._encoding)
+        try:
+            return self._strict(data, "utf-8")
+        except SourceError:
+            # A damaged UTF-8 file would decode as GB18030 into other words: most of its characters are still UTF-8.
+            lenient = data.decode("utf-8", "replace")
+            broken = lenient.count("�")
+            if sum(ord(char) > 127 for char in lenient) - broken > broken:
+                raise
+        return self._strict(data, "gb18030")
+
+    def _strict(self, data: bytes, encoding: str) -> _Text:
+        try:
+            return _Text(data.decode(encoding), clipped=False)
+        except UnicodeDecodeError as error:
+            if "incomplete" in error.reason or "end of data" in error.reason:
+                return _Text(data[: error.start].decode(encoding), clipped=True)
+            line = data.count(b"\n", 0, error.start) + 1
+            what = f"byte {error.start} is not {encoding.upper()} (nor is the file in another encoding known here)"
+            raise SourceError(
+                f"source `{self._context.name}`: {what}",
+                place=Place(str(self._path), line),
+                remedy="save it as CSV in UTF-8 or GB18030; the file may be damaged",
+            ) from None
+
+    def _positions(self, names: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> dict[str, int]:
+        """Canonical column → where it stands. A column that is mapped in the workspace must be there."""
+        found: dict[str, int] = {}
+        for column in columns:
+            header = self._columns.get(column, column)
+            count = names.count(header)
+            if count > 1:
+                raise self._unreadable(f"the column `{header}` stands there twice", "keep one of them")
+            if count:
+                found[column] = names.index(header)
+            elif column in required or column in self._columns:
+                raise self._missing(column, header, names)
+        return found
+
+    def _missing(self, column: str, header: str, names: Sequence[str]) -> SourceError:
+        near = _nearest(header, names)
+        hint = f"; the nearest is `{near}`" if near else ""
+        mapped = f" (for `{column}`)" if header != column else ""
+        return SourceError(
+            f"source `{self._context.name}`: the column `{header}`{mapped} is missing{hint}; "
+            f"there are: {', '.join(names)}",
+            place=self.place(1),
+            remedy=f"map it in the workspace file: columns: {{{column}: {near or 'its header'}}}",
+        )
+
+
+class _Rows:
+    """The records below the header; parsed anew each time they are asked for."""
+
+    def __init__(
+        self, source: CsvSource, text: _Text, delimiter: str, width: int, positions: Mapping[str, int]
+    ) -> None:
+        self._source = source
+        self._text = text
+        self._delimiter = delimiter
+        self._width = width
+        self._positions = positions
+
+    def __iter__(self) -> Iterator[Row]:
+        lines = _Lines(io.StringIO(self._text.text, newline=""))
+        reader = csv.reader(lines, delimiter=self._delimiter)
+        records = iter(reader)
+        self._next(records, lines)
+        while True:
+            line = reader.line_num + 1
+            lines.record.clear()
+            record = self._next(records, lines)
+            if record is None:
+                return
+            if any(cell.strip() for cell in record):
+                yield self._row(record, line, lines.record)
+
+    def _next(self, records: Iterator[list[str]], lines: _Lines) -> list[str] | None:
+        try:
+            return next(records, None)
+        except csv.Error as error:
+            raise self._source.unreadable(lines.count, f"the record that ends here cannot be read: {error}") from None
+
+    def _row(self, record: Sequence[str], line: int, raw: Sequence[str]) -> Row:
+        cells = {
+            column: self._source.value(column, record[position])
+            for column, position in self._positions.items()
+            if position < len(record)
+        }
+        if self._cut(raw):
+            return Row(cells, self._source.place(line), "the record has no line end: the file may be cut", cut=True)
+        problem = ""
+        if len(record) != self._width:
+            problem = f"{len(record)} cells where the header has {self._width}"
+        return Row(cells, self._source.place(line), problem)
+
+    def _cut(self, raw: Sequence[str]) -> bool:
+        """Whether the file ends within this record: no line end, or within quotes."""
+        if not raw[-1].endswith(("\n", "\r")):
+            return True
+        if '"' not in "".join(raw):
+            return False
+        try:
+            list(csv.reader(raw, delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            return "end of data" in str(error)
+        return False
+
+
+class _Lines:
+    """The physical lines, remembering those of the record that is being read."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._next: Callable[[], str] = iter(lines).__next__
+        self.record: list[str] = []
+        self.count = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._next()
+        self.count += 1
+        self.record.append(line)
+        return line
+
+
+def _header(text: str) -> tuple[str, list[str]] | None:
+    """The delimiter and the column names, or None where the first record is not whole."""
+    first = io.StringIO(text, newline="").readline()
+    if not first.endswith(("\n", "\r")) or not first.strip():
+        return None
+    delimiter = next((char for char in DELIMITERS if char in first), DELIMITERS[0])
+    lines = io.StringIO(text, newline="")
+    try:
+        names = next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+    return delimiter, [name.strip().lstrip("\ufeff") for name in names]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    lowered = {item.casefold(): item for item in known}
+    near = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
+    return lowered[near[0]] if near else ""

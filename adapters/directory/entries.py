@@ -1,0 +1,129 @@
+"""What a directory holds, and the two protocols behind which it stands: one reads, the other also writes.
+
+Attribute names are in lower case throughout, values are octets, and names (DNs) are text as the directory spells them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Protocol
+
+__all__ = [
+    "Answer",
+    "DirectoryReader",
+    "DirectoryWriter",
+    "Edit",
+    "Entry",
+    "GroupName",
+    "Listing",
+    "Modification",
+    "Verdict",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry, with the attributes that were asked for."""
+
+    dn: str
+    attributes: Mapping[str, Sequence[bytes]]
+
+    def values(self, attribute: str) -> Sequence[bytes]:
+        return self.attributes.get(attribute.lower(), ())
+
+    def text(self, attribute: str) -> str:
+        """The attribute's first value as text, stripped; empty where there is none."""
+        values = self.values(attribute)
+        return values[0].decode("utf-8", "replace").strip() if values else ""
+
+
+@dataclass(slots=True)
+class Listing:
+    """Entries as they come. Once exhausted, `shortfalls` says why some may be missing; empty means that none are."""
+
+    entries: Iterable[Entry]
+    shortfalls: list[str] = field(default_factory=list)
+    confirmed_empty: bool = False
+    """Set where there is no entry and the directory itself says so."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupName:
+    """How a locator names a group: by `cn` under the groups' base, or by its DN."""
+
+    cn: str = ""
+    dn: str = ""
+
+
+class Edit(Enum):
+    """What a modification does with its values; `REPLACE` without values removes the attribute."""
+
+    ADD = "add"
+    DELETE = "delete"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Modification:
+    """One part of a modify request: all parts take effect, or none."""
+
+    attribute: str
+    edit: Edit
+    values: Sequence[bytes]
+
+
+class Verdict(StrEnum):
+    """What a directory answers to a modification."""
+
+    DONE = "done"
+    CONFLICT = "conflict"
+    """A value to add is there already, or one to delete is not."""
+    VIOLATION = "violation"
+    """The entry would no longer be valid, e.g. a group without its last member."""
+    GONE = "gone"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict, with the directory's own words."""
+
+    verdict: Verdict
+    words: str = ""
+
+
+class DirectoryReader(Protocol):
+    """A directory that cannot be written. Bases, filters and class names are the implementation's own configuration.
+
+    Every method raises `TargetUnavailable` where there is no answer and `TargetError` where the directory cannot be
+    used.
+    """
+
+    def accounts(self, attributes: Sequence[str], keys: Collection[str] | None = None) -> Listing:
+        """The entries under the people's base that are accounts: all, or those with these keys."""
+
+    def groups(
+        self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
+    ) -> Listing:
+        """The groups of the configured kind with these names; with `holding`, those with one of these members only."""
+
+    def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+        """One entry by its name, or None where there is none."""
+
+    def key(self, entry: Entry) -> str:
+        """The entry's stable identifier; empty where it cannot be read."""
+
+
+class DirectoryWriter(DirectoryReader, Protocol):
+    """A directory that can be written. A write never raises: what went wrong is in its answer."""
+
+    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer: ...
+
+    def delete(self, dn: str) -> Answer: ...

@@ -1,0 +1,243 @@
+"""How an observation comes about: accounts first, then the groups, whose members become positions among the accounts.
+
+Promises: what may be missing is said and never taken for absent; a group that cannot be read excludes only itself; the
+number of requests depends on the number of groups and pages, not on that of people or members. Holds no connection: it
+asks a `DirectoryReader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from adapters.directory import names
+from adapters.directory.entries import DirectoryReader, Entry, GroupName
+from adapters.directory.settings import Layout
+from reconciler.targets import (
+    AccountsRead,
+    BitMap,
+    EntitlementRead,
+    Locator,
+    Observation,
+    ObservedAccount,
+    Reading,
+    TargetError,
+    TargetFinding,
+    entitlement_key,
+)
+
+__all__ = ["canonical_name", "group_keys", "observation"]
+
+
+def observation(
+    reader: DirectoryReader, layout: Layout, locators: Sequence[Locator], keys: Collection[str] | None, at: datetime
+) -> Observation:
+    """What this directory says about its accounts and these groups; `keys` limits the accounts (a narrow read)."""
+    findings: list[TargetFinding] = []
+    roll = _roll(reader, layout, keys, at, findings)
+    wanted = {entitlement_key(locator): layout.group_name(locator) for locator in locators}
+    groups = _Groups(layout, roll, narrow=keys is not None)
+    found = groups.found(reader, wanted.values())
+    entitlements = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    return Observation(at, roll.read, entitlements, tuple(findings))
+
+
+def group_keys(entry: Entry) -> Iterator[GroupName]:
+    """All the names under which a locator may ask for this group, in canonical spelling."""
+    yield GroupName(dn=names.canonical(entry.dn))
+    for value in dict.fromkeys(entry.values("cn")):
+        yield GroupName(cn=names.fold(value.decode("utf-8", "surrogateescape")))
+
+
+def canonical_name(name: GroupName) -> GroupName:
+    """A locator's name for a group in the spelling under which equal names are equal."""
+    return GroupName(dn=names.canonical(name.dn)) if name.dn else GroupName(cn=names.fold(name.cn))
+
+
+@dataclass(slots=True)
+class _Roll:
+    """The accounts that were read, and where each of their spellings as a member leads."""
+
+    read: AccountsRead
+    exact: dict[bytes, int] = field(default_factory=dict)
+    principals: dict[str, list[int]] = field(default_factory=dict)
+
+
+def _roll(
+    reader: DirectoryReader, layout: Layout, keys: Collection[str] | None, at: datetime, findings: list[TargetFinding]
+) -> _Roll:
+    listing = reader.accounts(layout.account_attributes, keys)
+    accounts: list[ObservedAccount] = []
+    roll = _Roll(AccountsRead(Reading.FAILED))
+    seen: set[str] = set()
+    placeholder = layout.kind.principal(layout.placeholder.encode())
+    unreadable = 0
+    for entry in listing:
+        key = reader.key(entry)
+        if not key:
+            unreadable += 1
+            findings.append(TargetFinding("unreadable-account", entry.dn, f"{entry.dn}: its entryUUID cannot be read"))
+            continue
+        if key in seen:  # a page that was delivered twice
+            continue
+        seen.add(key)
+        for value in layout.kind.spellings(entry):
+            principal = layout.kind.principal(value)
+            roll.exact.setdefault(value, len(accounts))
+            roll.principals.setdefault(principal, []).append(len(accounts))
+            if principal == placeholder and layout.kind.needs_member:
+                raise _placeholder_is_account(entry.dn)
+        accounts.append(_account(entry, key, layout, at, findings))
+    findings.extend(_shared_logins(roll, accounts))
+    shortfalls = [*listing.shortfalls, *([f"{unreadable} entries without a readable entryUUID"] if unreadable else [])]
+    reading = Reading.PARTIAL if shortfalls else Reading.COMPLETE
+    if listing.confirmed_empty and not accounts and not shortfalls:
+        reading = Reading.CONFIRMED_EMPTY
+    roll.read = AccountsRead(reading, tuple(accounts), "; ".join(shortfalls))
+    return roll
+
+
+def _account(entry: Entry, key: str, layout: Layout, at: datetime, findings: list[TargetFinding]) -> ObservedAccount:
+    match: dict[str, str] = {}
+    for attribute, person in layout.match.items():
+        if len(entry.values(attribute)) > 1:
+            text = f"{entry.dn} has several values of {attribute}, so nobody can say whose account it is"
+            findings.append(TargetFinding("ambiguous-account", entry.dn, text))
+        elif value := entry.text(attribute):
+            match[person] = value
+    enabled = layout.lock is None or not layout.lock.is_locked(entry, at)
+    return ObservedAccount(key, entry.dn, entry.text("uid") or names.rdn_value(entry.dn), match, enabled)
+
+
+def _shared_logins(roll: _Roll, accounts: Sequence[ObservedAccount]) -> Iterator[TargetFinding]:
+    for principal, positions in roll.principals.items():
+        if len(positions) > 1:
+            dns = " and ".join(sorted(accounts[position].name for position in positions))
+            yield TargetFinding("shared-login", principal, f"{dns} share the login {principal}: what one has, all have")
+
+
+def _placeholder_is_account(dn: str) -> TargetError:
+    return TargetError(
+        f"the placeholder of empty groups, {dn}, is somebody's account",
+        remedy="set groups.placeholder to a name under which there is no entry",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """One group as it was found."""
+
+    dn: str
+    members: BitMap
+    foreign: Sequence[str]
+    reading: Reading
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class _Groups:
+    """Turns the groups that are found into entitlements."""
+
+    layout: Layout
+    roll: _Roll
+    narrow: bool
+    shortfalls: list[str] = field(default_factory=list)
+
+    def found(self, reader: DirectoryReader, wanted: Iterable[GroupName]) -> Mapping[GroupName, list[_Members]]:
+        """The groups under each wanted name; usually one, none where it does not exist."""
+        names_asked = list(dict.fromkeys(map(canonical_name, wanted)))
+        result: dict[GroupName, list[_Members]] = {name: [] for name in names_asked}
+        for entry, members in self._read(reader, names_asked):
+            for name in set(group_keys(entry)) & result.keys():
+                result[name].append(members)
+        return result
+
+    def entitlement(self, key: str, name: GroupName, found: Mapping[GroupName, list[_Members]]) -> EntitlementRead:
+        label = name.dn or name.cn
+        match found[canonical_name(name)]:
+            case [group]:
+                reading = Reading.PARTIAL if self.shortfalls else group.reading
+                detail = "; ".join(filter(None, [group.detail, *self.shortfalls]))
+                return EntitlementRead(key, group.dn, reading, group.members, group.foreign, detail)
+            case []:
+                kind, base = self.layout.kind.object_class, self.layout.groups_base
+                missing = f"no group named {label} of class {kind} under {base}; create it or correct the binding"
+                detail = "; ".join([missing, *self.shortfalls])
+                return EntitlementRead(key, label, Reading.FAILED, detail=detail)
+            case several:
+                dns = " and ".join(sorted(group.dn for group in several))
+                detail = f"{len(several)} groups are named {label}: {dns}; name the group by its DN"
+                return EntitlementRead(key, label, Reading.FAILED, detail=detail)
+
+    def _read(self, reader: DirectoryReader, wanted: Sequence[GroupName]) -> Iterator[tuple[Entry, _Members]]:
+        if not wanted:
+            return
+        if self.narrow and self.layout.kind.by_dn:
+            yield from self._narrow(reader, wanted)
+            return
+        listing = reader.groups(wanted, ("cn", self.layout.kind.attribute))
+        for entry in listing:
+            yield entry, self._members(entry)
+        self.shortfalls += listing.shortfalls
+
+    def _narrow(self, reader: DirectoryReader, wanted: Sequence[GroupName]) -> Iterator[tuple[Entry, _Members]]:
+        """All wanted groups without their members, then which of them hold the accounts that were asked for."""
+        existing = reader.groups(wanted, ("cn",))
+        entries = list(existing)
+        self.shortfalls += existing.shortfalls
+        holding = self._holding(reader, wanted)
+        whole = self.roll.read.reading.whole
+        for entry in entries:
+            members = holding.get(entry.dn, BitMap())
+            yield entry, _Members(entry.dn, members, (), Reading.COMPLETE if whole else Reading.PARTIAL)
+
+    def _holding(self, reader: DirectoryReader, wanted: Sequence[GroupName]) -> Mapping[str, BitMap]:
+        if not self.roll.exact:
+            return {}
+        alone = BitMap([0]) if len(self.roll.read.accounts) == 1 else None
+        attributes = ("cn",) if alone else ("cn", self.layout.kind.attribute)
+        listing = reader.groups(wanted, attributes, holding=self.roll.exact)
+        result = {entry.dn: alone or self._members(entry).members for entry in listing}
+        self.shortfalls += listing.shortfalls
+        return result
+
+    def _members(self, entry: Entry) -> _Members:
+        values, partly = _values(entry, self.layout.kind.attribute)
+        positions, foreign = self._sorted(values)
+        reading, detail = Reading.COMPLETE, ""
+        if partly:
+            reading, detail = Reading.PARTIAL, f"the server returned only a part of {self.layout.kind.attribute}"
+        elif not values and self.layout.kind.needs_member:
+            reading, detail = Reading.PARTIAL, f"no {self.layout.kind.attribute} to be seen; may it be read at all?"
+        elif not positions and not foreign and not self.narrow:
+            reading = Reading.CONFIRMED_EMPTY
+        if not self.roll.read.reading.whole:
+            reading, foreign = Reading.PARTIAL, []
+            detail = f"who is foreign cannot be told, since the accounts were not read whole: {self.roll.read.detail}"
+        return _Members(entry.dn, BitMap(positions), () if self.narrow else tuple(foreign), reading, detail)
+
+    def _sorted(self, values: Sequence[bytes]) -> tuple[list[int], list[str]]:
+        """The positions of the members that are accounts, and the others as spelled; a placeholder is neither."""
+        positions: list[int] = []
+        foreign: list[str] = []
+        exact, principals, kind = self.roll.exact, self.roll.principals, self.layout.kind
+        nobody = {kind.principal(self.layout.placeholder.encode()), ""} if kind.needs_member else {""}
+        for value in values:
+            position = exact.get(value)
+            if position is not None and kind.by_dn:
+                positions.append(position)
+                continue
+            principal = kind.principal(value)
+            if principal in principals:
+                positions += principals[principal]
+            elif principal not in nobody:
+                foreign.append(value.decode("utf-8", "replace"))
+        return positions, foreign
+
+
+def _values(entry: Entry, attribute: str) -> tuple[Sequence[bytes], bool]:
+    """The attribute's values, and whether the server held some back (`member;range=0-1499`, ranged retrieval)."""
+    values = entry.values(attribute)
+    ranged = [name for name in entry.attributes if name.startswith(f"{attribute};range=")]
+    return (values, False) if not ranged else (entry.values(ranged[0]), not ranged[0].endswith("-*"))

@@ -1,0 +1,348 @@
+"""How steps become few modifications, and answers become one outcome per step.
+
+Promises: one modify request per group and batch (more only beyond `MOST_VALUES` values, or where the directory objects
+to one of them); values are added and deleted, the whole list is never replaced; a group that may not be empty gets its
+placeholder in the request that removes the last member; what the plan saw is checked first; nothing is touched that no
+step names; nothing is raised for what the directory says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from adapters.directory import names
+from adapters.directory.entries import Answer, DirectoryWriter, Edit, Entry, GroupName, Modification, Verdict
+from adapters.directory.reading import canonical_name, group_keys
+from adapters.directory.settings import Layout
+from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetUnavailable, TargetWriter
+
+__all__ = ["MOST_VALUES", "DirectoryStepWriter"]
+
+MOST_VALUES = 500
+"""The most values in one modify request: larger ones gain nothing and keep the server from others for long."""
+_ATTEMPTS = 3
+"""How often a group is read again because somebody else keeps changing it."""
+_FINAL = {Verdict.VIOLATION, Verdict.REFUSED, Verdict.FORBIDDEN}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """One membership to add or remove, and the spellings under which the group may have it."""
+
+    step: int
+    adds: bool
+    principals: frozenset[str]
+    spellings: Sequence[bytes]
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group that steps name, and whether it holds the placeholder."""
+
+    dn: str
+    has_placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the steps speak of, as it is now."""
+
+    accounts: Mapping[str, Entry]
+    accounts_whole: bool
+    groups: Mapping[GroupName, Sequence[_Group]]
+
+
+class DirectoryStepWriter(TargetWriter):
+    """Carries steps out on a directory. `now` gives the time that a lock is judged by."""
+
+    def __init__(self, directory: DirectoryWriter, layout: Layout, now: Callable[[], datetime]) -> None:
+        self._directory = directory
+        self._layout = layout
+        self._now = now
+        self._lost = ""
+        self._outcomes: dict[int, Outcome] = {}
+
+    def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
+        """See `TargetWriter.apply`."""
+        self._lost, self._outcomes = "", {}
+        try:
+            self._carry_out(steps, self._scene(steps))
+        except TargetUnavailable as error:
+            return self._filled(steps, Outcome(OutcomeKind.UNAVAILABLE, str(error)))
+        except TargetError as error:
+            return self._filled(steps, Outcome(OutcomeKind.REFUSED, str(error)))
+        return self._filled(steps, Outcome(OutcomeKind.UNAVAILABLE, self._lost))
+
+    def _filled(self, steps: Sequence[Step], rest: Outcome) -> Sequence[Outcome]:
+        return [self._outcomes.get(number, rest) for number in range(len(steps))]
+
+    # -- what the plan saw ---------------------------------------------------------------------------------------------
+
+    def _scene(self, steps: Sequence[Step]) -> _Scene:
+        keys = {step.account for step in steps if step.account}
+        if not keys:
+            return _Scene({}, True, self._groups(steps))
+        listing = self._directory.accounts(self._layout.account_attributes, keys)
+        accounts = {self._directory.key(entry): entry for entry in listing}
+        return _Scene(accounts, not listing.shortfalls, self._groups(steps))
+
+    def _groups(self, steps: Sequence[Step]) -> Mapping[GroupName, Sequence[_Group]]:
+        wanted = {self._name(step) for step in steps if self._names_group(step)}
+        result: dict[GroupName, list[_Group]] = {name: [] for name in wanted}
+        by_dn: dict[str, _Group] = {}
+        for entry in self._directory.groups(list(wanted), ("cn",)) if wanted else ():
+            group = by_dn.setdefault(names.canonical(entry.dn), _Group(entry.dn))
+            for name in set(group_keys(entry)) & wanted:
+                result[name].append(group)
+        if self._layout.kind.needs_member and any(step.op is Op.GRANT for step in steps):
+            for entry in self._directory.groups(list(wanted), ("cn",), holding=[self._placeholder]) if wanted else ():
+                by_dn.setdefault(names.canonical(entry.dn), _Group(entry.dn)).has_placeholder = True
+        return result
+
+    def _names_group(self, step: Step) -> bool:
+        return step.op in (Op.GRANT, Op.REVOKE) and self._layout.locator_error(step.locator) is None
+
+    def _name(self, step: Step) -> GroupName:
+        return canonical_name(self._layout.group_name(step.locator))
+
+    @property
+    def _placeholder(self) -> bytes:
+        return self._layout.placeholder.encode()
+
+    # -- the steps -----------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, steps: Sequence[Step], scene: _Scene) -> None:
+        for number, step in enumerate(steps):
+            if step.op not in self._layout.ops:
+                self._outcomes[number] = Outcome(OutcomeKind.REFUSED, f"this target is not set up to {step.op}")
+        self._account_steps(steps, scene, Op.DISABLE_ACCOUNT)
+        for group, wishes in self._by_group(steps, scene):
+            if self._lost:
+                return
+            self._change(group, wishes)
+        for op in (Op.DELETE_ACCOUNT, Op.ENABLE_ACCOUNT):
+            self._account_steps(steps, scene, op)
+
+    def _by_group(self, steps: Sequence[Step], scene: _Scene) -> Iterator[tuple[_Group, Sequence[_Wish]]]:
+        """Every group with its wishes, those with revocations first; what contradicts each other in separate rounds."""
+        rounds: dict[str, list[_Round]] = {}
+        groups: dict[str, _Group] = {}
+        for number, step in enumerate(steps):
+            if step.op not in (Op.GRANT, Op.REVOKE):
+                continue
+            resolved = self._resolved(number, step, scene)
+            if isinstance(resolved, Outcome):
+                self._outcomes[number] = resolved
+                continue
+            group, wish = resolved
+            groups[group.dn] = group
+            _put(rounds.setdefault(group.dn, []), wish)
+        for dn in sorted(rounds, key=lambda dn: all(wish.adds for wish in rounds[dn][0].wishes)):
+            for turn in rounds[dn]:
+                yield groups[dn], turn.wishes
+
+    def _resolved(self, number: int, step: Step, scene: _Scene) -> tuple[_Group, _Wish] | Outcome:
+        if error := self._layout.locator_error(step.locator):
+            return Outcome(OutcomeKind.REFUSED, error)
+        label = step.locator["group"]
+        match scene.groups[self._name(step)]:
+            case []:
+                return Outcome(OutcomeKind.STALE, f"there is no group named {label} any more")
+            case [group]:
+                wish = self._wish(number, step, scene)
+                return wish if isinstance(wish, Outcome) else (group, wish)
+            case several:
+                dns = " and ".join(sorted(group.dn for group in several))
+                return Outcome(OutcomeKind.REFUSED, f"several groups are named {label}: {dns}")
+
+    def _wish(self, number: int, step: Step, scene: _Scene) -> _Wish | Outcome:
+        spellings = self._spellings(step, scene)
+        if isinstance(spellings, Outcome):
+            return spellings
+        principals = frozenset(map(self._layout.kind.principal, spellings))
+        if self._layout.kind.needs_member and self._layout.kind.principal(self._placeholder) in principals:
+            return Outcome(OutcomeKind.REFUSED, f"{self._layout.placeholder} is the placeholder of empty groups")
+        return _Wish(number, step.op is Op.GRANT, principals, spellings)
+
+    def _spellings(self, step: Step, scene: _Scene) -> Sequence[bytes] | Outcome:
+        if not step.account:
+            if step.op is Op.REVOKE and step.account_name:
+                return (step.account_name.encode(),)
+            return Outcome(OutcomeKind.REFUSED, "the step names no account")
+        entry = scene.accounts.get(step.account)
+        if entry is None:
+            return self._unknown(step, scene)
+        current = self._layout.kind.spellings(entry)
+        if not current:
+            return Outcome(OutcomeKind.REFUSED, f"{entry.dn} has no uid, by which it could be a member")
+        if step.op is Op.GRANT:
+            return current[:1]
+        return (*current, *self._former(step, entry))
+
+    def _former(self, step: Step, entry: Entry) -> Sequence[bytes]:
+        """The name that a renamed account had when the plan was made, where nobody else has it by now."""
+        if not self._layout.kind.by_dn or not step.account_name:
+            return ()
+        try:
+            renamed = names.canonical(step.account_name) != names.canonical(entry.dn)
+        except names.InvalidName:
+            return ()
+        taken = renamed and self._directory.read(step.account_name, ("objectclass",)) is not None
+        return (step.account_name.encode(),) if renamed and not taken else ()
+
+    def _unknown(self, step: Step, scene: _Scene) -> Outcome:
+        if not scene.accounts_whole:
+            return Outcome(OutcomeKind.UNAVAILABLE, "the accounts could not be looked up whole")
+        if step.op is Op.DELETE_ACCOUNT:
+            return Outcome(OutcomeKind.ALREADY, f"no account under {self._layout.people_base} has this key")
+        return Outcome(
+            OutcomeKind.STALE,
+            f"{step.account_name} is gone or is another account: none has the key {step.account} any more",
+        )
+
+    # -- accounts ------------------------------------------------------------------------------------------------------
+
+    def _account_steps(self, steps: Sequence[Step], scene: _Scene, op: Op) -> None:
+        for number, step in enumerate(steps):
+            if step.op is not op or op not in self._layout.ops or self._lost:
+                continue
+            entry = scene.accounts.get(step.account)
+            self._outcomes[number] = self._unknown(step, scene) if entry is None else self._account_step(step, entry)
+
+    def _account_step(self, step: Step, entry: Entry) -> Outcome:
+        if step.op is Op.DELETE_ACCOUNT:
+            return self._heard(self._directory.delete(entry.dn), gone=OutcomeKind.ALREADY)
+        lock = self._layout.lock
+        assert lock is not None  # noqa: S101  # `ops` has no locking without one
+        if obstacle := lock.obstacle(entry):
+            return Outcome(OutcomeKind.REFUSED, obstacle)
+        disables = step.op is Op.DISABLE_ACCOUNT
+        if lock.is_locked(entry, self._now()) is disables:
+            return Outcome(OutcomeKind.ALREADY)
+        return self._heard(self._directory.modify(entry.dn, [lock.locking() if disables else lock.unlocking()]))
+
+    def _heard(self, answer: Answer, gone: OutcomeKind = OutcomeKind.STALE) -> Outcome:
+        if answer.verdict is Verdict.UNAVAILABLE:
+            self._lost = answer.words
+        kinds = {
+            Verdict.DONE: OutcomeKind.APPLIED,
+            Verdict.GONE: gone,
+            Verdict.UNAVAILABLE: OutcomeKind.UNAVAILABLE,
+            Verdict.CONFLICT: OutcomeKind.UNAVAILABLE,  # somebody else keeps changing the group
+        }
+        return Outcome(kinds.get(answer.verdict, OutcomeKind.REFUSED), answer.words)
+
+    # -- one group -----------------------------------------------------------------------------------------------------
+
+    def _change(self, group: _Group, wishes: Sequence[_Wish]) -> None:
+        """All wishes on one group: together where they fit into one request, otherwise removals first."""
+        if len(wishes) > MOST_VALUES:
+            wishes = sorted(wishes, key=lambda wish: wish.adds)
+        for start in range(0, len(wishes), MOST_VALUES):
+            self._send(group, wishes[start : start + MOST_VALUES])
+
+    def _send(self, group: _Group, wishes: Sequence[_Wish]) -> None:
+        """In the hope that all is as the plan saw it; otherwise by what the group holds now."""
+        if self._lost:
+            return
+        if not self._layout.kind.by_dn or any(len(wish.spellings) > 1 for wish in wishes):
+            self._send_by_what_is_there(group, wishes)
+            return
+        additions = [wish.spellings[0] for wish in wishes if wish.adds]
+        removals = [wish.spellings[0] for wish in wishes if not wish.adds]
+        drops_placeholder = bool(additions) and group.has_placeholder
+        answer = self._modify(group, additions, [*removals, *([self._placeholder] if drops_placeholder else [])])
+        if answer.verdict in (Verdict.CONFLICT, Verdict.VIOLATION):
+            self._send_by_what_is_there(group, wishes)
+            return
+        if answer.verdict is Verdict.DONE and drops_placeholder:
+            group.has_placeholder = False
+        self._settle(group, wishes, answer)
+
+    def _send_by_what_is_there(self, group: _Group, wishes: Sequence[_Wish]) -> None:
+        for _ in range(_ATTEMPTS):
+            entry = self._directory.read(group.dn, ("cn", self._layout.kind.attribute))
+            if entry is None:
+                self._record(wishes, Outcome(OutcomeKind.STALE, f"{group.dn} is there no more"))
+                return
+            present = self._present(entry)
+            pending = [wish for wish in wishes if wish.adds is not bool(wish.principals & present.keys())]
+            so_already = [wish for wish in wishes if wish.adds is bool(wish.principals & present.keys())]
+            self._record(so_already, Outcome(OutcomeKind.ALREADY))
+            if not pending:
+                return
+            answer = self._modify(group, *self._exactly(group, pending, present))
+            if answer.verdict is not Verdict.CONFLICT:
+                self._settle(group, pending, answer)
+                return
+            wishes = pending
+        self._settle(group, wishes, answer)
+
+    def _present(self, entry: Entry) -> Mapping[str, list[bytes]]:
+        present: dict[str, list[bytes]] = {}
+        for value in entry.values(self._layout.kind.attribute):
+            present.setdefault(self._layout.kind.principal(value), []).append(value)
+        return present
+
+    def _exactly(
+        self, group: _Group, wishes: Sequence[_Wish], present: Mapping[str, list[bytes]]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """What to add and what to delete, in the group's own spelling, with the placeholder in or out as needed."""
+        leaving = {principal for wish in wishes if not wish.adds for principal in wish.principals & present.keys()}
+        removals = [value for principal in leaving for value in present[principal]]
+        additions = [wish.spellings[0] for wish in wishes if wish.adds]
+        if self._layout.kind.needs_member:
+            placeholder = self._layout.kind.principal(self._placeholder)
+            group.has_placeholder = placeholder in present
+            if additions:
+                removals += present.get(placeholder, [])
+                group.has_placeholder = False
+            elif not present.keys() - leaving:
+                additions = [self._placeholder]
+                group.has_placeholder = True
+        return additions, removals
+
+    def _modify(self, group: _Group, additions: Sequence[bytes], removals: Sequence[bytes]) -> Answer:
+        attribute = self._layout.kind.attribute
+        parts = [Modification(attribute, Edit.DELETE, removals), Modification(attribute, Edit.ADD, additions)]
+        return self._directory.modify(group.dn, [part for part in parts if part.values])
+
+    def _settle(self, group: _Group, wishes: Sequence[_Wish], answer: Answer) -> None:
+        """Outcomes for what was sent. Where a whole may be refused for a part, the parts are sent by themselves."""
+        if answer.verdict not in _FINAL or len(wishes) == 1:
+            self._record(wishes, self._heard(answer))
+            return
+        removals, additions = [w for w in wishes if not w.adds], [w for w in wishes if w.adds]
+        if removals and additions:
+            parts: Iterable[Sequence[_Wish]] = (removals, additions)
+        elif answer.verdict is Verdict.FORBIDDEN:  # a right is missing; it is missing for every value
+            self._record(wishes, self._heard(answer))
+            return
+        else:
+            parts = (wishes[: len(wishes) // 2], wishes[len(wishes) // 2 :])
+        for part in parts:
+            self._send(group, part)
+
+    def _record(self, wishes: Iterable[_Wish], outcome: Outcome) -> None:
+        for wish in wishes:
+            self._outcomes[wish.step] = outcome
+
+
+@dataclass(slots=True)
+class _Round:
+    """Wishes on one group that can be sent together: no two of them speak of the same member."""
+
+    wishes: list[_Wish] = field(default_factory=list)
+    principals: set[str] = field(default_factory=set)
+
+    def add(self, wish: _Wish) -> None:
+        self.wishes.append(wish)
+        self.principals |= wish.principals
+
+
+def _put(rounds: list[_Round], wish: _Wish) -> None:
+    if not rounds or rounds[-1].principals & wish.principals:
+        rounds.append(_Round())
+    rounds[-1].add(wish)

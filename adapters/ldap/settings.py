@@ -1,0 +1,101 @@
+"""What may be configured of an LDAP target, and what is refused because it could not be safe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from adapters.directory.settings import DnText, Settings, Strict, checked
+from reconciler.targets import TargetContext
+
+__all__ = ["Endpoint", "LdapSettings", "endpoint_of", "ldap_settings"]
+
+_PORTS = {"ldap": 389, "ldaps": 636}
+Tls = Literal["starttls", "ldaps", "none"]
+
+
+def _is_endpoint(url: str) -> str:
+    parts, port = _split(url)
+    if parts.scheme not in _PORTS or not parts.hostname or port is None:
+        raise ValueError("is not of the form ldap://HOST[:PORT] or ldaps://HOST[:PORT]")
+    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("names more than a host and a port; bases and credentials have settings of their own")
+    return url
+
+
+class Bind(Strict):
+    """Whom to sign in as. With an empty password that would be nobody, yet look like success (RFC 4513, 5.1.2)."""
+
+    dn: DnText
+    password: Annotated[SecretStr, Field(min_length=1)]
+
+
+class LdapSettings(Settings):
+    """All settings of an LDAP target; `timeout` in seconds."""
+
+    url: Annotated[str, AfterValidator(_is_endpoint)]
+    bind: Bind
+    tls: Tls | None = None
+    ca: str | None = None
+    timeout: Annotated[int, Field(ge=1, le=600)] = 10
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        scheme = self.url.split(":", 1)[0].lower()
+        if scheme == "ldap" and self.tls is None:
+            raise ValueError("`tls` is missing: `starttls`, or `none` in so many words; or use an ldaps:// url")
+        if scheme == "ldap" and self.tls == "ldaps":
+            raise ValueError("`tls: ldaps` needs an ldaps:// url")
+        if scheme == "ldaps" and self.tls not in (None, "ldaps"):
+            raise ValueError(f"an ldaps:// url is encrypted from the first octet on; `tls: {self.tls}` contradicts it")
+        if self.ca and self.tls == "none":
+            raise ValueError("`ca` has no effect with `tls: none`")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and how to connect, and as whom."""
+
+    url: str
+    host: str
+    port: int
+    tls: Tls
+    ca: Path | None
+    timeout: int
+    bind_dn: str
+    password: SecretStr = field(repr=False)
+
+
+def ldap_settings(settings: Mapping[str, object], context: TargetContext) -> LdapSettings:
+    """The settings, or `ProblemsFound`."""
+    return checked(LdapSettings, settings, context)
+
+
+def endpoint_of(settings: LdapSettings, folder: Path) -> Endpoint:
+    """Where these settings point to; a relative CA file is looked for in `folder`."""
+    parts, port = _split(settings.url)
+    return Endpoint(
+        url=settings.url,
+        host=parts.hostname or "",
+        port=port or _PORTS[parts.scheme],
+        tls=settings.tls or "ldaps",
+        ca=folder / settings.ca if settings.ca else None,
+        timeout=settings.timeout,
+        bind_dn=settings.bind.dn,
+        password=settings.bind.password,
+    )
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    """A URL's parts and its port (0 where none is given, None where it is no number)."""
+    parts = urlsplit(url)
+    try:
+        return parts, parts.port or 0
+    except ValueError:
+        return parts, None

@@ -1,0 +1,84 @@
+"""`LdapTarget`: an LDAP directory as a target.
+
+Observing goes over a connection that cannot write; only `writer` opens one that can.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from adapters.directory.reading import observation
+from adapters.directory.settings import layout_of
+from adapters.directory.writing import DirectoryStepWriter
+from adapters.ldap.server import Server, WritableServer
+from adapters.ldap.settings import endpoint_of, ldap_settings
+from adapters.ldap.wire import ReadOnlyWire, Wire, opened
+from reconciler.targets import (
+    Capabilities,
+    Locator,
+    Observation,
+    Target,
+    TargetContext,
+    TargetError,
+    TargetFinding,
+    TargetWriter,
+)
+
+__all__ = ["LdapTarget"]
+
+
+class LdapTarget(Target):
+    """An LDAP directory, configured as `adapters.ldap.settings.LdapSettings` says."""
+
+    def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None:
+        parsed = ldap_settings(settings, context)
+        self._endpoint = endpoint_of(parsed, context.folder)
+        self._layout = layout_of(parsed)
+        self._people_filter = parsed.people.filter
+
+    def describe(self) -> Capabilities:
+        return Capabilities(ops=self._layout.ops)
+
+    def check_locator(self, locator: Locator) -> str | None:
+        return self._layout.locator_error(locator)
+
+    def match_attributes(self) -> Sequence[str]:
+        return tuple(self._layout.match.values())
+
+    def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
+        with opened(ReadOnlyWire, self._endpoint) as wire:
+            server = Server(wire, self._layout, self._people_filter)
+            return observation(server, self._layout, locators, accounts, datetime.now(UTC))
+
+    @contextmanager
+    def writer(self) -> Iterator[TargetWriter]:
+        with opened(Wire, self._endpoint) as wire:
+            server = WritableServer(wire, self._layout, self._people_filter)
+            yield DirectoryStepWriter(server, self._layout, lambda: datetime.now(UTC))
+
+    def probe(self) -> Sequence[TargetFinding]:
+        """Both bases can be read, and the password does not cross a network in the clear."""
+        with opened(ReadOnlyWire, self._endpoint) as wire:
+            server = Server(wire, self._layout, self._people_filter)
+            for base in (self._layout.people_base, self._layout.groups_base):
+                if server.read(base, ("objectClass",)) is None:
+                    raise TargetError(
+                        f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.bind_dn} can see",
+                        remedy="correct the base, or give this account the right to read it",
+                    )
+        return tuple(self._unsafe())
+
+    def _unsafe(self) -> Iterator[TargetFinding]:
+        if self._endpoint.tls == "none" and not _is_loopback(self._endpoint.host):
+            text = f"{self._endpoint.url}: the password and all data cross the network unencrypted; set `tls: starttls`"
+            yield TargetFinding("unencrypted", self._endpoint.url, text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

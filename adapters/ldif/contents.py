@@ -1,0 +1,167 @@
+"""An LDIF file's entries as a directory: the same questions, answered from memory, and a server's answers to changes.
+
+What needs a schema is taken as a server does it with the usual one: names, `cn` and object classes compare without
+regard to case; classes derived from person are known by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from adapters.directory import names
+from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, Verdict
+from adapters.directory.reading import group_keys
+from adapters.directory.settings import Layout
+from adapters.ldif.changes import delete_record, modify_record
+from adapters.ldif.document import Document, Record
+from reconciler.targets import TargetError
+
+__all__ = ["Contents"]
+
+_PEOPLE = frozenset({"person", "organizationalperson", "inetorgperson", "residentialperson", "account", "posixaccount"})
+_ANY_MEMBER = frozenset({"member", "uniquemember"})
+
+
+class Contents:
+    """A `DirectoryWriter` over a parsed file. Modifications change the document and are noted as change records."""
+
+    def __init__(self, document: Document, layout: Layout, source: str) -> None:
+        self._document = document
+        self._layout = layout
+        self._source = source
+        self._by_name = {names.canonical(record.dn): record for record in document.records}
+        self.changes: list[bytes] = []
+        """What has been done, as change records in their order."""
+
+    def accounts(self, attributes: Sequence[str], keys: Collection[str] | None = None) -> Listing:
+        base = names.canonical(self._layout.people_base)
+        self._check_base(self._layout.people_base)
+        entries = [_entry(record) for record in self._document.records if _is_account(record) and _under(record, base)]
+        found = entries if keys is None else [entry for entry in entries if self.key(entry) in keys]
+        return Listing(found, self._shortfalls(), confirmed_empty=not entries)
+
+    def groups(
+        self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
+    ) -> Listing:
+        self._check_base(self._layout.groups_base)
+        wanted = set(names)
+        entries = [entry for entry in self._groups() if wanted.intersection(group_keys(entry))]
+        return Listing(
+            [entry for entry in entries if holding is None or self._holds(entry, holding)], self._shortfalls()
+        )
+
+    def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+        try:
+            record = self._by_name.get(names.canonical(dn))
+        except names.InvalidName:
+            return None
+        return _entry(record) if record else None
+
+    def key(self, entry: Entry) -> str:
+        """The entryUUID where the export has it, otherwise the name; an account renamed then counts as another one."""
+        return entry.text("entryuuid").lower() or names.canonical(entry.dn)
+
+    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer:
+        record = self._by_name.get(names.canonical(dn))
+        if record is None:
+            return Answer(Verdict.GONE, f"{dn} is not in {self._source}")
+        before, exact = list(record.lines), []
+        for part in modifications:
+            values = self._made(record, part)
+            if values is None:
+                record.lines = before
+                return Answer(Verdict.CONFLICT, f"{part.attribute} of {dn}")
+            exact.append(Modification(part.attribute, part.edit, values))
+        if (
+            self._layout.kind.needs_member
+            and not record.values(self._layout.kind.attribute)
+            and _is_group(record, self._layout)
+        ):
+            record.lines = before
+            return Answer(Verdict.VIOLATION, f"{dn} would be left without a {self._layout.kind.attribute}")
+        self.changes.append(modify_record(record.dn, exact))
+        return Answer(Verdict.DONE)
+
+    def delete(self, dn: str) -> Answer:
+        record = self._by_name.get(names.canonical(dn))
+        if record is None:
+            return Answer(Verdict.GONE, f"{dn} is not in {self._source}")
+        name = names.canonical(dn)
+        if any(_under(other, name) for other in self._document.records):
+            return Answer(Verdict.REFUSED, f"there are entries below {dn}")
+        self._document.drop(record)
+        del self._by_name[names.canonical(dn)]
+        self.changes.append(delete_record(record.dn))
+        return Answer(Verdict.DONE)
+
+    def _made(self, record: Record, part: Modification) -> Sequence[bytes] | None:
+        """Make one part of a modification; the values concerned as the file spells them, or None on a conflict."""
+        same = self._layout.kind.principal if part.attribute in _ANY_MEMBER else _exactly
+        present = {same(value): value for value in record.values(part.attribute)}
+        wanted = [same(value) for value in part.values]
+        if part.edit is Edit.ADD:
+            if len(set(wanted)) < len(wanted) or not present.keys().isdisjoint(wanted):
+                return None
+            record.add(part.attribute, part.values, self._document.newline)
+            return part.values
+        if part.edit is Edit.DELETE:
+            if not present.keys() >= set(wanted):
+                return None
+            record.remove(part.attribute, [present[value] for value in wanted])
+            return [present[value] for value in wanted]
+        record.remove(part.attribute, list(present.values()))
+        record.add(part.attribute, part.values, self._document.newline)
+        return part.values
+
+    def _groups(self) -> list[Entry]:
+        base = names.canonical(self._layout.groups_base)
+        return [_entry(r) for r in self._document.records if _is_group(r, self._layout) and _under(r, base)]
+
+    def _holds(self, entry: Entry, holding: Collection[bytes]) -> bool:
+        principal = self._layout.kind.principal
+        present = set(map(principal, entry.values(self._layout.kind.attribute)))
+        return any(principal(value) in present for value in holding)
+
+    def _check_base(self, base: str) -> None:
+        root = names.canonical(base)
+        if root not in self._by_name and not any(_under(r, root) for r in self._document.records):
+            raise TargetError(
+                f"{self._source} has no entry {base} and none below it",
+                remedy="correct the base, or export that branch too",
+            )
+
+    def _shortfalls(self) -> list[str]:
+        if self._document.ends_properly:
+            return []
+        return [
+            f"{self._source} ends in the middle of a line: it may have been cut off; complete it, or end its last line"
+        ]
+
+
+def _entry(record: Record) -> Entry:
+    attributes: dict[str, list[bytes]] = {}
+    for line in record.lines[1:]:
+        if line.attribute:
+            attributes.setdefault(line.attribute, []).append(line.value)
+    return Entry(record.dn, attributes)
+
+
+def _classes(record: Record) -> set[str]:
+    return {value.decode("utf-8", "replace").strip().lower() for value in record.values("objectclass")}
+
+
+def _is_account(record: Record) -> bool:
+    return not _PEOPLE.isdisjoint(_classes(record))
+
+
+def _is_group(record: Record, layout: Layout) -> bool:
+    return layout.kind.object_class.lower() in _classes(record)
+
+
+def _under(record: Record, base: str) -> bool:
+    """Whether a record lies below a base in canonical spelling: there, no value has a bare `,` or `=` in it."""
+    return names.canonical(record.dn).endswith("," + base)
+
+
+def _exactly(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")

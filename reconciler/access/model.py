@@ -1,0 +1,150 @@
+"""What evaluation and explanation answer with: immutable values, numbers of people in bitmaps.
+
+`evaluate` answers for everybody and carries no reasons; `explain` recomputes the reasons for the one person asked
+about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pyroaring import BitMap
+
+from reconciler.errors import Place
+from reconciler.policy.model import EntitlementRef, Permission
+
+
+@dataclass(frozen=True, slots=True)
+class UndeclaredValue:
+    """A value HR sent that the policy does not declare: it compares as unknown, and somebody should look."""
+
+    person: str
+    attribute: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Who should have what at a moment. Bitmaps hold `Person.number`.
+
+    `given[p]`: people whom a role or a live exception gives the permission, before any denial. `allowed[p]`: those
+    who may. The difference is withheld. `members[e]`: who should be in the entitlement (the union of its permissions'
+    `allowed`). `service_given` / `service_allowed` / `service_members` are the same for service accounts, by name.
+    """
+
+    at: datetime
+    given: Mapping[Permission, BitMap]
+    allowed: Mapping[Permission, BitMap]
+    members: Mapping[EntitlementRef, BitMap]
+    service_given: Mapping[Permission, frozenset[str]]
+    service_allowed: Mapping[Permission, frozenset[str]]
+    service_members: Mapping[EntitlementRef, frozenset[str]]
+    states: Mapping[LifecycleState, BitMap]
+    undeclared: tuple[UndeclaredValue, ...]
+
+
+class LifecycleState(StrEnum):
+    """Where a person stands at a moment; several may hold at once, except that `ACTIVE` holds alone."""
+
+    PREBOARDING = "preboarding"
+    ACTIVE = "active"
+    NOTICE = "notice"
+    LEAVE = "leave"
+    EXITED = "exited"
+
+
+class ReasonKind(StrEnum):
+    """By what a permission is given."""
+
+    ROLE = "role"
+    MEMBER = "member"
+    EVERYONE = "everyone"
+    EXCEPTION = "exception"
+    SERVICE_ACCOUNT = "service-account"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One way in which a permission is given at the moment asked about.
+
+    `roles` is the chain from the role that the person holds to the role that declares the grant (empty for
+    exceptions). `place` is where the grant is declared, `holds_place` where the role (or member or exception) says
+    that this person holds it. `assignment` is the assignment that matched, with its ledger entry in `entry` (0 where
+    none is involved). `until` is the instant at which this way ends as far as is known (end of the assignment, the
+    membership or the exception).
+    """
+
+    kind: ReasonKind
+    roles: tuple[str, ...]
+    place: Place
+    holds_place: Place
+    assignment: str
+    entry: int
+    until: datetime | None
+    text: str
+
+
+class DenialKind(StrEnum):
+    """By what a permission that is given is not let through; the words of a plan's withheld reasons."""
+
+    EVIDENCE = "evidence"
+    LIFECYCLE = "lifecycle"
+    LOCKOUT = "lockout"
+    SEPARATION = "separation"
+
+
+class EvidenceState(StrEnum):
+    """Why evidence of a kind does not count at the moment asked about."""
+
+    MISSING = "missing"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    NOT_YET_VALID = "not-yet-valid"
+    BEFORE_REHIRE = "before-rehire"
+    RESERVED = "reserved"
+    """The level is reserved (`only`) and this person is not among those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """One reason why a permission is not let through.
+
+    `what` is the stable word: the evidence kind (several joined by ``|`` for `any_of`), the lifecycle state, the
+    lockout's reference. `level` is the clearance level that asks for it ("" where none does). `place` is the clause
+    in the policy (None for a lockout by event); `entry` the ledger entry behind it (0: none); `since` the instant
+    from which it denies, where known, and `known_since` when that instant was recorded (so that an expiry known long
+    ahead can be told from a surprise). `remedy` says what would change it.
+    """
+
+    kind: DenialKind
+    what: str
+    text: str
+    remedy: str
+    level: str = ""
+    state: EvidenceState | None = None
+    place: Place | None = None
+    entry: int = 0
+    since: datetime | None = None
+    known_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a person (or service account) has a permission, or why not. `allowed` = some reason and no denial."""
+
+    subject: str
+    permission: Permission
+    at: datetime
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    denials: tuple[Denial, ...]
+    classification: str
+    """The name of the class at which clearance was tested."""
+    clearance: str
+    """The highest level that the person's valid evidence reaches at the moment."""
+    states: tuple[LifecycleState, ...]

@@ -1,0 +1,1 @@
+"""Carries a plan out: order, batches, the journal of intents and outcomes, crash recovery, verification."""

@@ -1,0 +1,158 @@
+"""What every command shares: its options, where results and progress go, how an error is told, the exit statuses.
+
+Results go to standard output and nothing else does; progress goes to standard error, on a terminal only.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
+
+from reconciler.errors import Problem, ProblemsFound, ReconcilerError
+from reconciler.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Exit(IntEnum):
+    """What a command ends with."""
+
+    DONE = 0
+    ERROR = 1
+    PENDING = 2
+    HELD = 3
+    FAILED = 4
+    USAGE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """One command's view of the world outside: which workspace, which form of output."""
+
+    workspace_file: str
+    as_json: bool
+    verbose: int
+
+    def workspace(self) -> Workspace:
+        """The workspace that the command works on."""
+        return Workspace.load(self.workspace_file)
+
+    def say(self, *lines: Text | str) -> None:
+        """Print lines of the result for a person; never wrapped, so that they can be searched and cut."""
+        console = Console(soft_wrap=True, highlight=False)
+        for line in lines:
+            console.print(line, soft_wrap=True, markup=False)
+
+    def give(self, value: object) -> None:
+        """Print the result for a machine."""
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def note(self, line: str) -> None:
+        """Say something beside the result, on standard error."""
+        Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False, style="dim")
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A callable that shows how far long work has come: what, how many done, of how many (0: unknown)."""
+        console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("", total=None)
+
+            def show(what: str, done: int = 0, total: int = 0) -> None:
+                bar.update(task, description=what, completed=done, total=total or None)
+
+            yield show
+
+
+def shared(command: F) -> F:
+    """The options that every command takes; the command is called with a `Shell` first."""
+
+    @click.option(
+        "--workspace",
+        "workspace_file",
+        default="reconciler.yaml",
+        show_default=True,
+        metavar="FILE",
+        envvar="RECONCILER_WORKSPACE",
+        help="The workspace file.",
+    )
+    @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form.")
+    @click.option("-v", "--verbose", count=True, help="Say more; nothing is shortened.")
+    @functools.wraps(command)
+    def run(workspace_file: str, output: str, verbose: int, **arguments: Any) -> Any:
+        return command(Shell(workspace_file, output == "json", verbose), **arguments)
+
+    return run  # type: ignore[return-value]
+
+
+def end(status: Exit) -> None:
+    """End the command with this exit status."""
+    if status:
+        raise click.exceptions.Exit(int(status))
+
+
+def tell(error: ReconcilerError, *, as_json: bool) -> None:
+    """Tell an error on standard error, in the form that was asked for."""
+    if as_json:
+        click.echo(json.dumps({"error": error_json(error)}, ensure_ascii=False, indent=2), err=True)
+        return
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if isinstance(error, ProblemsFound):
+        for problem in error.problems:
+            console.print(problem_text(problem))
+        console.print(Text(error.message, style="bold red"))
+        return
+    console.print(Text(f"error: {error}", style="red"))
+
+
+def error_json(error: ReconcilerError) -> dict[str, object]:
+    """An error as data."""
+    place = error.place
+    found: dict[str, object] = {
+        "code": error.code,
+        "message": error.message,
+        "place": str(place) if place else None,
+        "remedy": error.remedy,
+    }
+    if isinstance(error, ProblemsFound):
+        found["problems"] = problems_json(error.problems)
+    return found
+
+
+def problems_json(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    """Problems as data."""
+    return [
+        {
+            "code": problem.code,
+            "severity": problem.severity,
+            "message": problem.message,
+            "file": problem.place.file,
+            "line": problem.place.line,
+            "column": problem.place.column,
+            "remedy": problem.remedy,
+        }
+        for problem in problems
+    ]
+
+
+def problem_text(problem: Problem) -> Text:
+    """A problem as a person reads it: place first, so that editors can jump there."""
+    style = "red" if problem.severity == "error" else "yellow"
+    line = Text(f"{problem.place}: ", style="bold")
+    line.append(f"{problem.severity}: ", style=style)
+    line.append(f"{problem.message} ")
+    line.append(f"[{problem.code}]", style="dim")
+    if problem.remedy:
+        line.append(f"\n  → {problem.remedy}", style="cyan")
+    return line

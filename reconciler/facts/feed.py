@@ -1,0 +1,276 @@
+"""HR feeds: taking one in, and deciding about the exits that wait. All of one import is one transaction.
+
+`reconciler.facts.rows` reads the rows, `reconciler.facts.comparison` says what they mean; here is what surrounds
+them: what is known before, the guard's last 24 hours, and what is recorded. Importing the same file again records
+nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import chain
+
+from sqlalchemy import Connection
+
+from reconciler.errors import Problem, ReconcilerError
+from reconciler.facts.comparison import compare, shrinkage
+from reconciler.facts.decision import Decision, FeedFinding, Occasion, Waiting, event_id, is_out
+from reconciler.facts.events import effective_instant, when_text
+from reconciler.facts.feed_state import (
+    FEED_ACCEPTED,
+    IMPORT_CONFIRMED,
+    ROW_MISSING,
+    AcceptedImport,
+    FeedState,
+    read_feed_state,
+    read_import,
+)
+from reconciler.facts.ledger import Json, NewEntry, canonical, part
+from reconciler.facts.model import Person
+from reconciler.facts.people import Facts
+from reconciler.facts.rows import REQUIRED_COLUMNS, content_digest, feed_columns, read_rows
+from reconciler.policy.model import Attribute, Guards
+from reconciler.sources import Feed
+
+__all__ = [
+    "REQUIRED_COLUMNS",
+    "ConfirmReport",
+    "FeedFinding",
+    "FeedHeld",
+    "ImportReport",
+    "ImportUnknown",
+    "Waiting",
+    "confirm_import",
+    "feed_columns",
+    "import_people",
+]
+
+
+class FeedHeld(ReconcilerError):
+    """A feed that is empty or has shrunk too far: nothing of it was recorded."""
+
+    code = "feed-held"
+    exit_status = 3
+
+
+class ImportUnknown(ReconcilerError):
+    """There is no such import, or a newer one has taken its place."""
+
+    code = "import-unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of a feed. Counts are of people, `quarantined` has a problem or more for each bad row; `entries` is
+    how many the ledger has more.
+
+    `import_id` is what `people confirm` is given. `held`: something waits for that decision.
+    """
+
+    source: str
+    import_id: str
+    entries: int
+    new: int
+    changed: int
+    unchanged: int
+    quarantined: tuple[Problem, ...]
+    waiting: tuple[Waiting, ...]
+    findings: tuple[FeedFinding, ...]
+
+    @property
+    def held(self) -> bool:
+        """Whether something waits for a decision: exit status 3."""
+        return bool(self.waiting)
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether the ledger is as it was."""
+        return self.entries == 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmReport:
+    """Whose exits were recorded, and who was out already."""
+
+    import_id: str
+    recorded: tuple[str, ...]
+    already: tuple[str, ...]
+
+
+def import_people(
+    facts: Facts,
+    feed: Feed,
+    *,
+    source: str,
+    attributes: Mapping[str, Attribute],
+    guards: Guards,
+    now: datetime,
+    actor: str,
+) -> ImportReport:
+    """Take a full feed of this source in.
+
+    Raises `FeedHeld` where it is empty or has shrunk beyond the guard (nothing is recorded), and whatever the source
+    raises while it is read.
+    """
+    rows = read_rows(feed.rows, attributes)
+    content = content_digest(rows)
+    with facts.store.writing() as connection:
+        state = read_feed_state(connection, source)
+        known = facts.population_in(connection, evidence=False).by_id
+        if (why := shrinkage(rows, state, known, guards)) is not None:
+            raise FeedHeld(
+                f"source `{source}`: the feed changes nothing, because {why}",
+                remedy="fetch it again; where it is right, let `guards.feed.shrink_percent` in the policy admit it",
+            )
+        occasion = Occasion(
+            source=source,
+            import_id=_import_id(source, content, state.last),
+            content=content,
+            actor=actor,
+            now=now.astimezone(UTC),
+            zone=facts.zone,
+            guards=guards,
+            departures=frozenset(facts.departures(connection, now)),
+        )
+        decision = compare(rows, state, known, occasion)
+        recorded = _record(facts, connection, decision, state, occasion, feed.digest)
+    lost = _lost_columns(feed, state, source, attributes)
+    import_id = state.last.import_id if state.last is not None and not recorded else occasion.import_id
+    return _report(source, import_id, recorded, decision, [*lost, *_ignored(feed, source)])
+
+
+def confirm_import(facts: Facts, import_id: str, *, now: datetime, actor: str) -> ConfirmReport:
+    """Record the exits that wait in this import, each confirmed by `actor`.
+
+    Raises `ImportUnknown` where there is no such import, nothing waits, or a newer feed of the same source was
+    accepted since.
+    """
+    with facts.store.writing() as connection:
+        asked, last = read_import(connection, import_id)
+        if asked is None or last is None:
+            raise ImportUnknown(f"there is no import `{import_id}`", remedy="the report of `people import` names it")
+        if asked.import_id != last.import_id:
+            raise ImportUnknown(
+                f"a newer feed of `{asked.source}` was accepted since import `{import_id}`",
+                remedy=f"look at what waits now, then confirm `{last.import_id}`",
+            )
+        if not asked.waiting:
+            raise ImportUnknown(f"nothing waits in import `{import_id}`", remedy="it may have been confirmed already")
+        return _confirm(facts, connection, asked, now.astimezone(UTC), actor)
+
+
+def _import_id(source: str, content: str, last: AcceptedImport | None) -> str:
+    """Short, and another one whenever the ground has changed: the same feed after another one is another import."""
+    before = last.import_id if last else ""
+    return hashlib.sha256("\n".join((source, content, before)).encode()).hexdigest()[:12]
+
+
+def _record(
+    facts: Facts, connection: Connection, decision: Decision, state: FeedState, occasion: Occasion, delivery: str
+) -> int:
+    """Append what is new; nothing at all where nothing is."""
+    waiting: list[Json] = [item.stored() for item in decision.waiting]
+    if not decision.entries and _essence(waiting) == _essence(state.last.waiting if state.last else ()):
+        return 0
+    accepted = NewEntry(
+        FEED_ACCEPTED,
+        f"source:{occasion.source}",
+        occasion.actor,
+        {
+            "source": occasion.source,
+            "import": occasion.import_id,
+            "content": occasion.content,
+            "delivery": delivery,
+            "people": decision.people,
+            "quarantined": len(decision.quarantined),
+            "waiting": waiting,
+        },
+    )
+    return len(facts.ledger.append(connection, [*decision.entries, accepted], occasion.now))
+
+
+def _essence(waiting: Sequence[Json]) -> list[bytes]:
+    """What waits, apart from the words about it."""
+    items = (item for item in waiting if isinstance(item, Mapping))
+    return sorted(canonical({name: value for name, value in item.items() if name != "text"}) for item in items)
+
+
+def _report(
+    source: str, import_id: str, recorded: int, decision: Decision, findings: Sequence[FeedFinding]
+) -> ImportReport:
+    return ImportReport(
+        source=source,
+        import_id=import_id,
+        entries=recorded,
+        new=decision.new,
+        changed=decision.changed,
+        unchanged=decision.unchanged,
+        quarantined=tuple(decision.quarantined),
+        waiting=tuple(decision.waiting),
+        findings=(*decision.findings, *findings),
+    )
+
+
+def _lost_columns(feed: Feed, state: FeedState, source: str, attributes: Mapping[str, Attribute]) -> list[FeedFinding]:
+    """Columns that the last feed had and this one lacks: what they said stays as it was."""
+    had = set(chain.from_iterable(row.cells for rows in state.rows.values() for row in rows.values()))
+    lost = sorted((had & set(feed_columns(attributes))) - set(feed.columns))
+    return [
+        FeedFinding("column-lost", source, f"the column `{name}` is not in this feed; what it said stays as it was")
+        for name in lost
+    ]
+
+
+def _ignored(feed: Feed, source: str) -> list[FeedFinding]:
+    if not feed.ignored_columns:
+        return []
+    names = ", ".join(f"`{name}`" for name in feed.ignored_columns)
+    return [FeedFinding("columns-ignored", source, f"no policy asks about these columns: {names}")]
+
+
+def _confirm(facts: Facts, connection: Connection, asked: AcceptedImport, now: datetime, actor: str) -> ConfirmReport:
+    people = [str(item["person"]) for item in asked.waiting]
+    known = facts.population_in(connection, people, evidence=False).by_id
+    entries: list[NewEntry] = []
+    recorded: list[str] = []
+    already: list[str] = []
+    for item in asked.waiting:
+        person = known[str(item["person"])]
+        stored = item["entries"] if isinstance(item["entries"], Sequence) else ()
+        if is_out(person):
+            already.append(person.id)
+            continue
+        recorded.append(person.id)
+        entries += [_confirmed(facts, asked, person, one, now, actor) for one in stored if isinstance(one, Mapping)]
+    payload: dict[str, Json] = {"source": asked.source, "import": asked.import_id, "people": list(recorded)}
+    entries.append(NewEntry(IMPORT_CONFIRMED, f"source:{asked.source}", actor, payload))
+    facts.ledger.append(connection, entries, now)
+    return ConfirmReport(asked.import_id, tuple(recorded), tuple(already))
+
+
+def _confirmed(
+    facts: Facts, asked: AcceptedImport, person: Person, stored: Mapping[str, Json], now: datetime, actor: str
+) -> NewEntry:
+    kind, feed = str(stored["kind"]), part(stored, "feed")
+    where: dict[str, Json] = {"source": asked.source, "feed": {**feed, "import": asked.import_id}}
+    if kind == ROW_MISSING:
+        return NewEntry(kind, person.id, actor, where)
+    when = _when(stored["effective_at"], now)
+    event: dict[str, Json] = {
+        "id": event_id(asked.import_id, person.id, str(feed["assignment"]), f"{kind}:confirmed"),
+        "type": kind,
+        "person": person.id,
+        "effective_at": when_text(when),
+        "data": stored["data"],
+        "confirmed": True,
+    }
+    return NewEntry(kind, person.id, actor, {**where, **event}, effective_instant(kind, when, facts.zone))
+
+
+def _when(text: Json, now: datetime) -> date | datetime:
+    if text is None:
+        return now
+    return date.fromisoformat(str(text)) if len(str(text)) == 10 else datetime.fromisoformat(str(text))

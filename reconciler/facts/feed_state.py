@@ -1,0 +1,198 @@
+"""What each source's last accepted feed said: the projection that the next feed is compared with.
+
+Kinds of ledger entries of its own: `row-accepted` (a row says something else than before, and no event follows from
+it), `row-missing` (a row is not there any more), `feed-accepted` (a delivery was taken, with what waits for a
+decision) and `import-confirmed`. An event that came of a feed carries the row in its payload: under ``feed``, the
+assignment and those cells that its data does not say already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Column, Connection, Integer, Table, Text, delete, insert, select, update
+
+from reconciler.facts.events import PERSON_KINDS
+from reconciler.facts.ledger import Entry, Json, Sequence64, chunks, part
+from reconciler.facts.store import metadata
+
+ROW_ACCEPTED = "row-accepted"
+ROW_MISSING = "row-missing"
+FEED_ACCEPTED = "feed-accepted"
+IMPORT_CONFIRMED = "import-confirmed"
+FEED_KINDS = frozenset({ROW_ACCEPTED, ROW_MISSING, FEED_ACCEPTED, IMPORT_CONFIRMED})
+
+feed_rows = Table(
+    "feed_rows",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("assignment", Text, primary_key=True),
+    Column("cells", Text, nullable=False),
+    Column("missing_since", Text, nullable=False),
+)
+feed_imports = Table(
+    "feed_imports",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False, index=True),
+    Column("import_id", Text, nullable=False, index=True),
+    Column("content", Text, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("waiting", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """A row as it was last accepted. `missing_since` is the import in which it was first not there, or blank."""
+
+    cells: Mapping[str, str]
+    missing_since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedImport:
+    """One accepted delivery. `content` is the digest of what it said, whatever its encoding; `waiting` what awaits a
+    decision.
+    """
+
+    source: str
+    import_id: str
+    content: str
+    people: int
+    waiting: Sequence[Mapping[str, Json]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What a source said last: person → assignment → row, and its last accepted import."""
+
+    rows: Mapping[str, Mapping[str, SeenRow]] = field(default_factory=dict)
+    last: AcceptedImport | None = None
+
+
+class FeedProjection:
+    """Keeps `feed_rows` and `feed_imports`."""
+
+    name = "feeds"
+    kinds = FEED_KINDS | PERSON_KINDS
+
+    def apply(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Take over what the entries say about rows and imports."""
+        rows = [entry for entry in entries if "feed" in entry.payload]
+        if rows:
+            _apply_rows(connection, rows)
+        for entry in entries:
+            if entry.kind == FEED_ACCEPTED:
+                connection.execute(insert(feed_imports), _import_row(entry))
+            elif entry.kind == IMPORT_CONFIRMED:
+                mine = feed_imports.c.import_id == str(entry.payload["import"])
+                connection.execute(update(feed_imports).where(mine).values(waiting="[]"))
+
+    def clear(self, connection: Connection) -> None:
+        """Remove all rows."""
+        connection.execute(delete(feed_rows))
+        connection.execute(delete(feed_imports))
+
+
+def read_feed_state(connection: Connection, source: str) -> FeedState:
+    """What this source said last."""
+    rows: dict[str, dict[str, SeenRow]] = {}
+    query = select(feed_rows.c.person, feed_rows.c.assignment, feed_rows.c.cells, feed_rows.c.missing_since)
+    for person, assignment, cells, missing in connection.execute(query.where(feed_rows.c.source == source)):
+        rows.setdefault(person, {})[assignment] = SeenRow(json.loads(cells), missing)
+    return FeedState(rows, _last(connection, source))
+
+
+def read_import(connection: Connection, import_id: str) -> tuple[AcceptedImport | None, AcceptedImport | None]:
+    """The import of this id, and the last one of the same source."""
+    query = select(feed_imports).where(feed_imports.c.import_id == import_id)
+    row = connection.execute(query).first()
+    return (None, None) if row is None else (_accepted(row), _last(connection, row.source))
+
+
+def _last(connection: Connection, source: str) -> AcceptedImport | None:
+    query = select(feed_imports).where(feed_imports.c.source == source).order_by(feed_imports.c.seq.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else _accepted(row)
+
+
+def _accepted(row: object) -> AcceptedImport:
+    values = row._mapping  # type: ignore[attr-defined]
+    return AcceptedImport(
+        values["source"], values["import_id"], values["content"], values["people"], json.loads(values["waiting"])
+    )
+
+
+def _import_row(entry: Entry) -> dict[str, object]:
+    payload = entry.payload
+    return {
+        "seq": entry.seq,
+        "source": payload["source"],
+        "import_id": payload["import"],
+        "content": payload["content"],
+        "people": payload["people"],
+        "waiting": json.dumps(payload["waiting"], ensure_ascii=False, sort_keys=True),
+    }
+
+
+Key = tuple[str, str, str]
+
+
+def _apply_rows(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Merge each entry's cells into its row, many rows at a time."""
+    told = [(_key(entry), entry) for entry in entries]
+    rows = _stored(connection, {key for key, _ in told})
+    before = set(rows)
+    for key, entry in told:
+        _tell(rows, key, entry)
+    gone = sorted(before)
+    for source, person, assignment in gone:
+        connection.execute(
+            delete(feed_rows).where(
+                feed_rows.c.source == source, feed_rows.c.person == person, feed_rows.c.assignment == assignment
+            )
+        )
+    new = [
+        {
+            "source": source,
+            "person": person,
+            "assignment": assignment,
+            "cells": json.dumps(dict(row.cells), ensure_ascii=False, sort_keys=True),
+            "missing_since": row.missing_since,
+        }
+        for (source, person, assignment), row in sorted(rows.items())
+    ]
+    if new:
+        connection.execute(insert(feed_rows), new)
+
+
+def _tell(rows: dict[Key, SeenRow], key: Key, entry: Entry) -> None:
+    feed = part(entry.payload, "feed")
+    if feed.get("forgotten"):
+        rows.pop(key, None)
+    elif entry.kind == ROW_MISSING:
+        rows[key] = SeenRow(rows[key].cells if key in rows else {}, str(feed["import"]))
+    else:
+        cells = dict(rows[key].cells) if key in rows else {}
+        for said in (part(entry.payload, "data"), part(feed, "cells")):
+            cells |= {name: str(value) for name, value in said.items() if name != "assignment"}
+        rows[key] = SeenRow({name: value for name, value in cells.items() if value})
+
+
+def _key(entry: Entry) -> Key:
+    feed = part(entry.payload, "feed")
+    return str(entry.payload["source"]), entry.subject, str(feed["assignment"])
+
+
+def _stored(connection: Connection, keys: set[Key]) -> dict[Key, SeenRow]:
+    found: dict[Key, SeenRow] = {}
+    for some in chunks(sorted({person for _, person, _ in keys}), 500):
+        for row in connection.execute(select(feed_rows).where(feed_rows.c.person.in_(some))):
+            key = (row.source, row.person, row.assignment)
+            if key in keys:
+                found[key] = SeenRow(json.loads(row.cells), row.missing_since)
+    return found

@@ -1,0 +1,292 @@
+"""Recording events: each is taken once, refused with a reason, or told apart from the one whose id it uses again.
+
+Promises: an event is known by (source, id); the same one twice is one event; the same id with other content is
+refused. Nobody becomes known but by `hired`. All that is taken of one call stands in the ledger together, or nothing
+of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, select
+
+from reconciler.facts.decision import trips
+from reconciler.facts.events import (
+    EVENT_SHAPES,
+    MAIN,
+    Event,
+    EventConflict,
+    EventError,
+    EventType,
+    check_attributes,
+    effective_instant,
+)
+from reconciler.facts.ledger import CHUNK, Json, NewEntry, chunks, part, read_entries
+from reconciler.facts.people import Facts, events_seen, people_table
+from reconciler.policy.model import Limit
+
+
+class EventOutcome(StrEnum):
+    """What became of an event."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class EventResult:
+    """What became of one event: `entry` is its ledger entry (of a duplicate, the first one's), `error` why it was
+    refused.
+
+    `note` says what somebody should know about an event that was taken.
+    """
+
+    event: Event
+    outcome: EventOutcome
+    entry: int = 0
+    error: EventError | None = None
+    note: str = ""
+
+
+def record_events(
+    facts: Facts,
+    events: Sequence[Event],
+    *,
+    source: str,
+    now: datetime,
+    actor: str,
+    attributes: Collection[str] | None = None,
+    exits: Limit | None = None,
+) -> list[EventResult]:
+    """Record the events in this order; one result for each. `source` stands in where an event names none.
+
+    `attributes`: the names that policies declare (None: not checked). `exits`: the guard on exits and lockouts within
+    24 hours; beyond it those that are not `confirmed` are refused.
+    """
+    with facts.store.writing() as connection:
+        return record_events_in(
+            connection, facts, events, source=source, now=now, actor=actor, attributes=attributes, exits=exits
+        )
+
+
+def record_events_in(
+    connection: Connection,
+    facts: Facts,
+    events: Sequence[Event],
+    *,
+    source: str,
+    now: datetime,
+    actor: str,
+    attributes: Collection[str] | None = None,
+    exits: Limit | None = None,
+) -> list[EventResult]:
+    """`record_events` in the caller's writing transaction."""
+    taking = _Taking(connection, facts, events, source, attributes)
+    refused = _beyond_guard(connection, facts, events, taking, now, exits)
+    verdicts = [refused.get(index) or taking.judge(event) for index, event in enumerate(events)]
+    entries = [
+        _entry(facts, event, source, actor)
+        for event, verdict in zip(events, verdicts, strict=True)
+        if verdict.outcome is EventOutcome.RECORDED
+    ]
+    appended = iter(facts.ledger.append(connection, entries, now.astimezone(UTC)))
+    seqs: dict[tuple[str, str], int] = {}
+    results = []
+    for verdict in verdicts:
+        key = (verdict.event.source or source, verdict.event.id)
+        if verdict.outcome is EventOutcome.RECORDED:
+            seqs[key] = next(appended).seq
+        entry = verdict.entry or seqs.get(key, 0)
+        results.append(EventResult(verdict.event, verdict.outcome, entry, verdict.error, verdict.note))
+    return results
+
+
+class _Taking:
+    """What is known while a batch of events is judged, the events before each included."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        facts: Facts,
+        events: Sequence[Event],
+        source: str,
+        attributes: Collection[str] | None,
+    ) -> None:
+        self.facts = facts
+        self.source = source
+        self.attributes = attributes
+        self.people = facts.population_in(connection, {event.person for event in events}).by_id
+        self.known = dict.fromkeys(self.people, 0)
+        self.folded = _folded(connection, events)
+        self.posts = {(person.id, post.name) for person in self.people.values() for post in person.assignments}
+        self.seen = _seen(connection, events, source)
+        self.evidence = _evidence_names(connection, facts, events)
+
+    def judge(self, event: Event) -> EventResult:
+        """What is to become of this event."""
+        key = (event.source or self.source, event.id)
+        if (before := self.seen.get(key)) is not None:
+            seq, content = before
+            if content == event.content():
+                return EventResult(event, EventOutcome.DUPLICATE, seq)
+            return _refused(event, _conflict(event, seq))
+        if (error := self._error(event)) is not None:
+            return _refused(event, error)
+        note = self._note(event)
+        self._learn(key, event)
+        return EventResult(event, EventOutcome.RECORDED, note=note)
+
+    def _error(self, event: Event) -> EventError | None:
+        if event.person not in self.known:
+            return self._unknown(event)
+        if event.type is EventType.HIRED:
+            return EventError(
+                f"event {event.id}: `{event.person}` is known already",
+                remedy="use `rehired` after an exit, `assignment-added` for another post, `transferred` for a move",
+            )
+        if self.attributes is not None and (wrong := check_attributes(event, self.attributes)):
+            return EventError(f"event {event.id}: {wrong}", remedy="declare it under `attributes` in the policy")
+        if event.type is EventType.EVIDENCE_REVOKED:
+            return self._no_evidence(event)
+        return None
+
+    def _unknown(self, event: Event) -> EventError | None:
+        other = self.folded.get(event.person.casefold())
+        if other is not None:
+            return EventError(
+                f"event {event.id}: `{event.person}` differs from the known id `{other}` only in case",
+                remedy=f"write `{other}`",
+            )
+        if event.type is EventType.HIRED:
+            wrong = check_attributes(event, self.attributes) if self.attributes is not None else None
+            return EventError(f"event {event.id}: {wrong}") if wrong else None
+        near = self.facts.suggest(event.person)
+        return EventError(
+            f"event {event.id}: nobody is known by the id `{event.person}`",
+            remedy=f"did you mean {', '.join(near)}?" if near else "record `hired` first",
+        )
+
+    def _no_evidence(self, event: Event) -> EventError | None:
+        name, known = str(event.data["evidence"]), self.evidence.get(event.person, set())
+        if name in known:
+            return None
+        near = difflib.get_close_matches(name, sorted(known), n=1)
+        return EventError(
+            f"event {event.id}: `{event.person}` has no evidence of the id or reference `{name}`",
+            remedy=f"did you mean `{near[0]}`?" if near else "look at the person's evidence for its reference",
+        )
+
+    def _note(self, event: Event) -> str:
+        needs = (EventType.TRANSFERRED, EventType.ATTRIBUTES_CHANGED, EventType.ASSIGNMENT_ENDED)
+        post = str(event.data.get("assignment") or MAIN)
+        if event.type in needs and (event.person, post) not in self.posts:
+            return f"`{event.person}` has no assignment `{post}`: without effect until one is known"
+        return ""
+
+    def _learn(self, key: tuple[str, str], event: Event) -> None:
+        self.seen[key] = (0, event.content())
+        self.known[event.person] = 0
+        self.folded[event.person.casefold()] = event.person
+        if EVENT_SHAPES[event.type].attributes:
+            self.posts.add((event.person, str(event.data.get("assignment") or MAIN)))
+        if event.type is EventType.EVIDENCE_RECORDED:
+            names = {event.id, str(event.data.get("reference") or event.id)}
+            self.evidence.setdefault(event.person, set()).update(names)
+
+
+def _refused(event: Event, error: EventError) -> EventResult:
+    return EventResult(event, EventOutcome.REFUSED, error=error)
+
+
+def _conflict(event: Event, seq: int) -> EventConflict:
+    where = f"ledger entry {seq}" if seq else "an event before it in this delivery"
+    return EventConflict(
+        f"event {event.id}: its id is known from {where}, with other content",
+        remedy="give the new event an id of its own; an event is never changed, it is followed by another one",
+    )
+
+
+def _entry(facts: Facts, event: Event, source: str, actor: str) -> NewEntry:
+    payload: dict[str, Json] = {**event.content(), "source": event.source or source}
+    if event.confirmed:
+        payload["confirmed"] = True
+    effective = effective_instant(event.type, event.effective_at, facts.zone)
+    return NewEntry(event.type.value, event.person, actor, payload, effective)
+
+
+def _seen(
+    connection: Connection, events: Sequence[Event], source: str
+) -> dict[tuple[str, str], tuple[int, Mapping[str, Json] | None]]:
+    """(source, id) → the ledger entry that has it, and its content."""
+    wanted = {(event.source or source, event.id) for event in events}
+    seqs: dict[int, tuple[str, str]] = {}
+    for some in chunks(sorted({name for _, name in wanted}), CHUNK):
+        query = select(events_seen.c.source, events_seen.c.id, events_seen.c.seq).where(events_seen.c.id.in_(some))
+        seqs.update((row.seq, (row.source, row.id)) for row in connection.execute(query))
+    found: dict[tuple[str, str], tuple[int, Mapping[str, Json] | None]] = {}
+    for seq in sorted(seq for seq, key in seqs.items() if key in wanted):
+        entry = next(read_entries(connection, after=seq - 1, until=seq))
+        content = {key: entry.payload[key] for key in ("id", "type", "person", "effective_at", "data")}
+        found[seqs[seq]] = (seq, content)
+    return found
+
+
+def _folded(connection: Connection, events: Sequence[Event]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for some in chunks(sorted({event.person.casefold() for event in events}), CHUNK):
+        query = select(people_table.c.folded_id, people_table.c.id).where(people_table.c.folded_id.in_(some))
+        found.update((row.folded_id, row.id) for row in connection.execute(query))
+    return found
+
+
+def _evidence_names(connection: Connection, facts: Facts, events: Sequence[Event]) -> dict[str, set[str]]:
+    """By what the evidence can be named that these events revoke."""
+    people = {event.person for event in events if event.type is EventType.EVIDENCE_REVOKED}
+    names: dict[str, set[str]] = {}
+    for person in sorted(people):
+        kinds = {EventType.EVIDENCE_RECORDED.value}
+        for entry in read_entries(connection, kinds=kinds, subject=person):
+            name = str(entry.payload["id"])
+            reference = str(part(entry.payload, "data").get("reference") or name)
+            names.setdefault(person, set()).update({name, reference})
+    return names
+
+
+def _beyond_guard(
+    connection: Connection,
+    facts: Facts,
+    events: Sequence[Event],
+    taking: _Taking,
+    now: datetime,
+    exits: Limit | None,
+) -> dict[int, EventResult]:
+    """The exits and lockouts that are too many, by their place in the delivery; confirmed ones and duplicates are
+    none of them.
+    """
+    kinds = (EventType.EXITED, EventType.LOCKED_OUT)
+    asked = {
+        index: event
+        for index, event in enumerate(events)
+        if event.type in kinds and not event.confirmed and (event.source or taking.source, event.id) not in taking.seen
+    }
+    if exits is None or not asked:
+        return {}
+    people = {event.person for event in asked.values()} & taking.known.keys()
+    count = len(people | facts.departures(connection, now))
+    everybody = facts.count_employed(connection)
+    if not trips(exits, count, everybody):
+        return {}
+    text = f"{count} people would leave or be locked out within 24 hours, more than `guards.exits` lets through"
+    return {
+        index: _refused(
+            event,
+            EventError(f"event {event.id}: {text}", remedy='send those that are right again, with "confirmed": true'),
+        )
+        for index, event in asked.items()
+    }

@@ -1,0 +1,287 @@
+"""The acting half of a pass: recover what a dead run left, look, carry out what nothing holds, note what now agrees."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyroaring import BitMap
+
+from reconciler.access import evaluate
+from reconciler.apply.journal import Kind
+from reconciler.apply.run import RunContext, RunReport, carry_out, recovered
+from reconciler.errors import Place
+from reconciler.facts.days import instant_text
+from reconciler.facts.ledger import Entry, NewEntry
+from reconciler.facts.people import FACT_KINDS
+from reconciler.passes.look import Look, look
+from reconciler.passes.memory import policy_entry
+from reconciler.passes.wiring import Wiring
+from reconciler.plan.artefact import PlanFileError, SavedPlan, instant
+from reconciler.plan.causes import Baseline
+from reconciler.plan.linking import Links
+from reconciler.plan.model import Change, Plan, content_digest
+from reconciler.policy.model import EntitlementRef
+from reconciler.targets import Observation, Op, Reading, TargetError, entitlement_key
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one pass did. `report` is None where nothing was due; `missing` counts changes of a saved plan that are no
+    longer due.
+    """
+
+    plan: Plan
+    report: RunReport | None
+    recovered: int
+    missing: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is not as it should be although nothing holds it."""
+        broken = self.report is not None and bool(self.report.failed or self.report.contradicted)
+        return broken or self.plan.incomplete
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody has to decide."""
+        return bool(self.plan.held)
+
+
+def apply_plan(
+    wiring: Wiring,
+    *,
+    saved: SavedPlan | None = None,
+    file: str = "",
+    targets: Collection[str] = (),
+    person: str | None = None,
+    confirm: Callable[[Look], bool] = lambda _: True,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+) -> Applied | None:
+    """One whole pass under the workspace's lease. None where `confirm`, shown the plan, said no.
+
+    With `saved`, only those changes of the fresh plan are carried out that the saved one names.
+    """
+    with wiring.lease():
+        if saved is not None:
+            _check_saved(wiring, saved, file)
+        repaired = _recover(wiring)
+        seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
+        due = [change for change in seen.plan.due if saved is None or change.id in saved.change_ids]
+        missing = len(saved.change_ids - {change.id for change in seen.plan.changes}) if saved else 0
+        if due and not confirm(seen):
+            return None
+        if news := [*(policy_entry(wiring) if due else ()), *_learned(wiring, seen)]:
+            wiring.record(news)
+        report = _run(wiring, seen, due, saved, progress) if due else None
+        _note_agreement(wiring, seen, report)
+        return Applied(seen.plan, report, repaired, missing)
+
+
+# --- before the run ---------------------------------------------------------------------------------------------------
+
+
+def _check_saved(wiring: Wiring, saved: SavedPlan, file: str) -> None:
+    place = Place(file)
+    if saved.workspace != wiring.organization:
+        text = f"this plan was made in another workspace ({saved.workspace}), this one is {wiring.organization}"
+        raise PlanFileError(text, place=place, remedy="apply it where it was made")
+    if saved.for_reading:
+        text = "this plan was made with --at for another day: it is for reading"
+        raise PlanFileError(text, place=place, remedy="make one for today: reconciler plan --out FILE")
+    if saved.policy_digest != wiring.policy.digest:
+        text = "the policy has changed since this plan was made"
+        raise PlanFileError(
+            text, place=place, remedy="make a new one and have it looked at: reconciler plan --out FILE"
+        )
+    with wiring.store.reading() as connection:
+        run = wiring.journal.was_carried_out(connection, saved.digest, saved.made_at)
+    if run:
+        text = f"this plan was carried out already, by run {run}"
+        raise PlanFileError(text, place=place, remedy="make a new one: reconciler plan --out FILE")
+
+
+def _recover(wiring: Wiring) -> int:
+    """Record what became of the changes that a dead run intended. Returns how many."""
+    with wiring.store.reading() as connection:
+        intents = wiring.journal.open_intents(connection)
+    if not intents:
+        return 0
+    observations: dict[str, Observation | None] = {}
+    for name in {intent.target for intent in intents} & set(wiring.targets):
+        locators = [entry.locator for ref, entry in wiring.policy.entitlements.items() if ref.target == name]
+        try:
+            observations[name] = wiring.targets[name].target.observe(locators)
+        except TargetError:
+            observations[name] = None  # what cannot be read now stays open for the next pass
+    entries = recovered(intents, observations)
+    if entries:
+        wiring.record(entries)
+    return len(entries)
+
+
+def _learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
+    entries = []
+    for target, links in seen.made.links.items():
+        observation = seen.observations[target]
+        names = {account.key: account.name for account in observation.accounts.accounts} if observation else {}
+        for key, person in links.learned.items():
+            payload = {"target": target, "account_key": key, "account": names.get(key, key)}
+            entries.append(NewEntry(Kind.ACCOUNT_LINKED.value, person, wiring.actor, payload))
+    return entries
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    """Lets a run write to the ledger of its workspace."""
+
+    wiring: Wiring
+
+    def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
+        """Append in one transaction."""
+        return self.wiring.record(entries)
+
+    @property
+    def actor(self) -> str:
+        """Who is acting."""
+        return self.wiring.actor
+
+
+def _run(
+    wiring: Wiring,
+    seen: Look,
+    due: Sequence[Change],
+    saved: SavedPlan | None,
+    progress: Callable[[str, int, int], None],
+) -> RunReport:
+    plan = seen.plan
+    made_at = saved.made_at if saved else instant(plan.made_at) or ""
+    digest = saved.digest if saved else plan.digest
+    context = RunContext(
+        run=content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19],
+        plan_digest=digest,
+        plan_made_at=made_at,
+        policy_digest=plan.policy_digest,
+        targets={name: configured.target for name, configured in wiring.targets.items()},
+        recorder=_Recorder(wiring),
+        no_longer_wanted=lambda changes: _no_longer_wanted(wiring, seen, changes),
+        progress=lambda done: progress("carrying out", done, len(due)),
+    )
+    return carry_out(due, context)
+
+
+def _no_longer_wanted(wiring: Wiring, seen: Look, changes: Sequence[Change]) -> frozenset[str]:
+    """Which of these grants (and revocations) the facts of this moment would not make any more."""
+    touched = {change.person for change in changes if change.person}
+    news = wiring.ledger.entries(after=seen.population.ledger_seq, kinds=FACT_KINDS)
+    moved = {entry.subject for entry in news} & touched
+    if not moved:
+        return frozenset()
+    now = evaluate(wiring.policy, wiring.facts.population(moved), wiring.clock())
+    numbers = {person_id: seen.population.by_id[person_id].number for person_id in moved}
+    unwanted = set()
+    for change in changes:
+        if change.person in moved and change.op in (Op.GRANT, Op.REVOKE):
+            wanted = numbers[change.person] in now.members.get(_ref(change), BitMap())
+            if wanted != (change.op is Op.GRANT):
+                unwanted.add(change.id)
+    return frozenset(unwanted)
+
+
+def _ref(change: Change) -> EntitlementRef:
+    return EntitlementRef(change.target, entitlement_key(change.locator))
+
+
+# --- after the run ----------------------------------------------------------------------------------------------------
+
+
+def _note_agreement(wiring: Wiring, seen: Look, report: RunReport | None) -> None:
+    """Put on record what is in place and desired now, so that tomorrow's changes can be told from drift."""
+    with wiring.store.reading() as connection:
+        baselines = wiring.journal.baselines(connection)
+    entries = []
+    for target, links in seen.made.links.items():
+        observation = seen.observations[target]
+        if observation is not None:
+            entries += _agreement(wiring, seen, target, links, observation, baselines, report)
+    if entries:
+        wiring.record([*policy_entry(wiring), *entries])
+
+
+def _agreement(
+    wiring: Wiring,
+    seen: Look,
+    target: str,
+    links: Links,
+    observation: Observation,
+    baselines: Mapping[EntitlementRef, Baseline],
+    report: RunReport | None,
+) -> list[NewEntry]:
+    undone = _undone(seen.plan, report)
+    facts = max((person.last_entry for person in seen.population), default=0)
+    settled: list[str] = []
+    adopted: dict[str, list[str]] = {}
+    dropped: dict[str, list[str]] = {}
+    services: dict[str, list[str]] = {}
+    ids = {person.number: person.id for person in seen.population}
+    moved = _moved(report)
+    for ref in wiring.policy.entitlements:
+        read = observation.entitlements.get(ref.key)
+        if ref.target != target or read is None or read.reading is Reading.FAILED:
+            continue
+        known = baselines.get(ref) or Baseline(BitMap(), frozenset(), "", 0, settled=False)
+        after = _after(seen, links.people_in(read.members), moved.get(ref, ()))
+        desired = seen.desired.members[ref]
+        if new := (desired & after) - known.members:
+            adopted[ref.key] = [ids[number] for number in new]
+        if gone := known.members - after - desired:
+            dropped[ref.key] = [ids[number] for number in gone if number in ids]
+        wanted = seen.desired.service_members.get(ref, frozenset()) & set(links.service_at.values())
+        whole = read.reading.whole and observation.accounts.reading.whole
+        if ref not in undone and whole:
+            if wanted != known.services:
+                services[ref.key] = sorted(wanted)
+            if not known.settled or (known.policy_digest, known.ledger_seq) != (wiring.policy.digest, facts):
+                settled.append(ref.key)
+    if not (settled or adopted or dropped or services):
+        return []
+    payload: dict[str, Any] = {
+        "target": target,
+        "policy": wiring.policy.digest,
+        "facts": facts,
+        "settled": settled,
+        "adopted": adopted,
+        "dropped": dropped,
+        "services": services,
+    }
+    return [NewEntry(Kind.CONVERGED.value, f"target:{target}", wiring.actor, payload)]
+
+
+def _undone(plan: Plan, report: RunReport | None) -> frozenset[EntitlementRef]:
+    """The entitlements on which some change of the plan is not done."""
+    done = {each.change.id for each in report.done if each.outcome.kind.done} if report else set()
+    done -= {change.id for change in report.contradicted} if report else set()
+    return frozenset(_ref(change) for change in plan.changes if change.id not in done)
+
+
+def _moved(report: RunReport | None) -> Mapping[EntitlementRef, Sequence[Change]]:
+    """Entitlement → the changes of people that are done."""
+    moved: dict[EntitlementRef, list[Change]] = defaultdict(list)
+    for each in report.done if report else ():
+        if each.change.person and each.outcome.kind.done and each.change.op in (Op.GRANT, Op.REVOKE):
+            moved[_ref(each.change)].append(each.change)
+    return moved
+
+
+def _after(seen: Look, before: BitMap, moved: Iterable[Change]) -> BitMap:
+    """Who is in an entitlement after the run, by what was seen before it and by its outcomes."""
+    after = BitMap(before)
+    for change in moved:
+        number = seen.population.by_id[change.person or ""].number
+        (after.add if change.op is Op.GRANT else after.discard)(number)
+    return after

@@ -1,0 +1,183 @@
+"""The reading half of a pass: observe every target over a connection that cannot write, and make the plan.
+
+Looking changes nothing on any target. It remembers in the store which digests it showed, so that they can be approved.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reconciler.access import evaluate
+from reconciler.access.model import Desired
+from reconciler.apply.journal import Proposal
+from reconciler.errors import ReconcilerError
+from reconciler.facts.days import instant_text
+from reconciler.facts.model import Population
+from reconciler.passes.memory import LedgerMemory
+from reconciler.passes.wiring import Wiring
+from reconciler.plan.build import Made, Situation, TargetView, make_plan
+from reconciler.plan.model import Plan
+from reconciler.policy.model import Guards
+from reconciler.targets import Observation, TargetError
+
+WINDOW = timedelta(hours=24)
+"""Guards count over all passes of so long, so that ten thousand small passes are one large change."""
+
+
+class NothingKnown(ReconcilerError):
+    """There is nobody to plan for, which is far more often a mistake than the truth."""
+
+    code = "nobody-known"
+
+
+class UnknownTarget(ReconcilerError):
+    """A target was named that the workspace does not have."""
+
+    code = "unknown-target"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a pass saw, and the plan that follows. Observations are None where a target could not be read."""
+
+    made: Made
+    population: Population
+    desired: Desired
+    observations: Mapping[str, Observation | None]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.made.plan
+
+
+def look(
+    wiring: Wiring,
+    *,
+    at: datetime | None = None,
+    targets: Collection[str] = (),
+    person: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Look:
+    """Observe and plan, as of now or of another moment (then only for reading).
+
+    `targets` limits it to these targets, `person` to the changes of one person. Raises `NothingKnown` without any
+    people.
+    """
+    now = wiring.clock()
+    progress("reading the facts")
+    population = wiring.facts.population()
+    if not population.people:
+        text = "no people are known yet, and an empty company would mean that everybody loses everything"
+        raise NothingKnown(text, remedy="bring them in first: reconciler people import")
+    names = _chosen(wiring, targets)
+    views, observations = {}, {}
+    for name in names:
+        progress(f"reading {name}")
+        views[name] = _view(wiring, name)
+        observations[name] = views[name].observation
+    progress("comparing")
+    desired = evaluate(wiring.policy, population, at or now)
+    made = make_plan(_situation(wiring, population, desired, views, now))
+    if person is not None:
+        made = replace(made, plan=_only(made.plan, population, person))
+    if at is None:
+        with wiring.store.writing() as connection:
+            wiring.journal.propose(connection, proposals(made.plan, wiring.actor))
+    return Look(made, population, desired, observations)
+
+
+def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
+    for name in targets:
+        if name not in wiring.targets:
+            known = ", ".join(sorted(wiring.targets)) or "none"
+            raise UnknownTarget(f"there is no target {name!r} in this workspace", remedy=f"it has: {known}")
+    return sorted(targets or wiring.targets)
+
+
+def _view(wiring: Wiring, name: str) -> TargetView:
+    configured = wiring.targets[name]
+    target = configured.target
+    locators = [entry.locator for ref, entry in wiring.policy.entitlements.items() if ref.target == name]
+    observation, error = None, ""
+    try:
+        observation = target.observe(locators)
+    except TargetError as failure:
+        error = str(failure)
+    with wiring.store.reading() as connection:
+        remembered = wiring.journal.links(connection, name)
+    return TargetView(
+        capabilities=target.describe(),
+        match_attributes=target.match_attributes(),
+        observation=observation,
+        error=error,
+        revoke_foreign=configured.revoke_foreign,
+        disable_orphans=configured.disable_orphans,
+        remembered=remembered,
+    )
+
+
+def _situation(
+    wiring: Wiring, population: Population, desired: Desired, views: Mapping[str, TargetView], now: datetime
+) -> Situation:
+    with wiring.store.reading() as connection:
+        baselines = wiring.journal.baselines(connection)
+        approvals = wiring.journal.approvals(connection, now)
+        recent = wiring.journal.recent(connection, now - WINDOW)
+        in_force = wiring.journal.guards_policy(connection)
+    memory = LedgerMemory(wiring)
+    return Situation(
+        made_at=now,
+        workspace=wiring.organization,
+        policy=wiring.policy,
+        population=population,
+        desired=desired,
+        targets=views,
+        memory=memory,
+        baselines=baselines,
+        approvals=approvals,
+        recent=recent,
+        guards_in_force=_guards_in_force(wiring, memory, in_force),
+    )
+
+
+def _guards_in_force(wiring: Wiring, memory: LedgerMemory, digest: str | None) -> Guards | None:
+    if digest is None or digest == wiring.policy.digest:
+        return None
+    policy = memory.policy(digest)
+    return policy.guards if policy else None
+
+
+def _only(plan: Plan, population: Population, person: str) -> Plan:
+    """The part of a plan that concerns one person; guards have seen the whole."""
+    if person not in population.by_id:
+        raise NothingKnown(
+            f"no person {person!r} is known", remedy="ids are as HR spells them; see `reconciler people`"
+        )
+    return replace(
+        plan,
+        changes=tuple(change for change in plan.changes if change.person == person),
+        withheld=tuple(each for each in plan.withheld if each.subject == person),
+        findings=tuple(each for each in plan.findings if each.subject == person),
+    )
+
+
+def proposals(plan: Plan, author: str) -> list[Proposal]:
+    """What the digests of this plan stand for: all that it holds, and each held slice."""
+    slices: dict[str, list[str]] = defaultdict(list)
+    titles = {}
+    for change in plan.held:
+        if change.held:
+            slices[change.held.digest].append(change.id)
+            titles[change.held.digest] = f"{change.held.slice} ({change.held.guard})"
+    slices[plan.digest] = [change.id for change in plan.changes]
+    titles[plan.digest] = "the whole plan"
+    made_at = instant_text(plan.made_at)
+    return [
+        Proposal(digest, plan.digest, plan.policy_digest, author, made_at, tuple(sorted(ids)), titles[digest])
+        for digest, ids in slices.items()
+        if ids
+    ]

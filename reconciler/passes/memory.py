@@ -1,0 +1,66 @@
+"""The past, as causes ask for it, answered from the ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from reconciler.errors import ProblemsFound
+from reconciler.facts.ledger import Entry, NewEntry
+from reconciler.facts.model import Population
+from reconciler.facts.people import FACT_KINDS
+from reconciler.passes.wiring import Wiring
+from reconciler.plan.causes import FactRef
+from reconciler.policy import load_policy
+from reconciler.policy.model import Policy
+
+
+class LedgerMemory:
+    """Implements `reconciler.plan.causes.Memory`."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+
+    def policy(self, digest: str) -> Policy | None:
+        """The policy as it was recorded, or None where it is not on record or this version cannot read it any more."""
+        wiring = self._wiring
+        with wiring.store.reading() as connection:
+            seq = wiring.journal.policy_entry(connection, digest)
+        if seq is None:
+            return None
+        entry = next(iter(wiring.ledger.entries(after=seq - 1)))
+        files = {name: text.encode("utf-8", "surrogateescape") for name, text in entry.payload["files"].items()}
+        try:
+            return load_policy(files, revision=entry.payload["revision"])
+        except ProblemsFound:
+            return None
+
+    def population(self, people: Collection[str], ledger_seq: int) -> Population:
+        """These people as the ledger knew them then."""
+        return self._wiring.facts.population(people, known_at=ledger_seq)
+
+    def facts_since(self, people: Collection[str], ledger_seq: int) -> Mapping[str, Sequence[FactRef]]:
+        """What was learned about them since then."""
+        found: dict[str, list[FactRef]] = defaultdict(list)
+        for entry in self._wiring.ledger.entries(after=ledger_seq, kinds=FACT_KINDS):
+            if entry.subject in people:
+                found[entry.subject].append(FactRef(entry.seq, entry.kind, _told(entry)))
+        return found
+
+
+def policy_entry(wiring: Wiring) -> list[NewEntry]:
+    """The entry that puts today's policy on record, unless it is there already."""
+    with wiring.store.reading() as connection:
+        if wiring.journal.policy_entry(connection, wiring.policy.digest) is not None:
+            return []
+    files = {name: content.decode("utf-8", "surrogateescape") for name, content in wiring.policy_files.items()}
+    payload = {"digest": wiring.policy.digest, "revision": wiring.policy.revision, "files": files}
+    return [NewEntry("policy-recorded", "policy", wiring.actor, payload)]
+
+
+def _told(entry: Entry) -> str:
+    """A fact in a few words: its kind, and when it is true from."""
+    data = entry.payload.get("data", entry.payload)
+    what = data.get("kind") or data.get("evidence") or "" if isinstance(data, Mapping) else ""
+    day = f" from {entry.effective_at:%Y-%m-%d}" if entry.effective_at else ""
+    return f"{entry.kind}{' ' + str(what) if what else ''}{day}"

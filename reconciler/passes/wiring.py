@@ -1,0 +1,48 @@
+"""What a pass works with: the rooms of one workspace, wired together. Built by `reconciler.workspace`, and by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from reconciler.apply.journal import Journal
+from reconciler.facts.ledger import Entry, Ledger, NewEntry
+from reconciler.facts.people import Facts
+from reconciler.facts.store import Store
+from reconciler.policy.model import Policy
+from reconciler.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredTarget:
+    """A target of the workspace, and how it treats those that belong to nobody."""
+
+    target: Target
+    revoke_foreign: bool = False
+    disable_orphans: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """One workspace, ready to work. `clock` is the only one there is; `lease` keeps a second run out."""
+
+    organization: str
+    policy: Policy
+    policy_files: Mapping[str, bytes]
+    store: Store
+    ledger: Ledger
+    facts: Facts
+    journal: Journal
+    targets: Mapping[str, ConfiguredTarget]
+    zone: ZoneInfo
+    actor: str
+    clock: Callable[[], datetime]
+    lease: Callable[[], AbstractContextManager[None]]
+
+    def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
+        """Append to the ledger in one transaction, durable when it returns."""
+        with self.store.writing() as connection:
+            return self.ledger.append(connection, entries, self.clock())

@@ -1,0 +1,17 @@
+"""Pure: desired × actual → plan. Linking, the difference, causes, guards, order, the artefact and how it reads."""
+
+from reconciler.plan.build import Situation, TargetView, make_plan
+from reconciler.plan.model import Cause, CauseKind, Change, Finding, Held, Plan, Withheld
+
+__all__ = [
+    "Cause",
+    "CauseKind",
+    "Change",
+    "Finding",
+    "Held",
+    "Plan",
+    "Situation",
+    "TargetView",
+    "Withheld",
+    "make_plan",
+]

@@ -1,0 +1,71 @@
+"""The contract every people source fulfils.
+
+A source yields rows: a mapping from the canonical column to the text that stood there, with the place of each row. It
+knows nothing of policies or of what is already known; deciding what a row means is the business of `facts`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
+
+__all__ = ["Feed", "Place", "Problem", "ProblemsFound", "Row", "Source", "SourceContext", "SourceError"]
+
+
+class SourceError(ReconcilerError):
+    """The source could not be read at all: nothing of it counts."""
+
+    code = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of a feed: canonical column → text, stripped; a blank cell is an empty string.
+
+    `problem` says why the row cannot be trusted as a whole (a wrong number of cells, a cut last line); what could be
+    read of it is still in `cells`, because an exit counts even where the rest of the row cannot be read.
+    """
+
+    cells: Mapping[str, str]
+    place: Place
+    problem: str = ""
+    cut: bool = False
+    """The record's end is missing: any cell may be half a cell, so that nothing in it counts, not even an exit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a source delivered: the columns it has, its rows, and columns that nothing uses (said once)."""
+
+    columns: Sequence[str]
+    rows: Iterable[Row]
+    digest: str
+    """SHA-256 of what was delivered, hexadecimal: names the delivery in the record."""
+    ignored_columns: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What the workspace hands to a source beside its settings."""
+
+    name: str
+    folder: Path
+    place: Place
+
+
+class Source(ABC):
+    """One configured people source. Constructing it checks its settings and does no I/O."""
+
+    @abstractmethod
+    def __init__(self, context: SourceContext, settings: Mapping[str, object]) -> None: ...
+
+    @abstractmethod
+    def read(self, columns: Sequence[str], required: Sequence[str]) -> Feed:
+        """Read everything. `columns` are the canonical columns that are of use; `required` must be there.
+
+        Raises `SourceError` where the source cannot be read or a required column is missing.
+        """

@@ -1,0 +1,287 @@
+"""The contract every target adapter fulfils, and its vocabulary.
+
+A target is a system that holds accounts and entitlements. An adapter answers four questions: what can it do
+(`describe`), can this binding mean anything here (`check_locator`), what is there now (`observe`), and, on a
+connection that can write, what became of these steps (`TargetWriter.apply`). An adapter knows nothing of policies,
+people's clearance or plans; it imports this module and nothing else of reconciler.
+
+Words: a *locator* is how a policy names an entitlement on a target (``{"group": "docs-readers"}``); its *key* is the
+locator in canonical spelling; an *account key* is the target's own stable identifier (entryUUID, objectGUID, …), which
+survives a rename; an account's *name* is what people see (a DN, a login).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pyroaring import BitMap
+
+from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
+
+__all__ = [
+    "AccountsRead",
+    "BitMap",
+    "Capabilities",
+    "EntitlementRead",
+    "Locator",
+    "Observation",
+    "ObservedAccount",
+    "Op",
+    "Outcome",
+    "OutcomeKind",
+    "Place",
+    "Problem",
+    "ProblemsFound",
+    "Reading",
+    "Step",
+    "Target",
+    "TargetContext",
+    "TargetError",
+    "TargetFinding",
+    "TargetUnavailable",
+    "TargetWriter",
+    "entitlement_key",
+]
+
+Locator = Mapping[str, str]
+"""How a binding names an entitlement, as in the policy: flat, strings only."""
+
+
+def entitlement_key(locator: Locator) -> str:
+    """A locator in canonical spelling: ``group=docs-readers``; several parts are joined by ``,`` in order of their
+    names.
+    """
+    escaped = ((name, value.replace("\\", "\\\\").replace(",", "\\,")) for name, value in sorted(locator.items()))
+    return ",".join(f"{name}={value}" for name, value in escaped)
+
+
+class TargetError(ReconcilerError):
+    """The target could not be used as configured; final until somebody changes something."""
+
+    code = "target"
+
+
+class TargetUnavailable(TargetError):
+    """The target did not answer, or not in time; the same call may go through later."""
+
+    code = "target-unavailable"
+
+
+class Op(StrEnum):
+    """What a change does. The order of the members is the order in which a run carries them out."""
+
+    DISABLE_ACCOUNT = "disable-account"
+    END_SESSIONS = "end-sessions"
+    REVOKE = "revoke"
+    DELETE_ACCOUNT = "delete-account"
+    CREATE_ACCOUNT = "create-account"
+    ENABLE_ACCOUNT = "enable-account"
+    GRANT = "grant"
+
+
+class Reading(StrEnum):
+    """How far a part of an observation can be trusted. Absence proves something only where it is complete or
+    confirmed empty.
+    """
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    """A limit was reached, a page was lost, or a right is missing: what is there is true, what is absent proves
+    nothing.
+    """
+    FAILED = "failed"
+    CONFIRMED_EMPTY = "confirmed-empty"
+    """Read whole, and the system itself says that there is nothing."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether absence from this reading proves absence on the target."""
+        return self in (Reading.COMPLETE, Reading.CONFIRMED_EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a target can do. A plan never contains a change that its target cannot carry out; it has a finding
+    instead.
+    """
+
+    ops: frozenset[Op] = frozenset({Op.GRANT, Op.REVOKE})
+    batch_size: int = 500
+    """The most steps that one call of `apply` is given."""
+    implicit_accounts: bool = False
+    """Every person has an account here, whose key and name are the person id; none needs to exist before a grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAccount:
+    """An account as the target has it.
+
+    `match` holds, for every person attribute that the configured match names (usually ``id``), the account's value. An
+    account without a value there matches nobody. `login` is the short name by which a policy's `service_accounts` are
+    found (an RDN value, a user name).
+    """
+
+    key: str
+    name: str
+    login: str
+    match: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsRead:
+    """All accounts of a target (or those asked for), in no particular order, and how far that can be trusted."""
+
+    reading: Reading
+    accounts: Sequence[ObservedAccount] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementRead:
+    """One entitlement as the target has it.
+
+    `members` are positions in the observation's `accounts`; `foreign` are the principals that are none of them, as the
+    target spells them. A placeholder that the target needs is neither. `name` is what people see (a DN, a role name).
+    """
+
+    key: str
+    name: str
+    reading: Reading
+    members: BitMap = field(default_factory=BitMap)
+    foreign: Sequence[str] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFinding:
+    """Something the adapter saw that a person should look at and that is no change. `kind` is a stable word."""
+
+    kind: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one target said at one moment. `entitlements` has an entry for every key that was asked for, read or
+    failed.
+    """
+
+    at: datetime
+    accounts: AccountsRead
+    entitlements: Mapping[str, EntitlementRead]
+    findings: Sequence[TargetFinding] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do on a target. Steps are independent: each may succeed or fail by itself.
+
+    For `GRANT` and `REVOKE`, `account` is the account's key and `account_name` the name that the plan saw, and
+    `locator` says which entitlement. A `REVOKE` of a foreign principal has an empty `account` and the principal, as
+    the target spelled it, in `account_name`. For account operations `locator` is empty.
+    """
+
+    op: Op
+    account: str
+    account_name: str
+    locator: Locator = field(default_factory=dict)
+
+
+class OutcomeKind(StrEnum):
+    """What became of a step. `ALREADY` is success: it was so before."""
+
+    APPLIED = "applied"
+    ALREADY = "already"
+    STALE = "stale"
+    """What the plan saw is no longer true: the account or the entitlement is gone or is another."""
+    REFUSED = "refused"
+    """The target says no, and will say no again."""
+    UNAVAILABLE = "unavailable"
+    """No answer: it may or may not have happened. Reading tells."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the target is now as the step wanted it."""
+        return self in (OutcomeKind.APPLIED, OutcomeKind.ALREADY)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one step, with the target's own words where it refused."""
+
+    kind: OutcomeKind
+    detail: str = ""
+
+
+class TargetWriter(ABC):
+    """A connection that can write. Only a run is handed one."""
+
+    @abstractmethod
+    def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
+        """Carry out the steps and return one outcome per step, in their order.
+
+        Idempotent: a step whose effect is there already is `ALREADY`. Steps on one entitlement are coalesced into few
+        requests. One step's failure never stops the next. Never raises for what the target says; a target that does
+        not answer makes the outcomes `UNAVAILABLE`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What the workspace hands to an adapter beside its settings: its name and the folder that paths are relative to."""
+
+    name: str
+    folder: Path
+    place: Place
+
+
+class Target(ABC):
+    """One configured target. Constructing it checks its settings and does no I/O.
+
+    `__init__(context, settings)`: `settings` is the target's mapping from the workspace file, with secrets already
+    resolved and without `type`. Raises `TargetError` or `ProblemsFound` for settings that cannot work; unknown keys
+    are errors.
+    """
+
+    @abstractmethod
+    def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None: ...
+
+    @abstractmethod
+    def describe(self) -> Capabilities:
+        """What this target, as configured, can do. No I/O."""
+
+    @abstractmethod
+    def check_locator(self, locator: Locator) -> str | None:
+        """What is wrong with this locator on this kind of target, in words, or None. No I/O."""
+
+    @abstractmethod
+    def match_attributes(self) -> Sequence[str]:
+        """The person attributes that accounts are matched by, e.g. ``("id",)``."""
+
+    @abstractmethod
+    def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
+        """Read the accounts and these entitlements over a connection that cannot write.
+
+        `accounts` limits the reading to these account keys (a narrow read: members that are other accounts are then
+        left out and are not foreign). Never one query per person or per member. A part that cannot be read is
+        `PARTIAL` or `FAILED` with the reason in `detail`; the rest goes on. Raises `TargetUnavailable` where the
+        target does not answer at all, and `TargetError` where it answers and cannot be used (wrong password,
+        untrusted certificate, no such base).
+        """
+
+    @abstractmethod
+    @contextmanager
+    def writer(self) -> Iterator[TargetWriter]:
+        """A writing connection, closed at the end. Raises as `observe` does."""
+
+    def probe(self) -> Sequence[TargetFinding]:
+        """Can it be reached, read, and is it configured safely? For `doctor`; raises as `observe` does."""
+        return ()

@@ -1,0 +1,389 @@
+"""One workspace: reads ``reconciler.yaml`` and the policy tree, and wires sources, targets and store.
+
+The one place that knows adapters, and those only by entry point; the one place with a clock, an environment and a git.
+What is read here is checked here: a wrong workspace stops before anything is written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic_core import PydanticCustomError
+
+from reconciler.apply.journal import Journal
+from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
+from reconciler.facts.ledger import Ledger
+from reconciler.facts.people import Facts
+from reconciler.facts.store import Store
+from reconciler.passes.wiring import ConfiguredTarget, Wiring
+from reconciler.policy import check_policy
+from reconciler.policy.clauses import read_clause
+from reconciler.policy.model import Policy
+from reconciler.policy.report import Report
+from reconciler.policy.yaml_tree import Node, find, key_place, read_yaml
+from reconciler.sources import Source, SourceContext
+from reconciler.targets import Target, TargetContext
+
+TARGETS = "reconciler.targets"
+SOURCES = "reconciler.sources"
+
+_REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<name>[^}]+)\}")
+_SECRET_KEYS = re.compile(r"password|passwd|secret|token|api_key|private_key", re.IGNORECASE)
+
+
+class WorkspaceError(ReconcilerError):
+    """The workspace cannot be used as it is."""
+
+    code = "workspace"
+
+
+class SecretMissing(WorkspaceError):
+    """A reference to a secret (or to anything else that stands outside the workspace file) leads nowhere."""
+
+    code = "secret-missing"
+
+
+class RunInProgress(WorkspaceError):
+    """Another run holds the workspace's lease."""
+
+    code = "run-in-progress"
+
+
+class WorkspaceFile(BaseModel):
+    """The workspace file's format, ``reconciler.workspace/1``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal["reconciler.workspace/1"]
+    organization: str
+    timezone: str
+    policies: list[str]
+    store: str = "sqlite:///state/reconciler.db"
+    sources: dict[str, dict[str, Any]] = {}
+    targets: dict[str, dict[str, Any]] = {}
+
+    @field_validator("policies", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            remedy = "write an IANA name such as Asia/Shanghai"
+            raise PydanticCustomError("timezone", "{message}", _said(f"`{value}` is no timezone", remedy)) from None
+        return value
+
+    @field_validator("targets", "sources")
+    @classmethod
+    def _typed(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, settings in value.items():
+            if not isinstance(settings.get("type"), str):
+                raise PydanticCustomError("missing", "{message}", _said(f"`{name}` has no `type`", "say what it is"))
+        return value
+
+
+def _said(message: str, remedy: str) -> dict[str, str]:
+    return {"message": message, "remedy": remedy}
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace file that has been read and checked; nothing is open yet."""
+
+    path: Path
+    spec: WorkspaceFile
+    node: Node
+
+    @classmethod
+    def load(cls, file: str | Path) -> Workspace:
+        """Read the file. Raises `WorkspaceError` where there is none, `ProblemsFound` where it is wrong."""
+        path = Path(file)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            text = f"the workspace file cannot be read: {error.strerror or error}"
+            remedy = "make one with `reconciler init DIR`, or name it: --workspace FILE"
+            raise WorkspaceError(text, place=Place(str(file)), remedy=remedy) from None
+        report = Report()
+        node = read_yaml(str(file), content, report)
+        spec = None
+        if node is not None:
+            place = Place(str(file), 1, 1)
+            spec = read_clause(WorkspaceFile, node, "workspace", "the workspace", place, report)
+        if spec is None or node is None or report.failed:
+            raise ProblemsFound(f"{file} is no usable workspace", report.problems())
+        return cls(path, spec, node)
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the workspace file are relative to."""
+        return self.path.parent
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """What a whole day means here."""
+        return ZoneInfo(self.spec.timezone)
+
+    def place(self, *path: str | int) -> Place:
+        """Where something stands in the workspace file."""
+        return key_place(self.node, path)
+
+    # --- policies ---------------------------------------------------------------------------------------------------
+
+    def policy_files(self) -> dict[str, bytes]:
+        """Every file of the policy tree: its path as seen from the workspace's folder → its content."""
+        files: dict[str, bytes] = {}
+        for index, name in enumerate(self.spec.policies):
+            folder = self.folder / name
+            if not folder.is_dir():
+                text = f"there is no policy folder {name}"
+                raise WorkspaceError(text, place=self.place("policies", index), remedy="correct `policies`")
+            for path in _yaml_files(folder):
+                files[os.path.relpath(path, self.folder)] = path.read_bytes()
+        return files
+
+    def check(self) -> tuple[Policy | None, tuple[Problem, ...]]:
+        """The policy and everything that is wrong with it, its bindings held against this workspace's targets too."""
+        policy, problems = check_policy(self.policy_files(), revision=self.revision(), today=self.today())
+        if policy is None:
+            return None, problems
+        found = [*problems, *self._binding_problems(policy)]
+        failed = any(problem.severity == "error" for problem in found)
+        return (None if failed else policy), tuple(sorted(found, key=lambda problem: (problem.place, problem.code)))
+
+    def policy(self) -> Policy:
+        """The policy. Raises `ProblemsFound` with every error."""
+        policy, problems = self.check()
+        if policy is None:
+            raise ProblemsFound("the policy does not pass", problems)
+        return policy
+
+    def revision(self) -> str:
+        """What git calls the policy tree as it is now, with ``+changes`` where it is not committed; empty outside of git."""
+        folder = self.folder / self.spec.policies[0]
+        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+        if not commit:
+            return ""
+        folders = [str((self.folder / name).resolve()) for name in self.spec.policies]
+        return f"{commit}+changes" if _git(folder, "status", "--porcelain", "--", *folders) else commit
+
+    def today(self) -> date:
+        """Today in the workspace's timezone."""
+        return datetime.now(self.zone).date()
+
+    def _binding_problems(self, policy: Policy) -> Iterator[Problem]:
+        targets: dict[str, Target | None] = {}
+        for name in self.spec.targets:
+            try:
+                targets[name] = self._target(name)
+            except SecretMissing as error:
+                targets[name] = None
+                place = error.place or self.place("targets", name)
+                yield Problem("unchecked-target", f"{name}: {error.message}", place, error.remedy, "warning")
+        for ref, entitlement in policy.entitlements.items():
+            if ref.target not in targets:
+                known = ", ".join(f"`{name}`" for name in sorted(targets)) or "none"
+                text = f"there is no target `{ref.target}` in the workspace"
+                yield Problem("unknown-target", text, entitlement.place, f"it has: {known}")
+            elif (target := targets[ref.target]) is not None and (flaw := target.check_locator(entitlement.locator)):
+                yield Problem("binding", f"{ref.target}: {flaw}", entitlement.place)
+
+    # --- sources and targets ----------------------------------------------------------------------------------------
+
+    def source(self, name: str) -> Source:
+        """A configured source. Raises `WorkspaceError` where there is none of this name."""
+        if name not in self.spec.sources:
+            known = ", ".join(sorted(self.spec.sources)) or "none"
+            raise WorkspaceError(f"there is no source `{name}` in {self.path}", remedy=f"it has: {known}")
+        settings = dict(self.spec.sources[name])
+        kind = self._kind(SOURCES, "sources", name, str(settings.pop("type")))
+        resolved = self._resolve(settings, ("sources", name))
+        made: Source = kind.load()(SourceContext(name, self.folder, self.place("sources", name)), resolved)
+        return made
+
+    def file_source(self, path: Path) -> Source:
+        """A CSV file in the canonical columns, as a source named after the file."""
+        kind = self._kind(SOURCES, "sources", "", "csv")
+        context = SourceContext(path.name, Path.cwd(), Place(str(path)))
+        made: Source = kind.load()(context, {"path": str(path), "feed": "full"})
+        return made
+
+    def _target(self, name: str) -> Target:
+        settings = dict(self.spec.targets[name])
+        for own in ("foreign", "orphans"):
+            settings.pop(own, None)
+        kind = self._kind(TARGETS, "targets", name, str(settings.pop("type")))
+        resolved = self._resolve(settings, ("targets", name))
+        made: Target = kind.load()(TargetContext(name, self.folder, self.place("targets", name)), resolved)
+        return made
+
+    def _kind(self, group: str, section: str, name: str, kind: str) -> EntryPoint:
+        found = {point.name: point for point in entry_points(group=group)}
+        if kind in found:
+            return found[kind]
+        text = f"there is no adapter for `type: {kind}`"
+        remedy = f"installed: {', '.join(sorted(found))}"
+        raise WorkspaceError(text, place=find_place(self.node, section, name, "type"), remedy=remedy)
+
+    def _choice(self, name: str, key: str, allowed: str) -> bool:
+        """Whether a target says `key: allowed` rather than `key: report`, the default."""
+        value = self.spec.targets[name].get(key, "report")
+        if value not in ("report", allowed):
+            text = f"`{key}` is `report` or `{allowed}`, not `{value}`"
+            raise WorkspaceError(text, place=find_place(self.node, "targets", name, key), remedy="correct it")
+        return bool(value == allowed)
+
+    def _resolve(self, value: Any, path: tuple[str | int, ...], key: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {name: self._resolve(inner, (*path, name), str(name)) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._resolve(inner, (*path, index), key) for index, inner in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        place = find_place(self.node, *path)
+        if _SECRET_KEYS.search(key) and not _REFERENCE.fullmatch(value):
+            text = f"`{key}` stands here in clear text, and many can read this file"
+            raise WorkspaceError(text, place=place, remedy=f'refer to it: {key}: "${{env:NAME}}" or "${{file:PATH}}"')
+        return _REFERENCE.sub(lambda found: self._referenced(found["scheme"], found["name"], place), value)
+
+    def _referenced(self, scheme: str, name: str, place: Place) -> str:
+        if scheme == "env":
+            if name in os.environ:
+                return os.environ[name]
+            raise SecretMissing(f"the environment has no {name}", place=place, remedy=f"set it: export {name}=…")
+        if scheme == "file":
+            return self._secret_file(name, place)
+        if scheme == "keyring":
+            return _from_keyring(name, place)
+        raise WorkspaceError(f"`${{{scheme}:…}}` is no reference", place=place, remedy="use env, file or keyring")
+
+    def _secret_file(self, name: str, place: Place) -> str:
+        path = self.folder / name
+        try:
+            mode, text = path.stat().st_mode, path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SecretMissing(f"the secret file {name} cannot be read: {error}", place=place) from None
+        if mode & 0o077:
+            text = f"others than its owner can use the secret file {name} (mode {mode & 0o777:04o})"
+            raise WorkspaceError(text, place=place, remedy=f"chmod 600 {name}")
+        return text.rstrip("\r\n")
+
+    # --- everything together ----------------------------------------------------------------------------------------
+
+    def store(self, *, create: bool = True) -> tuple[Store, Ledger, Facts, Journal]:
+        """The store and the rooms that live in it, without a look at policies or targets."""
+        store = Store.open(self.spec.store, folder=self.folder, create=create)
+        facts, journal = Facts(store, self.zone), Journal()
+        ledger = Ledger(store, [*facts.projections, journal])
+        return store, ledger, facts, journal
+
+    def wire(self, *, targets: Sequence[str] | None = None) -> Wiring:
+        """Everything, ready for a pass: a checked policy, an open store, the targets (all, or these)."""
+        policy = self.policy()
+        chosen = [name for name in self.spec.targets if targets is None or name in targets]
+        configured = {
+            name: ConfiguredTarget(
+                self._target(name),
+                revoke_foreign=self._choice(name, "foreign", "revoke"),
+                disable_orphans=self._choice(name, "orphans", "disable"),
+            )
+            for name in chosen
+        }
+        store, ledger, facts, journal = self.store()
+        return Wiring(
+            organization=self.spec.organization,
+            policy=policy,
+            policy_files=self.policy_files(),
+            store=store,
+            ledger=ledger,
+            facts=facts,
+            journal=journal,
+            targets=configured,
+            zone=self.zone,
+            actor=login_name(),
+            clock=now,
+            lease=lambda: lease(store.path),
+        )
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def login_name() -> str:
+    """Who is acting: the account that this process runs under, never a word somebody typed."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+@contextmanager
+def lease(store: Path) -> Iterator[None]:
+    """One run at a time on one store. The lease ends with the process, however it ends."""
+    path = store.with_name(store.name + ".lease")
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"another run is in progress on {store}"
+            raise RunInProgress(text, remedy="wait until it has finished; then plan again") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def find_place(node: Node, *path: str | int) -> Place:
+    """Where the value at this path stands in the workspace file."""
+    return find(node, path).place
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix in (".yaml", ".yml") and path.is_file()]
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603  # fixed words and paths of ours, no shell
+            ["git", "-C", str(folder), *arguments],  # noqa: S607  # git is where the PATH says
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _from_keyring(name: str, place: Place) -> str:
+    try:
+        import keyring
+    except ImportError:
+        text = "this system's keyring cannot be asked: the Python package `keyring` is not installed"
+        raise SecretMissing(text, place=place, remedy="install it, or use ${env:…} or ${file:…}") from None
+    service, _, user = name.partition("/")
+    secret = keyring.get_password(service, user)
+    if secret is None:
+        raise SecretMissing(f"the keyring has no secret {name}", place=place, remedy=f"keyring set {service} {user}")
+    return str(secret)

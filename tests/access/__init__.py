@@ -1,0 +1,1 @@
+"""Desired access and explanations."""

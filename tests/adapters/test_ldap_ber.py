@@ -1,0 +1,131 @@
+"""The bulk reader of search answers, compared with the LDAP library's own encoder, and against damaged octets."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ldap3.protocol.rfc2696 import RealSearchControlValue
+from ldap3.protocol.rfc4511 import (
+    URI,
+    Attribute,
+    Control,
+    Controls,
+    LDAPMessage,
+    ProtocolOp,
+    SearchResultDone,
+    SearchResultEntry,
+    SearchResultReference,
+)
+from pyasn1.codec.ber import encoder
+
+from adapters.directory.entries import Entry
+from adapters.ldap.ber import Done, Malformed, Reference, decode, message_end
+
+ATTRIBUTES = st.dictionaries(
+    st.from_regex(r"[a-z][a-z0-9-]{0,8}(;lang-zh)?", fullmatch=True),
+    st.lists(st.binary(max_size=300), max_size=5),
+    max_size=5,
+)
+
+
+def message(number: int, kind: str, content: Any, controls: Any = None) -> bytes:
+    whole = LDAPMessage()
+    whole["messageID"] = number
+    whole["protocolOp"] = ProtocolOp().setComponentByName(kind, content)
+    if controls is not None:
+        whole["controls"] = controls
+    return bytes(encoder.encode(whole))
+
+
+def entry_message(number: int, dn: str, attributes: dict[str, list[bytes]]) -> bytes:
+    entry = SearchResultEntry()
+    entry["object"] = dn.encode()
+    for place, (name, values) in enumerate(attributes.items()):
+        attribute = Attribute()
+        attribute["type"] = name
+        for position, value in enumerate(values):
+            attribute["vals"][position] = value
+        if not values:
+            attribute["vals"].clear()
+        entry["attributes"][place] = attribute
+    if not attributes:
+        entry["attributes"].clear()
+    return message(number, "searchResEntry", entry)
+
+
+def done_message(number: int, code: int, words: str, cookie: bytes | None) -> bytes:
+    done = SearchResultDone()
+    done["resultCode"] = code
+    done["matchedDN"] = b"dc=example"
+    done["diagnosticMessage"] = words.encode()
+    if cookie is None:
+        return message(number, "searchResDone", done)
+    value = RealSearchControlValue()
+    value["size"] = 700
+    value["cookie"] = cookie
+    control = Control()
+    control["controlType"] = b"1.2.840.113556.1.4.319"
+    control["criticality"] = True
+    control["controlValue"] = encoder.encode(value)
+    controls = Controls()
+    controls[0] = control
+    return message(number, "searchResDone", done, controls)
+
+
+@given(st.integers(1, 2**31 - 1), st.text(max_size=200), ATTRIBUTES)
+def test_an_entry_is_read_as_it_was_sent(number: int, dn: str, attributes: dict[str, list[bytes]]) -> None:
+    data = entry_message(number, dn, attributes)
+
+    assert message_end(data, 0) == len(data)
+    assert decode(data) == (number, Entry(dn, attributes))
+
+
+@given(
+    st.integers(1, 2**31 - 1),
+    st.sampled_from([0, 4, 32, 50]),
+    st.text(max_size=40),
+    st.none() | st.binary(max_size=200),
+)
+def test_the_end_of_a_search_is_read_as_it_was_sent(number: int, code: int, words: str, cookie: bytes | None) -> None:
+    assert decode(done_message(number, code, words, cookie)) == (
+        number,
+        Done(code, "dc=example", words, (), cookie or b""),
+    )
+
+
+def test_a_reference_is_read_as_it_was_sent() -> None:
+    reference = SearchResultReference()
+    reference[0] = URI("ldap://elsewhere/dc=example")
+
+    assert decode(message(7, "searchResRef", reference)) == (7, Reference(("ldap://elsewhere/dc=example",)))
+
+
+@given(ATTRIBUTES, st.data())
+def test_a_message_that_has_not_arrived_whole_is_waited_for(
+    attributes: dict[str, list[bytes]], data: st.DataObject
+) -> None:
+    whole = entry_message(3, "cn=a", attributes)
+    some = whole[: data.draw(st.integers(0, len(whole) - 1))]
+
+    assert message_end(some, 0) in (-1, len(whole))
+
+
+@given(ATTRIBUTES, st.data())
+def test_damaged_octets_are_an_error_or_another_message_and_never_a_crash(
+    attributes: dict[str, list[bytes]], data: st.DataObject
+) -> None:
+    octets = bytearray(entry_message(3, "cn=a", attributes))
+    octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(Malformed):
+        decode(bytes(octets))
+
+
+def test_what_is_no_ldap_is_refused_at_once() -> None:
+    with pytest.raises(Malformed, match="0x48"):
+        message_end(b"HTTP/1.1 400 Bad Request", 0)
+    with pytest.raises(Malformed, match="definite length"):
+        message_end(b"\x30\x80", 0)

@@ -1,0 +1,56 @@
+#!/bin/sh
+# Installs the servers that the tests and `make demo-openldap` start by themselves. Nothing is configured or started
+# here: every test runs its own server, on a loopback port, with its own data.
+#
+# Ends with 0 even where nothing could be installed: the tests then skip and say why, or fail where CI=true.
+set -eu
+
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+missing=
+command -v slapd >/dev/null || missing="$missing slapd"
+command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
+[ -n "$missing" ] || exit 0
+
+give_up() {
+    echo "tests/servers/install.sh: $1; missing:$missing. Tests against OpenLDAP cannot run without." >&2
+    exit 0
+}
+
+if [ "$(id -u)" = 0 ]; then
+    as_root() { "$@"; }
+elif sudo -n true 2>/dev/null; then
+    as_root() { sudo -n "$@"; }
+else
+    give_up "neither root nor passwordless sudo"
+fi
+command -v apt-get >/dev/null || give_up "no apt-get on this system"
+
+echo "Installing$missing"
+log=$(mktemp)
+policy=
+clean_up() {
+    rm -f "$log"
+    [ -z "$policy" ] || as_root rm -f "$policy"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# Debian starts a service as soon as it is installed, unless this file forbids it. An administrator's own one is kept.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    policy=/usr/sbin/policy-rc.d
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+fi
+
+# Without configuration there is nothing that a later start of the service could open to the network either.
+install() {
+    as_root apt-get -q update &&
+        echo "slapd slapd/no_configuration boolean true" | as_root debconf-set-selections &&
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $missing
+}
+# shellcheck disable=SC2310  # a failure is told, with its log, and is no failure of this script
+install </dev/null >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    give_up "the packages could not be installed"
+}
