@@ -236,7 +236,7 @@ class TargetWriter(ABC):
 
 @dataclass(frozen=True, slots=True)
 class TargetContext:
-    """What the workspace hands to an adapter beside its settings: its name and the folder that paths are relative to."""
+    """What the workspace hands to an adapter beside its settings: its name, and where relative paths begin."""
 
     name: str
     folder: Path

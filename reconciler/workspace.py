@@ -25,15 +25,15 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.apply.journal import Journal
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
-from reconciler.facts.ledger import Ledger
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
 from reconciler.policy.model import Policy
+from reconciler.policy.nodes import Node, find, key_place
 from reconciler.policy.report import Report
-from reconciler.policy.yaml_tree import Node, find, key_place, read_yaml
+from reconciler.policy.yaml_tree import read_yaml
 from reconciler.sources import Source, SourceContext
 from reconciler.targets import Target, TargetContext
 
@@ -123,13 +123,13 @@ class Workspace:
             raise WorkspaceError(text, place=Place(str(file)), remedy=remedy) from None
         report = Report()
         node = read_yaml(str(file), content, report)
-        spec = None
+        read = None
         if node is not None:
             place = Place(str(file), 1, 1)
-            spec = read_clause(WorkspaceFile, node, "workspace", "the workspace", place, report)
-        if spec is None or node is None or report.failed:
+            read = read_clause(WorkspaceFile, node, "workspace", "the workspace", place, report)
+        if read is None or report.failed:
             raise ProblemsFound(f"{file} is no usable workspace", report.problems())
-        return cls(path, spec, node)
+        return cls(path, *read)
 
     @property
     def folder(self) -> Path:
@@ -176,7 +176,9 @@ class Workspace:
         return policy
 
     def revision(self) -> str:
-        """What git calls the policy tree as it is now, with ``+changes`` where it is not committed; empty outside of git."""
+        """What git calls the policy tree as it is now, with ``+changes`` where it is not committed; empty outside of
+        git.
+        """
         folder = self.folder / self.spec.policies[0]
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         if not commit:
@@ -287,12 +289,10 @@ class Workspace:
 
     # --- everything together ----------------------------------------------------------------------------------------
 
-    def store(self, *, create: bool = True) -> tuple[Store, Ledger, Facts, Journal]:
-        """The store and the rooms that live in it, without a look at policies or targets."""
+    def facts(self, *, create: bool = True) -> Facts:
+        """The record and what is known from it, without a look at policies or targets."""
         store = Store.open(self.spec.store, folder=self.folder, create=create)
-        facts, journal = Facts(store, self.zone), Journal()
-        ledger = Ledger(store, [*facts.projections, journal])
-        return store, ledger, facts, journal
+        return Facts(store, self.zone, [Journal()])
 
     def wire(self, *, targets: Sequence[str] | None = None) -> Wiring:
         """Everything, ready for a pass: a checked policy, an open store, the targets (all, or these)."""
@@ -306,20 +306,18 @@ class Workspace:
             )
             for name in chosen
         }
-        store, ledger, facts, journal = self.store()
+        facts = self.facts()
         return Wiring(
             organization=self.spec.organization,
             policy=policy,
             policy_files=self.policy_files(),
-            store=store,
-            ledger=ledger,
             facts=facts,
-            journal=journal,
+            journal=Journal(),
             targets=configured,
             zone=self.zone,
             actor=login_name(),
             clock=now,
-            lease=lambda: lease(store.path),
+            lease=lambda: lease(facts.store.path),
         )
 
 
@@ -378,7 +376,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def _from_keyring(name: str, place: Place) -> str:
     try:
-        import keyring
+        import keyring  # type: ignore[import-not-found]  # optional: only who refers to it needs it
     except ImportError:
         text = "this system's keyring cannot be asked: the Python package `keyring` is not installed"
         raise SecretMissing(text, place=place, remedy="install it, or use ${env:…} or ${file:…}") from None

@@ -289,19 +289,24 @@ def _flush(connection: Connection, by_kind: dict[Kind, list[Entry]]) -> None:
     by_kind.clear()
 
 
+def _said(entry: Entry) -> Mapping[str, Any]:
+    """The payload; its shape is what `run`, and the passes, wrote under this kind."""
+    return entry.payload
+
+
 def _policy_recorded(connection: Connection, entries: Sequence[Entry]) -> None:
-    connection.execute(insert(policies), [{"digest": e.payload["digest"], "entry": e.seq} for e in entries])
+    connection.execute(insert(policies), [{"digest": _said(e)["digest"], "entry": e.seq} for e in entries])
 
 
 def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
     for entry in entries:
         known = (
-            account_links.c.target == entry.payload["target"],
-            account_links.c.account_key == entry.payload["account_key"],
+            account_links.c.target == _said(entry)["target"],
+            account_links.c.account_key == _said(entry)["account_key"],
         )
         connection.execute(delete(account_links).where(*known))
     rows = [
-        {"target": e.payload["target"], "account_key": e.payload["account_key"], "person": e.subject, "entry": e.seq}
+        {"target": _said(e)["target"], "account_key": _said(e)["account_key"], "person": e.subject, "entry": e.seq}
         for e in entries
     ]
     connection.execute(insert(account_links), rows)
@@ -313,13 +318,13 @@ def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
             "entry": entry.seq,
             "change_id": change_id,
             "actor": entry.actor,
-            "author": entry.payload["author"],
-            "expires_at": entry.payload["expires_at"],
-            "policy_digest": entry.payload["policy_digest"],
+            "author": _said(entry)["author"],
+            "expires_at": _said(entry)["expires_at"],
+            "policy_digest": _said(entry)["policy_digest"],
             "used_entry": None,
         }
         for entry in entries
-        for change_id in entry.payload["change_ids"]
+        for change_id in _said(entry)["change_ids"]
     ]
     connection.execute(insert(approvals), rows)
 
@@ -327,11 +332,11 @@ def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
 def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [
         {
-            "run": entry.payload["run"],
+            "run": _said(entry)["run"],
             "entry": entry.seq,
-            "plan_digest": entry.payload["plan"],
-            "plan_made_at": entry.payload["plan_made_at"],
-            "policy_digest": entry.payload["policy"],
+            "plan_digest": _said(entry)["plan"],
+            "plan_made_at": _said(entry)["plan_made_at"],
+            "policy_digest": _said(entry)["policy"],
             "finished_entry": None,
         }
         for entry in entries
@@ -341,22 +346,22 @@ def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
 
 def _run_finished(connection: Connection, entries: Sequence[Entry]) -> None:
     for entry in entries:
-        finished = update(runs).where(runs.c.run == entry.payload["run"]).values(finished_entry=entry.seq)
+        finished = update(runs).where(runs.c.run == _said(entry)["run"]).values(finished_entry=entry.seq)
         connection.execute(finished)
 
 
 def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [
         {
-            "run": entry.payload["run"],
+            "run": _said(entry)["run"],
             "change_id": change["id"],
             "entry": entry.seq,
-            "target": entry.payload["target"],
+            "target": _said(entry)["target"],
             "change": json.dumps(change, ensure_ascii=False, sort_keys=True),
             "outcome_entry": None,
         }
         for entry in entries
-        for change in entry.payload["changes"]
+        for change in _said(entry)["changes"]
     ]
     connection.execute(insert(intents), rows)
 
@@ -375,7 +380,7 @@ def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
 
 
 def _effect_row(entry: Entry) -> dict[str, Any]:
-    payload = entry.payload
+    payload = _said(entry)
     applied = payload["outcome"] == "applied"
     return {
         "entry": entry.seq,
@@ -395,7 +400,7 @@ def _effect_row(entry: Entry) -> dict[str, Any]:
 def _move_members(connection: Connection, entries: Sequence[Entry], done: Collection[int]) -> None:
     moves: dict[EntitlementRef, list[tuple[str, bool, bool]]] = defaultdict(list)
     for entry in entries:
-        payload = entry.payload
+        payload = _said(entry)
         if entry.seq in done and payload["op"] in ("grant", "revoke") and payload["holder"] != "nobody":
             ref = EntitlementRef(payload["target"], payload["entitlement_key"])
             moves[ref].append((entry.subject, payload["op"] == "grant", payload["holder"] == "person"))
@@ -418,15 +423,15 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
     for entry in entries:
         connection.execute(
             update(effects)
-            .where(effects.c.entry == entry.payload["effect"])
+            .where(effects.c.entry == _said(entry)["effect"])
             .values(outcome="contradicted", counts=False)
         )
-        ref = EntitlementRef(entry.payload["target"], entry.payload["entitlement_key"])
+        ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
         baseline = _baseline(connection, ref)
         members = BitMap(baseline.members)
         number = _numbers(connection, {entry.subject}).get(entry.subject)
         if number is not None:
-            (members.discard if entry.payload["op"] == "grant" else members.add)(number)
+            (members.discard if _said(entry)["op"] == "grant" else members.add)(number)
         _save(
             connection,
             ref,
@@ -440,7 +445,7 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
 
 def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
     for entry in entries:
-        payload = entry.payload
+        payload = _said(entry)
         adopted, dropped, services = payload["adopted"], payload["dropped"], payload["services"]
         ids = {person for own in [*adopted.values(), *dropped.values()] for person in own}
         numbers = _numbers(connection, ids)

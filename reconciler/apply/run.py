@@ -130,7 +130,7 @@ def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observat
 
 
 def _found(intent: OpenIntent, outcome: str) -> NewEntry:
-    payload = {
+    payload: dict[str, Any] = {
         **{name: value for name, value in intent.change.items() if name != "id"},
         "run": intent.run,
         "change": intent.change_id,
@@ -248,7 +248,7 @@ class Sight:
 
 
 def _started(changes: Sequence[Change], context: RunContext) -> NewEntry:
-    payload = {
+    payload: dict[str, Any] = {
         "run": context.run,
         "plan": context.plan_digest,
         "plan_made_at": context.plan_made_at,
@@ -259,12 +259,12 @@ def _started(changes: Sequence[Change], context: RunContext) -> NewEntry:
 
 
 def _finished(report: RunReport) -> NewEntry:
-    payload = {"run": report.run, "outcomes": report.counts(), "contradicted": len(report.contradicted)}
+    payload: dict[str, Any] = {"run": report.run, "outcomes": report.counts(), "contradicted": len(report.contradicted)}
     return NewEntry(Kind.RUN_FINISHED.value, f"run:{report.run}", "", payload)
 
 
 def _intended(op: Op, target: str, changes: Sequence[Change], context: RunContext) -> NewEntry:
-    payload = {
+    payload: dict[str, Any] = {
         "run": context.run,
         "op": op.value,
         "target": target,
@@ -275,7 +275,7 @@ def _intended(op: Op, target: str, changes: Sequence[Change], context: RunContex
 
 def _effect(done: Done, context: RunContext) -> NewEntry:
     change = done.change
-    payload = {
+    payload: dict[str, Any] = {
         **_described(change),
         "run": context.run,
         "change": change.id,
@@ -287,7 +287,7 @@ def _effect(done: Done, context: RunContext) -> NewEntry:
 
 
 def _contradiction(done: Done) -> NewEntry:
-    payload = {
+    payload: dict[str, Any] = {
         "effect": done.entry,
         "target": done.change.target,
         "entitlement_key": entitlement_key(done.change.locator),

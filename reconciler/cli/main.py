@@ -47,7 +47,7 @@ for command in (init, check, schema, people, evidence, plan, approve, apply, why
 
 def main() -> None:
     """Run the command line; never shows a traceback for a person's own mistake."""
-    as_json = "json" in sys.argv and "--output" in sys.argv or "--output=json" in sys.argv
+    as_json = ("json" in sys.argv and "--output" in sys.argv) or "--output=json" in sys.argv
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -42,8 +43,8 @@ def plan(
 ) -> None:
     """Show what would change, and why. Changes nothing: it reads the targets over connections that cannot write.
 
-    Held changes wait for `reconciler approve DIGEST`; withheld permissions are those that a role would give and that clearance,
-    lifecycle or a lockout does not let through.
+    Held changes wait for `reconciler approve DIGEST`; withheld permissions are those that a role would give and that
+    clearance, lifecycle or a lockout does not let through.
     """
     workspace = shell.workspace()
     wiring = workspace.wire()
@@ -77,8 +78,8 @@ def _plan_status(plan: Plan, *, detailed: bool) -> Exit:
 def approve(shell: Shell, digest: str, reason: str) -> None:
     """Release a plan, or one held slice of it, by the DIGEST that `plan` printed.
 
-    An approval covers the changes that were shown under this digest, each once, and ends after three days. What has come
-    since is guarded by itself. The actor is your login name.
+    An approval covers the changes that were shown under this digest, each once, and ends after three days. What has
+    come since is guarded by itself. The actor is your login name.
     """
     approval = approve_digest(shell.workspace().wire(targets=()), digest, reason)
     until = instant_text(approval.expires_at)[:16] + "Z"
@@ -95,8 +96,8 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
         return
     count = len(approval.proposal.change_ids)
     shell.say(
-        f"Approved: {approval.proposal.title}, {count} change{'' if count == 1 else 's'} (ledger entry {approval.entry}, "
-        f"until {until}).",
+        f"Approved: {approval.proposal.title}, {count} change{'' if count == 1 else 's'} "
+        f"(ledger entry {approval.entry}, until {until}).",
         "Carry it out with: reconciler apply",
     )
     if approval.by_author:
@@ -109,9 +110,7 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
 @_person
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared
-def apply(
-    shell: Shell, file: Path | None, targets: tuple[str, ...], person: str | None, yes: bool
-) -> None:
+def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str | None, yes: bool) -> None:
     """Carry out a saved plan (FILE), or plan and carry out.
 
     Nothing that a guard holds is carried out. Every step is on record before it is sent and after; what was changed is
@@ -119,7 +118,7 @@ def apply(
     """
     saved = _saved(file) if file else None
     wiring = shell.workspace().wire()
-    ask = not yes and not shell.as_json and click.get_text_stream("stdin").isatty()
+    ask = not yes and not shell.as_json and sys.stdin.isatty()
     with shell.progress() as show:
         done = apply_plan(
             wiring,
@@ -221,7 +220,9 @@ def _report_lines(report: RunReport) -> list[Text]:
         style = "red" if each in report.failed else "yellow"
         lines.append(Text(f"  {each.outcome.kind.value}: {what}: {each.outcome.detail}", style=style))
     for change in report.contradicted:
-        text = f"  not so: {change.op.value} {change.subject} {change.entitlement}: confirmed, and reading shows otherwise"
+        text = (
+            f"  not so: {change.op.value} {change.subject} {change.entitlement}: confirmed, and reading shows otherwise"
+        )
         lines.append(Text(text, style="red"))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
     lines.append(Text(f"Run {report.run}: {counts}, read back", style="bold"))

@@ -60,7 +60,9 @@ e = some(where (p.eft == allow))
 m = g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act
 """
 
-PEOPLE = "id,name,employment,department,post,grade,projects,location,manager,starts_on,ends_on,status,assignment,email\n"
+PEOPLE = (
+    "id,name,employment,department,post,grade,projects,location,manager,starts_on,ends_on,status,assignment,email\n"
+)
 
 
 class StarterMissing(ReconcilerError):

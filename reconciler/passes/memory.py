@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from reconciler.errors import ProblemsFound
 from reconciler.facts.ledger import Entry, NewEntry
@@ -28,10 +29,10 @@ class LedgerMemory:
             seq = wiring.journal.policy_entry(connection, digest)
         if seq is None:
             return None
-        entry = next(iter(wiring.ledger.entries(after=seq - 1)))
-        files = {name: text.encode("utf-8", "surrogateescape") for name, text in entry.payload["files"].items()}
+        said: Mapping[str, Any] = next(iter(wiring.ledger.entries(after=seq - 1))).payload
+        files = {name: text.encode("utf-8", "surrogateescape") for name, text in said["files"].items()}
         try:
-            return load_policy(files, revision=entry.payload["revision"])
+            return load_policy(files, revision=said["revision"])
         except ProblemsFound:
             return None
 
@@ -54,7 +55,7 @@ def policy_entry(wiring: Wiring) -> list[NewEntry]:
         if wiring.journal.policy_entry(connection, wiring.policy.digest) is not None:
             return []
     files = {name: content.decode("utf-8", "surrogateescape") for name, content in wiring.policy_files.items()}
-    payload = {"digest": wiring.policy.digest, "revision": wiring.policy.revision, "files": files}
+    payload: dict[str, Any] = {"digest": wiring.policy.digest, "revision": wiring.policy.revision, "files": files}
     return [NewEntry("policy-recorded", "policy", wiring.actor, payload)]
 
 

@@ -32,8 +32,6 @@ class Wiring:
     organization: str
     policy: Policy
     policy_files: Mapping[str, bytes]
-    store: Store
-    ledger: Ledger
     facts: Facts
     journal: Journal
     targets: Mapping[str, ConfiguredTarget]
@@ -41,6 +39,16 @@ class Wiring:
     actor: str
     clock: Callable[[], datetime]
     lease: Callable[[], AbstractContextManager[None]]
+
+    @property
+    def store(self) -> Store:
+        """Where the record stands."""
+        return self.facts.store
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record."""
+        return self.facts.ledger
 
     def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
         """Append to the ledger in one transaction, durable when it returns."""

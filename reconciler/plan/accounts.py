@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from reconciler.access import add_period
+from reconciler.access.days import add_period
 from reconciler.access.model import Desired, LifecycleState
 from reconciler.facts.model import Person
 from reconciler.plan.linking import Links

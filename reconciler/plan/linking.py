@@ -125,10 +125,7 @@ def _owner(account: ObservedAccount, matching: Sequence[Person], known: Person |
         return known, ""
     if len(matching) > 1:
         ids = ", ".join(sorted(person.id for person in matching))
-        return (
-            None,
-            f"{account.name} matches {len(matching)} people ({ids}): make the match unique; until then it is left alone",
-        )
+        return None, f"{account.name} matches {len(matching)} people ({ids}): it is left alone until it matches one"
     return (matching[0] if matching else None), ""
 
 

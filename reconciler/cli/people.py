@@ -1,0 +1,276 @@
+"""Commands that bring facts in: `people import|confirm|event`, `evidence import`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from reconciler.cli.shell import Exit, Shell, end, error_json, problem_text, problems_json, shared
+from reconciler.errors import Place
+from reconciler.facts.events import EventError, EventType, parse_event
+from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence
+from reconciler.facts.feed import REQUIRED_COLUMNS, ImportReport, confirm_import, feed_columns, import_people
+from reconciler.facts.recording import EventOutcome, EventResult, record_events
+from reconciler.sources import Source
+from reconciler.workspace import Workspace, WorkspaceError, login_name, now
+
+FILE_SOURCE = "file"
+"""What files are called that no configured source delivers: each is compared with the one imported before it."""
+
+
+@click.group()
+def people() -> None:
+    """Who works here: import what HR knows, decide about exits that wait, record single events."""
+
+
+@people.command("import")
+@click.argument("source", required=False, metavar="[SOURCE or FILE]")
+@shared
+def import_(shell: Shell, source: str | None) -> None:
+    """Import a configured SOURCE, or a CSV FILE in the canonical columns; without either, every configured source.
+
+    \b
+    Columns: id, name, employment, department, post, grade, projects, location, manager, starts_on, ends_on,
+    status (preboarding, active, leave, notice, exited), assignment, email, and what the policies' attributes name.
+
+    The file names everybody. Somebody who is missing from it is not taken for a leaver: such exits wait for `people
+    confirm`, and so do more exits at once than the guard lets through (exit status 3). A file that is empty or has
+    shrunk too far changes nothing.
+    """
+    workspace = shell.workspace()
+    policy = workspace.policy()
+    reports = []
+    for name, delivery in _deliveries(workspace, source):
+        feed = delivery.read(feed_columns(policy.attributes), REQUIRED_COLUMNS)
+        reports.append(
+            import_people(
+                workspace.facts(),
+                feed,
+                source=name,
+                attributes=policy.attributes,
+                guards=policy.guards,
+                now=now(),
+                actor=login_name(),
+            )
+        )
+    if shell.as_json:
+        shell.give([_import_json(report) for report in reports])
+    else:
+        for report in reports:
+            _say_import(shell, report)
+    end(Exit.HELD if any(report.held for report in reports) else Exit.DONE)
+
+
+def _deliveries(workspace: Workspace, source: str | None) -> Iterator[tuple[str, Source]]:
+    if source is None and not workspace.spec.sources:
+        text = "this workspace has no sources"
+        raise WorkspaceError(text, remedy="name a file (reconciler people import FILE), or add one under `sources`")
+    if source is None:
+        yield from ((name, workspace.source(name)) for name in workspace.spec.sources)
+    elif source in workspace.spec.sources:
+        yield source, workspace.source(source)
+    elif "." in source or "/" in source or Path(source).exists():
+        yield FILE_SOURCE, workspace.file_source(Path(source))
+    else:
+        yield source, workspace.source(source)
+
+
+def _import_json(report: ImportReport) -> dict[str, object]:
+    return {
+        "source": report.source,
+        "import": report.import_id,
+        "entries": report.entries,
+        "new": report.new,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "quarantined": problems_json(report.quarantined),
+        "waiting": [{"person": each.person, "reason": each.reason, "text": each.text} for each in report.waiting],
+        "findings": [{"kind": each.kind, "subject": each.subject, "text": each.text} for each in report.findings],
+    }
+
+
+def _say_import(shell: Shell, report: ImportReport) -> None:
+    for problem in report.quarantined:
+        shell.say(problem_text(problem))
+    shown = report.findings if shell.verbose else report.findings[:20]
+    shell.say(*(f"! {each.kind}: {each.text}" for each in shown))
+    if len(shown) < len(report.findings):
+        shell.say(f"… and {len(report.findings) - len(shown)} more findings (all of them: --verbose)")
+    told = f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged"
+    if report.quarantined:
+        told += f", {len({problem.place for problem in report.quarantined})} rows quarantined"
+    shell.say(f"{report.source}: {told}" + (", nothing new for the record" if report.nothing_new else ""))
+    if report.waiting:
+        shell.say(*(f"  waits: {each.text}" for each in report.waiting))
+        count = len(report.waiting)
+        shell.say(
+            f"{count} exit{'' if count == 1 else 's'} wait for a decision. If they are right:",
+            f"  reconciler people confirm {report.import_id}",
+        )
+
+
+@people.command()
+@click.argument("import_id", metavar="IMPORT")
+@shared
+def confirm(shell: Shell, import_id: str) -> None:
+    """Confirm the exits of an import that wait for a decision: they are recorded as of now."""
+    report = confirm_import(shell.workspace().facts(), import_id, now=now(), actor=login_name())
+    if shell.as_json:
+        shell.give({"import": report.import_id, "recorded": report.recorded, "already": report.already})
+        return
+    shell.say(f"{len(report.recorded)} exits are on record, {len(report.already)} were already.")
+
+
+@people.command()
+@click.argument("kind", metavar="[TYPE]", required=False, type=click.Choice([each.value for each in EventType]))
+@click.argument("person", required=False)
+@click.option("--at", "when", metavar="WHEN", help="True from: a day, or a moment. Required with TYPE.")
+@click.option("--id", "event_id", metavar="ID", help="The sender's id; the same event twice is one event.")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Data of the event (may be repeated).")
+@click.option(
+    "--file", type=click.Path(path_type=Path, allow_dash=True), help="JSON, one event or one a line; - reads it."
+)
+@shared
+def event(
+    shell: Shell,
+    kind: str | None,
+    person: str | None,
+    when: str | None,
+    event_id: str | None,
+    pairs: tuple[str, ...],
+    file: Path | None,
+) -> None:
+    """Record an event about a person, or events from a file.
+
+    \b
+      reconciler people event transferred E1012 --at 2026-12-01 --set department=sales --set post=account-manager
+      reconciler people event --file events.jsonl
+
+    An exit with only a date takes effect at the end of that day. The exit status is 1 where an event was refused; the
+    others are recorded all the same.
+    """
+    workspace = shell.workspace()
+    policy = workspace.policy()
+    events, refused = [], []
+    for raw, place in _raw_events(kind, person, when, event_id, pairs, file):
+        try:
+            events.append(parse_event(raw, place))
+        except EventError as error:
+            refused.append(error)
+    results = record_events(
+        workspace.facts(),
+        events,
+        source="cli",
+        now=now(),
+        actor=login_name(),
+        attributes=policy.attributes,
+        exits=policy.guards.exits,
+    )
+    refused += [result.error for result in results if result.error is not None]
+    if shell.as_json:
+        shell.give({"events": [_event_json(each) for each in results], "refused": [error_json(e) for e in refused]})
+    else:
+        _say_events(shell, results, refused)
+    end(Exit.ERROR if refused else Exit.DONE)
+
+
+def _raw_events(
+    kind: str | None,
+    person: str | None,
+    when: str | None,
+    event_id: str | None,
+    pairs: Sequence[str],
+    file: Path | None,
+) -> Iterator[tuple[str | dict[str, object], Place]]:
+    if file is not None:
+        if kind or person:
+            raise click.UsageError("give either TYPE and PERSON, or --file")
+        yield from _file_events(file)
+        return
+    if not kind or not person or not when:
+        raise click.UsageError("an event needs its TYPE, the PERSON and --at; or use --file")
+    data = dict(map(_pair, pairs))
+    name = event_id or f"{kind}:{person}:{when}:" + ";".join(f"{key}={data[key]}" for key in sorted(data))
+    yield {"id": name, "type": kind, "person": person, "effective_at": when, "data": data}, Place("command line")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {text}: write KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def _file_events(file: Path) -> Iterator[tuple[str | dict[str, object], Place]]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EventError(f"the events cannot be read: {error}", place=Place(str(file))) from None
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                yield line, Place(str(file), number)
+        return
+    for each in whole if isinstance(whole, list) else [whole]:
+        yield each, Place(str(file), 1)
+
+
+def _event_json(result: EventResult) -> dict[str, object]:
+    return {
+        "id": result.event.id,
+        "type": result.event.type.value,
+        "person": result.event.person,
+        "outcome": result.outcome.value,
+        "ledger_seq": result.entry or None,
+        "note": result.note,
+    }
+
+
+def _say_events(shell: Shell, results: Sequence[EventResult], refused: Sequence[EventError]) -> None:
+    for result in results:
+        if result.outcome is EventOutcome.REFUSED:
+            continue
+        known = "known already as" if result.outcome is EventOutcome.DUPLICATE else "recorded as"
+        told = f"{result.event.type.value} {result.event.person}: {known} ledger entry {result.entry}"
+        shell.say(told + (f" ({result.note})" if result.note else ""))
+    shell.say(*(f"refused: {error}" for error in refused))
+
+
+@click.group()
+def evidence() -> None:
+    """What people have signed, passed and learned."""
+
+
+@evidence.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@shared
+def import_evidence_(shell: Shell, file: Path) -> None:
+    """Import proofs from a CSV FILE.
+
+    \b
+    Columns: person, evidence, scope, version, valid_from, valid_until, result (passed, failed), reference, source, id.
+
+    A bad row excludes only itself (exit status 4). The same row twice is one proof.
+    """
+    workspace = shell.workspace()
+    policy = workspace.policy()
+    feed = workspace.file_source(file).read(EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS)
+    report = import_evidence(
+        workspace.facts(), feed, source=FILE_SOURCE, kinds=policy.evidence, now=now(), actor=login_name()
+    )
+    if shell.as_json:
+        shell.give(
+            {"recorded": report.recorded, "known": report.known, "quarantined": problems_json(report.quarantined)}
+        )
+    else:
+        shell.say(*(problem_text(problem) for problem in report.quarantined))
+        bad = len(report.quarantined)
+        told = f"{report.recorded} recorded, {report.known} known already"
+        shell.say(told + (f", {bad} row{'' if bad == 1 else 's'} quarantined" if bad else ""))
+    end(Exit.FAILED if report.quarantined else Exit.DONE)

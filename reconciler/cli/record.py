@@ -1,0 +1,125 @@
+"""Commands about the record and the workspace's health: `ledger verify`, `doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+from rich.text import Text
+
+from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.errors import ProblemsFound, ReconcilerError
+from reconciler.passes import Wiring
+from reconciler.workspace import Workspace
+
+
+@click.group()
+def ledger() -> None:
+    """The append-only, hash-chained record of every fact, decision and effect."""
+
+
+@ledger.command()
+@shared
+def verify(shell: Shell) -> None:
+    """Check every entry of the ledger: header, payload, chain. Fails naming the first entry that was altered."""
+    verified = shell.workspace().facts(create=False).ledger.verify()
+    if shell.as_json:
+        shell.give({"ok": True, "entries": verified.entries, "head": verified.head})
+        return
+    shell.say(f"The ledger verifies: {verified.entries} entries, head {verified.head}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One thing that was looked at. `level` is ok, warning or error."""
+
+    level: str
+    about: str
+    text: str
+
+
+@click.command()
+@shared
+def doctor(shell: Shell) -> None:
+    """Can everything be reached and read, and is the configuration safe? Changes nothing.
+
+    Looks at the workspace file, the policies, the store and its ledger, and every target. Ends with 1 where something
+    is wrong.
+    """
+    found = list(_examine(shell.workspace()))
+    if shell.as_json:
+        shell.give([{"level": each.level, "about": each.about, "text": each.text} for each in found])
+    else:
+        shell.say(*map(_line, found))
+    end(Exit.ERROR if any(each.level == "error" for each in found) else Exit.DONE)
+
+
+def _line(finding: _Finding) -> Text:
+    sign, style = {"ok": ("✓", "green"), "warning": ("!", "yellow")}.get(finding.level, ("✗", "red"))
+    line = Text(f"{sign} ", style=style)
+    line.append(f"{finding.about}: ", style="bold")
+    line.append(finding.text)
+    return line
+
+
+def _examine(workspace: Workspace) -> Iterator[_Finding]:
+    yield _Finding("ok", "workspace", f"{workspace.path}: {workspace.spec.organization}, {workspace.spec.timezone}")
+    yield from _attempt("policies", lambda: _policies(workspace))
+    yield from _attempt("store", lambda: _store(workspace))
+    for name in workspace.spec.sources:
+        yield from _attempt(f"source {name}", lambda name=name: _source(workspace, name))  # type: ignore[misc]
+    for name in workspace.spec.targets:
+        yield from _attempt(f"target {name}", lambda name=name: _target(workspace, name))  # type: ignore[misc]
+
+
+def _attempt(about: str, look: Callable[[], Iterator[_Finding]]) -> Iterator[_Finding]:
+    try:
+        yield from list(look())
+    except ProblemsFound as error:
+        yield _Finding("error", about, f"{error.message}; see `reconciler check`\n{error}")
+    except ReconcilerError as error:
+        yield _Finding("error", about, str(error))
+
+
+def _policies(workspace: Workspace) -> Iterator[_Finding]:
+    policy = workspace.policy()
+    revision = policy.revision or "not in git"
+    yield _Finding("ok", "policies", f"{len(policy.roles)} roles, {len(policy.entitlements)} entitlements ({revision})")
+    if not policy.revision:
+        yield _Finding("warning", "policies", "the policy tree is not in git: nobody can review how it changed")
+
+
+def _store(workspace: Workspace) -> Iterator[_Finding]:
+    facts = workspace.facts()
+    verified = facts.ledger.verify()
+    population = facts.population()
+    yield _Finding("ok", "store", f"{verified.entries} ledger entries verify, {len(population.people)} people")
+    for problem in facts.store.check_mode():
+        yield _Finding("error", "store", f"{problem.message}\n  → {problem.remedy}")
+    if not population.people:
+        yield _Finding("warning", "store", "no people are known yet: reconciler people import")
+
+
+def _source(workspace: Workspace, name: str) -> Iterator[_Finding]:
+    feed = workspace.source(name).read(("id",), ("id",))
+    count = sum(1 for _ in feed.rows)
+    yield _Finding("ok", f"source {name}", f"{count} rows")
+
+
+def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
+    wiring: Wiring = workspace.wire(targets=[name])
+    target = wiring.targets[name].target
+    warnings = target.probe()
+    locators = [each.locator for ref, each in wiring.policy.entitlements.items() if ref.target == name]
+    observation = target.observe(locators)
+    accounts = observation.accounts
+    if accounts.reading.whole:
+        yield _Finding("ok", f"target {name}", f"{len(accounts.accounts)} accounts, {len(locators)} entitlements")
+    else:
+        yield _Finding("error", f"target {name}", f"the accounts were read {accounts.reading}: {accounts.detail}")
+    for key, read in observation.entitlements.items():
+        if not read.reading.whole:
+            yield _Finding("error", f"target {name}", f"{key} was read {read.reading}: {read.detail}")
+    for finding in [*warnings, *observation.findings]:
+        yield _Finding("warning", f"target {name}", f"{finding.kind}: {finding.text}")
