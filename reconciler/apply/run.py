@@ -232,7 +232,8 @@ class Sight:
         if not change["account_key"]:
             member = change["account"] in read.foreign
         else:
-            member = self._positions.get(change["account_key"], -1) in read.members
+            position = self._positions.get(change["account_key"])
+            member = position is not None and position in read.members
         return member if member or read.reading.whole else None
 
     def _account_is_so(self, observation: Observation, change: Mapping[str, Any]) -> bool | None:

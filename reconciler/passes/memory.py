@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from reconciler.errors import ProblemsFound
 from reconciler.facts.ledger import Entry, NewEntry
@@ -45,7 +46,7 @@ class LedgerMemory:
         found: dict[str, list[FactRef]] = defaultdict(list)
         for entry in self._wiring.ledger.entries(after=ledger_seq, kinds=FACT_KINDS):
             if entry.subject in people:
-                found[entry.subject].append(FactRef(entry.seq, entry.kind, _told(entry)))
+                found[entry.subject].append(FactRef(entry.seq, entry.kind, _told(entry, self._wiring.zone)))
         return found
 
 
@@ -59,9 +60,9 @@ def policy_entry(wiring: Wiring) -> list[NewEntry]:
     return [NewEntry("policy-recorded", "policy", wiring.actor, payload)]
 
 
-def _told(entry: Entry) -> str:
-    """A fact in a few words: its kind, and when it is true from."""
+def _told(entry: Entry, zone: ZoneInfo) -> str:
+    """A fact in a few words: its kind, and the day it is true from."""
     data = entry.payload.get("data", entry.payload)
     what = data.get("kind") or data.get("evidence") or "" if isinstance(data, Mapping) else ""
-    day = f" from {entry.effective_at:%Y-%m-%d}" if entry.effective_at else ""
+    day = f" from {entry.effective_at.astimezone(zone):%Y-%m-%d}" if entry.effective_at else ""
     return f"{entry.kind}{' ' + str(what) if what else ''}{day}"
