@@ -94,4 +94,4 @@ if [ "$mode" = openldap ]; then
     echo "The server agrees: the newcomer is in, the leaver is out."
 fi
 
-printf '\nLook around: cd %s && ../../.venv/bin/reconciler plan\n' "${PWD#"$root/../"}"
+[ "$mode" = openldap ] || printf '\nLook around: cd .demo/examples && ../../.venv/bin/reconciler plan\n'

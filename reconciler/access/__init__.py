@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from reconciler.access.clearance import clearance_of
+from reconciler.access.days import add_period, day_end, day_start
 from reconciler.access.evaluate import evaluate, withheld
-from reconciler.access.explain import explain, explain_many
+from reconciler.access.explain import Explainer, explain, explain_many
 from reconciler.access.model import (
     Denial,
     DenialKind,
@@ -26,6 +27,7 @@ __all__ = [
     "DenialKind",
     "Desired",
     "EvidenceState",
+    "Explainer",
     "Explanation",
     "LifecycleState",
     "Reason",
@@ -33,7 +35,10 @@ __all__ = [
     "UndeclaredValue",
     "UnknownPermission",
     "UnknownPerson",
+    "add_period",
     "clearance_of",
+    "day_end",
+    "day_start",
     "evaluate",
     "explain",
     "explain_many",

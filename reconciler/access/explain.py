@@ -6,7 +6,7 @@ bitmaps of `evaluate`; a property test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,7 +47,7 @@ def explain(policy: Policy, population: Population, subject: str, permission: Pe
 
     Raises `UnknownPerson` and `UnknownPermission`.
     """
-    return next(explain_many(policy, population, [(subject, permission)], at))
+    return Explainer(policy, population, at).explain(subject, permission)
 
 
 def explain_many(
@@ -57,17 +57,29 @@ def explain_many(
 
     Lazy; raises as `explain` does when it comes to the pair.
     """
-    moment = moment_of(policy, population, at)
-    index = _Index(_clauses(policy))
-    dossiers: dict[str, _Dossier] = {}
+    explainer = Explainer(policy, population, at)
     for subject, permission in pairs:
-        check_permission(policy, permission)
-        if subject in policy.service_accounts and subject not in population.by_id:
-            yield _explain_service(policy.service_accounts[subject], permission, moment)
-            continue
-        if subject not in dossiers:
-            dossiers[subject] = _dossier(moment, subject)
-        yield _explain_person(dossiers[subject], permission, moment, index)
+        yield explainer.explain(subject, permission)
+
+
+class Explainer:
+    """Answers `explain` again and again for one policy, population and moment; remembers what people share."""
+
+    def __init__(self, policy: Policy, population: Population, at: datetime) -> None:
+        self._moment = moment_of(policy, population, at)
+        self._clauses = _clauses(policy)
+        self._dossiers: dict[str, _Dossier] = {}
+
+    def explain(self, subject: str, permission: Permission) -> Explanation:
+        """As the function `explain`. Raises `UnknownPerson` and `UnknownPermission`."""
+        moment = self._moment
+        check_permission(moment.policy, permission)
+        services = moment.policy.service_accounts
+        if subject in services and subject not in moment.population.by_id:
+            return _explain_service(services[subject], permission, moment)
+        if subject not in self._dossiers:
+            self._dossiers[subject] = _dossier(moment, subject)
+        return _explain_person(self._dossiers[subject], permission, moment, self._clauses.get(permission, ()))
 
 
 # --- people ---------------------------------------------------------------------------------------------------------
@@ -94,15 +106,12 @@ class _Dossier:
     holdings: dict[str, tuple[_Holding, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """Permission → the clauses of roles that give it: role, grant, chain."""
-
-    clauses: Mapping[Permission, list[tuple[Role, Grant, tuple[str, ...]]]]
+_Clause = tuple[Role, Grant, tuple[str, ...]]
+"""Where a role gives a permission: the role, the grant, the chain of roles that it comes by."""
 
 
-def _clauses(policy: Policy) -> dict[Permission, list[tuple[Role, Grant, tuple[str, ...]]]]:
-    clauses: dict[Permission, list[tuple[Role, Grant, tuple[str, ...]]]] = {}
+def _clauses(policy: Policy) -> dict[Permission, list[_Clause]]:
+    clauses: dict[Permission, list[_Clause]] = {}
     for role in policy.roles.values():
         for grant, chain in role.all_grants:
             clauses.setdefault(grant.permission, []).append((role, grant, chain))
@@ -115,9 +124,11 @@ def _dossier(moment: Moment, subject: str) -> _Dossier:
     return _Dossier(who, missing, reached(moment.policy, missing), {})
 
 
-def _explain_person(dossier: _Dossier, permission: Permission, moment: Moment, index: _Index) -> Explanation:
+def _explain_person(
+    dossier: _Dossier, permission: Permission, moment: Moment, clauses: Sequence[_Clause]
+) -> Explanation:
     rank = moment.policy.effective_class(permission)
-    reasons = [*_role_reasons(dossier, permission, moment, index), *_exception_reasons(dossier, permission, moment)]
+    reasons = [*_role_reasons(dossier, moment, clauses), *_exception_reasons(dossier, permission, moment)]
     denials = [
         *_lockout_denials(dossier.who, permission, moment),
         *_lifecycle_denials(dossier.who, rank, moment),
@@ -136,8 +147,8 @@ def _explain_person(dossier: _Dossier, permission: Permission, moment: Moment, i
     )
 
 
-def _role_reasons(dossier: _Dossier, permission: Permission, moment: Moment, index: _Index) -> Iterator[Reason]:
-    for role, grant, chain in index.clauses.get(permission, ()):
+def _role_reasons(dossier: _Dossier, moment: Moment, clauses: Sequence[_Clause]) -> Iterator[Reason]:
+    for role, grant, chain in clauses:
         if role.name not in dossier.holdings:
             dossier.holdings[role.name] = tuple(_holdings(role, dossier.who, moment))
         for holding in dossier.holdings[role.name]:

@@ -295,7 +295,11 @@ def _said(entry: Entry) -> Mapping[str, Any]:
 
 
 def _policy_recorded(connection: Connection, entries: Sequence[Entry]) -> None:
-    connection.execute(insert(policies), [{"digest": _said(e)["digest"], "entry": e.seq} for e in entries])
+    known = set(connection.execute(select(policies.c.digest)).scalars())
+    first = {_said(entry)["digest"]: entry.seq for entry in reversed(entries)}  # recorded twice is recorded once
+    rows = [{"digest": digest, "entry": seq} for digest, seq in first.items() if digest not in known]
+    if rows:
+        connection.execute(insert(policies), rows)
 
 
 def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -305,11 +309,16 @@ def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
             account_links.c.account_key == _said(entry)["account_key"],
         )
         connection.execute(delete(account_links).where(*known))
-    rows = [
-        {"target": _said(e)["target"], "account_key": _said(e)["account_key"], "person": e.subject, "entry": e.seq}
+    rows = {
+        (_said(e)["target"], _said(e)["account_key"]): {
+            "target": _said(e)["target"],
+            "account_key": _said(e)["account_key"],
+            "person": e.subject,
+            "entry": e.seq,
+        }
         for e in entries
-    ]
-    connection.execute(insert(account_links), rows)
+    }
+    connection.execute(insert(account_links), list(rows.values()))
 
 
 def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -426,6 +435,10 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
             .where(effects.c.entry == _said(entry)["effect"])
             .values(outcome="contradicted", counts=False)
         )
+        unspent = update(approvals).where(approvals.c.used_entry == _said(entry)["effect"]).values(used_entry=None)
+        connection.execute(unspent)
+        if _said(entry)["op"] not in ("grant", "revoke"):
+            continue
         ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
         baseline = _baseline(connection, ref)
         members = BitMap(baseline.members)

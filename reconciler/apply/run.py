@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -173,37 +173,54 @@ def _one_batch(
     done = [Done(change, stale) for change in late]
     if sent:
         context.recorder.record([_intended(op, target, sent, context)])
-        outcomes = writer.apply([change.step for change in sent])
+        outcomes = _sent(writer, sent)
         done += [Done(change, outcome) for change, outcome in zip(sent, outcomes, strict=True)]
     entries = context.recorder.record([_effect(each, context) for each in done])
     return [Done(each.change, each.outcome, entry.seq) for each, entry in zip(done, entries, strict=True)]
+
+
+def _sent(writer: TargetWriter, changes: Sequence[Change]) -> Sequence[Outcome]:
+    """What became of the steps; a target that breaks off says nothing, and stops no other target."""
+    try:
+        return writer.apply([change.step for change in changes])
+    except TargetError as error:
+        return [Outcome(OutcomeKind.UNAVAILABLE, str(error))] * len(changes)
 
 
 # --- reading back -----------------------------------------------------------------------------------------------------
 
 
 def _read_back(report: RunReport, context: RunContext) -> None:
+    """Look at all that was sent: what was confirmed may not be so, and what nobody answered may have happened."""
     by_target: dict[str, list[Done]] = defaultdict(list)
     for each in report.done:
-        if each.outcome.kind is OutcomeKind.APPLIED and each.change.op in (Op.GRANT, Op.REVOKE):
+        if each.entry and each.outcome.kind in (OutcomeKind.APPLIED, OutcomeKind.UNAVAILABLE):
             by_target[each.change.target].append(each)
     entries = []
     for target, own in by_target.items():
         sight = Sight(_look_again(context.targets[target], own))
         for each in own:
             seen = sight.shows(_described(each.change))
-            if seen is False:
+            if each.outcome.kind is OutcomeKind.APPLIED and seen is False:
                 report.contradicted.append(each.change)
                 entries.append(_contradiction(each))
+            elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is True:
+                found = replace(each, outcome=_FOUND)
+                report.done[report.done.index(each)] = found
+                entries.append(_effect(found, context))
     if entries:
         context.recorder.record(entries)
 
 
+_FOUND = Outcome(OutcomeKind.APPLIED, "the target did not answer, and reading it back shows that it was done")
+
+
 def _look_again(target: Target, done: Sequence[Done]) -> Observation | None:
-    locators = {entitlement_key(each.change.locator): each.change.locator for each in done}
-    accounts = {each.change.account_key for each in done if each.change.account_key}
+    locators = {entitlement_key(each.change.locator): each.change.locator for each in done if each.change.locator}
+    accounts = {each.change.account_key for each in done}
     try:
-        return target.observe(list(locators.values()), accounts)
+        # A narrow reading knows no foreign principals: where one was to go, everything is read.
+        return target.observe(list(locators.values()), None if "" in accounts else accounts)
     except TargetError:
         return None
 
@@ -233,6 +250,8 @@ class Sight:
             member = change["account"] in read.foreign
         else:
             position = self._positions.get(change["account_key"])
+            if position is None and not observation.accounts.reading.whole:
+                return None
             member = position is not None and position in read.members
         return member if member or read.reading.whole else None
 
@@ -309,6 +328,7 @@ def _described(change: Change) -> dict[str, Any]:
         "account_key": change.account_key,
         "entitlement": change.entitlement,
         "entitlement_key": entitlement_key(change.locator),
+        "locator": dict(change.locator),
         "permissions": list(change.permissions),
         "classification": change.classification,
         "cause": {"kind": change.cause.kind.value, "ref": change.cause.ref, "text": change.cause.text},

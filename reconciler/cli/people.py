@@ -97,7 +97,7 @@ def _say_import(shell: Shell, report: ImportReport) -> None:
     for problem in report.quarantined:
         shell.say(problem_text(problem))
     shown = report.findings if shell.verbose else report.findings[:20]
-    shell.say(*(f"! {each.kind}: {each.text}" for each in shown))
+    shell.say(*(f"! {each.kind}: {each.subject}: {each.text}" for each in shown))
     if len(shown) < len(report.findings):
         shell.say(f"… and {len(report.findings) - len(shown)} more findings (all of them: --verbose)")
     told = f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged"
@@ -105,7 +105,7 @@ def _say_import(shell: Shell, report: ImportReport) -> None:
         told += f", {len({problem.place for problem in report.quarantined})} rows quarantined"
     shell.say(f"{report.source}: {told}" + (", nothing new for the record" if report.nothing_new else ""))
     if report.waiting:
-        shell.say(*(f"  waits: {each.text}" for each in report.waiting))
+        shell.say(*(f"  waits: {each.person}: {each.text}" for each in report.waiting))
         count = len(report.waiting)
         shell.say(
             f"{count} exit{'' if count == 1 else 's'} wait for a decision. If they are right:",

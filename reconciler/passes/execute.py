@@ -9,7 +9,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from reconciler.access import evaluate
+from reconciler.access import LifecycleState, evaluate
 from reconciler.apply.journal import Kind
 from reconciler.apply.run import RunContext, RunReport, carry_out, recovered
 from reconciler.errors import Place
@@ -111,7 +111,9 @@ def _recover(wiring: Wiring) -> int:
         return 0
     observations: dict[str, Observation | None] = {}
     for name in {intent.target for intent in intents} & set(wiring.targets):
-        locators = [entry.locator for ref, entry in wiring.policy.entitlements.items() if ref.target == name]
+        # What was intended is looked at, whether or not a policy still names it.
+        own = [intent.change for intent in intents if intent.target == name and intent.change.get("locator")]
+        locators = list({change["entitlement_key"]: change["locator"] for change in own}.values())
         try:
             observations[name] = wiring.targets[name].target.observe(locators)
         except TargetError:
@@ -176,7 +178,7 @@ def _run(
 
 
 def _no_longer_wanted(wiring: Wiring, seen: Look, changes: Sequence[Change]) -> frozenset[str]:
-    """Which of these grants (and revocations) the facts of this moment would not make any more."""
+    """Which of these changes the facts of this moment would not make any more."""
     touched = {change.person for change in changes if change.person}
     news = wiring.ledger.entries(after=seen.population.ledger_seq, kinds=FACT_KINDS)
     moved = {entry.subject for entry in news} & touched
@@ -190,6 +192,9 @@ def _no_longer_wanted(wiring: Wiring, seen: Look, changes: Sequence[Change]) -> 
             wanted = numbers[change.person] in now.members.get(_ref(change), BitMap())
             if wanted != (change.op is Op.GRANT):
                 unwanted.add(change.id)
+        closes = change.op in (Op.DISABLE_ACCOUNT, Op.DELETE_ACCOUNT)
+        if closes and change.person in moved and numbers[change.person] not in now.states[LifecycleState.EXITED]:
+            unwanted.add(change.id)
     return frozenset(unwanted)
 
 
@@ -222,7 +227,7 @@ def _agreement(
     baselines: Mapping[EntitlementRef, Baseline],
     report: RunReport | None,
 ) -> list[NewEntry]:
-    undone = _undone(seen.plan, report)
+    undone = _undone(seen.everything, report)
     facts = max((person.last_entry for person in seen.population), default=0)
     settled: list[str] = []
     adopted: dict[str, list[str]] = {}
@@ -239,10 +244,10 @@ def _agreement(
         desired = seen.desired.members[ref]
         if new := (desired & after) - known.members:
             adopted[ref.key] = [ids[number] for number in new]
-        if gone := known.members - after - desired:
+        whole = read.reading.whole and observation.accounts.reading.whole
+        if whole and (gone := known.members - after - desired):
             dropped[ref.key] = [ids[number] for number in gone if number in ids]
         wanted = seen.desired.service_members.get(ref, frozenset()) & set(links.service_at.values())
-        whole = read.reading.whole and observation.accounts.reading.whole
         if ref not in undone and whole:
             if wanted != known.services:
                 services[ref.key] = sorted(wanted)
@@ -262,11 +267,11 @@ def _agreement(
     return [NewEntry(Kind.CONVERGED.value, f"target:{target}", wiring.actor, payload)]
 
 
-def _undone(plan: Plan, report: RunReport | None) -> frozenset[EntitlementRef]:
-    """The entitlements on which some change of the plan is not done."""
+def _undone(changes: Sequence[Change], report: RunReport | None) -> frozenset[EntitlementRef]:
+    """The entitlements on which some change is not done, that of somebody whom a narrow plan leaves out included."""
     done = {each.change.id for each in report.done if each.outcome.kind.done} if report else set()
     done -= {change.id for change in report.contradicted} if report else set()
-    return frozenset(_ref(change) for change in plan.changes if change.id not in done)
+    return frozenset(_ref(change) for change in changes if change.id not in done)
 
 
 def _moved(report: RunReport | None) -> Mapping[EntitlementRef, Sequence[Change]]:

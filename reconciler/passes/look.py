@@ -19,7 +19,8 @@ from reconciler.facts.model import Population
 from reconciler.passes.memory import LedgerMemory
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.build import Made, Situation, TargetView, make_plan
-from reconciler.plan.model import Plan
+from reconciler.plan.guards import with_digests
+from reconciler.plan.model import Change, Plan
 from reconciler.policy.model import Guards
 from reconciler.targets import Observation, TargetError
 
@@ -41,12 +42,16 @@ class UnknownTarget(ReconcilerError):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a pass saw, and the plan that follows. Observations are None where a target could not be read."""
+    """What a pass saw, and the plan that follows. Observations are None where a target could not be read.
+
+    `everything` are the changes for everybody, of which the plan may show only one person's.
+    """
 
     made: Made
     population: Population
     desired: Desired
     observations: Mapping[str, Observation | None]
+    everything: tuple[Change, ...]
 
     @property
     def plan(self) -> Plan:
@@ -82,12 +87,13 @@ def look(
     progress("comparing")
     desired = evaluate(wiring.policy, population, at or now)
     made = make_plan(_situation(wiring, population, desired, views, now))
+    everything = made.plan.changes
     if person is not None:
         made = replace(made, plan=_only(made.plan, population, person))
     if at is None:
         with wiring.store.writing() as connection:
             wiring.journal.propose(connection, proposals(made.plan, wiring.actor))
-    return Look(made, population, desired, observations)
+    return Look(made, population, desired, observations, everything)
 
 
 def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
@@ -148,7 +154,8 @@ def _guards_in_force(wiring: Wiring, memory: LedgerMemory, digest: str | None) -
     if digest is None or digest == wiring.policy.digest:
         return None
     policy = memory.policy(digest)
-    return policy.guards if policy else None
+    # A policy that this version cannot read any more guards with the numbers that nobody has to write down.
+    return policy.guards if policy else Guards()
 
 
 def _only(plan: Plan, population: Population, person: str) -> Plan:
@@ -157,9 +164,10 @@ def _only(plan: Plan, population: Population, person: str) -> Plan:
         raise NothingKnown(
             f"no person {person!r} is known", remedy="ids are as HR spells them; see `reconciler people`"
         )
+    own = [change for change in plan.changes if change.person == person]
     return replace(
         plan,
-        changes=tuple(change for change in plan.changes if change.person == person),
+        changes=tuple(with_digests(own, plan.policy_digest)),
         withheld=tuple(each for each in plan.withheld if each.subject == person),
         findings=tuple(each for each in plan.findings if each.subject == person),
     )

@@ -125,7 +125,7 @@ def read_plan(content: bytes, file: str) -> SavedPlan:
     place = Place(file)
     try:
         data = json.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PlanFileError(f"this is not a plan: {error}", place=place, remedy=_MAKE_ONE) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else None
@@ -133,9 +133,10 @@ def read_plan(content: bytes, file: str) -> SavedPlan:
         raise PlanFileError(text, place=place, remedy=_MAKE_ONE)
     try:
         saved = _saved(data)
-    except (KeyError, TypeError, AttributeError):
+        digest = plan_digest(saved.policy_digest, saved.change_ids)
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise PlanFileError("the plan is incomplete or was edited", place=place, remedy=_MAKE_ONE) from None
-    if saved.digest != plan_digest(saved.policy_digest, saved.change_ids):
+    if saved.digest != digest:
         text = "the plan's digest does not fit its changes: it was edited after it was made"
         raise PlanFileError(text, place=place, remedy=_MAKE_ONE)
     return saved

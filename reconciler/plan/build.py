@@ -146,6 +146,8 @@ class _Making:
         self._links[name] = links
         self._findings += links.findings
         self._findings += [Finding(f.kind, name, f.subject, f.text) for f in observation.findings]
+        self._note_accounts(name, observation)
+        self._note_undeclared(name)
         differences = list(self._differences(name, view, observation, links))
         yield from self._membership(name, view, observation, links, differences)
         yield from self._accounts(name, view, observation, links)
@@ -173,26 +175,43 @@ class _Making:
         read: EntitlementRead,
     ) -> _Difference:
         desired = self._s.desired.members[entitlement.ref]
-        services = self._s.desired.service_members.get(entitlement.ref, frozenset())
         actual = links.people_in(read.members)
         superfluous = BitMap(
             position
             for position in read.members
-            if ((number := links.person_at[position]) >= 0 and number not in desired)
-            or (links.service_at.get(position, None) is not None and links.service_at[position] not in services)
+            if (number := links.person_at[position]) >= 0 and number not in desired
         )
         self._covered[name, self._class_name(entitlement)].append(actual | desired)
         self._actual[entitlement.ref] = len(read.members)
-        self._note_proof(name, entitlement.ref, observation, read)
+        self._note_proof(name, entitlement.ref, read)
         orphans = [observation.accounts.accounts[position].name for position in read.members & links.orphans]
         return _Difference(entitlement, read, desired - actual, superfluous, [*read.foreign, *orphans])
 
-    def _note_proof(self, name: str, ref: EntitlementRef, observation: Observation, read: EntitlementRead) -> None:
-        accounts = observation.accounts
-        if not accounts.reading.whole:
-            self._unproven[ref] = f"the accounts of {name} were not read whole ({accounts.detail or accounts.reading})"
+    def _note_proof(self, name: str, ref: EntitlementRef, read: EntitlementRead) -> None:
+        of_accounts = self._unproven.get(EntitlementRef(name, ""))
+        if of_accounts:
+            self._unproven[ref] = of_accounts
         elif not read.reading.whole:
             self._unproven[ref] = f"{read.name} was not read whole ({read.detail or read.reading})"
+            self._findings.append(Finding("partial-read", name, read.name, self._unproven[ref]))
+
+    def _note_accounts(self, name: str, observation: Observation) -> None:
+        accounts = observation.accounts
+        if not accounts.reading.whole:
+            text = f"the accounts of {name} were not read whole ({accounts.detail or accounts.reading})"
+            self._unproven[EntitlementRef(name, "")] = text
+            self._findings.append(Finding("partial-read", name, name, text))
+
+    def _note_undeclared(self, name: str) -> None:
+        """What was managed and is in no policy any more is not forgotten: nobody keeps access without a word (D7)."""
+        for ref, baseline in self._s.baselines.items():
+            count = len(baseline.members) + len(baseline.services)
+            if ref.target == name and count and ref not in self._s.policy.entitlements:
+                text = (
+                    f"no policy names {ref.key} any more; {count} given from here may still have it, "
+                    "and nothing is revoked there: declare it again, or empty it on the target"
+                )
+                self._findings.append(Finding("undeclared-entitlement", name, ref.key, text))
 
     # --- memberships --------------------------------------------------------------------------------------------------
 
@@ -215,9 +234,8 @@ class _Making:
                 elif number not in links.positions_of:
                     without_account[number].append(difference.read.name)
             for position in difference.superfluous:
-                if links.person_at[position] >= 0:
-                    person = self._people[links.person_at[position]]
-                    asked.append((difference, accounts[position], person, False))
+                person = self._people[links.person_at[position]]
+                asked.append((difference, accounts[position], person, False))
             yield from self._services(name, difference, accounts, links)
             yield from self._foreign(name, view, difference, accounts, links)
         self._note_missing_accounts(name, without_account)
@@ -250,7 +268,7 @@ class _Making:
         wanted = self._s.desired.service_members.get(ref, frozenset())
         for position, service in sorted(links.service_at.items()):
             member = position in difference.read.members
-            if member == (service in wanted):
+            if member == (service in wanted) or (not member and position in links.doubtful):
                 continue
             op = Op.REVOKE if member else Op.GRANT
             verdict = self._service_verdict(ref, service, wanted=not member)
@@ -337,7 +355,9 @@ class _Making:
         if view.observation is None:
             return TargetSeen(None, 0, 0, ("*",), view.error)
         observation = view.observation
+        asked = {ref.key for ref in self._s.policy.entitlements if ref.target == name}
         unread = [key for key, read in observation.entitlements.items() if not read.reading.whole]
+        unread += asked - observation.entitlements.keys()
         if not observation.accounts.reading.whole:
             unread.append("accounts")
         accounts = len(observation.accounts.accounts)

@@ -16,10 +16,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
 
-from reconciler.access import evaluate, explain
+from reconciler.access import Explainer, evaluate
 from reconciler.access.model import (
     Denial,
     DenialKind,
@@ -128,6 +129,7 @@ class Causes:
         self._desired = desired
         self._baselines = baselines
         self._memory = memory
+        self._explainer = Explainer(policy, population, desired.at)
         self._explanations: dict[tuple[str, Permission], Explanation] = {}
 
     def find(self, pairs: Sequence[tuple[Person, Entitlement, bool]]) -> list[Verdict]:
@@ -140,7 +142,7 @@ class Causes:
         """Why the person has the permission now, or why not; remembered for the length of one plan."""
         asked = (person.id, permission)
         if asked not in self._explanations:
-            self._explanations[asked] = explain(self._policy, self._population, person.id, permission, self._desired.at)
+            self._explanations[asked] = self._explainer.explain(person.id, permission)
         return self._explanations[asked]
 
     def _counterfactuals(self, pairs: Sequence[_Pair]) -> Mapping[tuple[str, int], _Then]:
@@ -237,9 +239,10 @@ class Causes:
         return Cause(CauseKind.TIME, state.ref if state else "", state.text if state else "an end date has passed")
 
     def _ended_exception(self, pair: _Pair) -> Cause | None:
+        today = self._desired.at.astimezone(ZoneInfo(self._population.timezone)).date()
         for exception in self._policy.exceptions:
             gave = {grant.permission for grant in exception.grants} & set(pair.entitlement.permissions)
-            if exception.person == pair.person.id and gave and exception.until < self._desired.at.date():
+            if exception.person == pair.person.id and gave and exception.until < today:
                 return Cause(CauseKind.EXCEPTION, str(exception.place), f"the exception ended on {exception.until}")
         return None
 

@@ -29,8 +29,8 @@ class Standing:
 
     `covered` is slice target/class → people who have, or should have, anything of that class on that target. `actual`
     is entitlement → number of members now. `settled` are the entitlements that have agreed once; `unproven` maps an
-    entitlement to why absence proves nothing there. `recent` is slice → subjects changed within the last 24 hours
-    without anybody's approval. `everybody` is how many people there are.
+    entitlement (and, under an empty key, a target's accounts) to why absence proves nothing there. `recent` is slice →
+    subjects changed within the last 24 hours without anybody's approval. `everybody` is how many people there are.
     """
 
     covered: Mapping[tuple[str, str], int]
@@ -67,7 +67,7 @@ def hold(
     changes: Sequence[Change], guards: Guards, standing: Standing, approvals: Approvals, policy_digest: str
 ) -> list[Change]:
     """The same changes, each approved, held or free. A held slice carries one digest per guard, to be approved by."""
-    changes = [_out_of_the_lane(change, changes, guards, standing) for change in changes]
+    changes = _out_of_the_lane(changes, guards, standing)
     approved = [replace(change, approved=_is_approved(change, guards, approvals)) for change in changes]
     counted = [change for change in approved if not change.approved and not change.leaver]
     asked = _Round(guards, standing, _tripped(counted, guards, standing), _emptied(approved, standing))
@@ -106,14 +106,18 @@ def _is_approved(change: Change, guards: Guards, approvals: Approvals) -> bool:
     return bool(approvals.actors.get(change.id))
 
 
-def _out_of_the_lane(change: Change, changes: Sequence[Change], guards: Guards, standing: Standing) -> Change:
+def _out_of_the_lane(changes: Sequence[Change], guards: Guards, standing: Standing) -> Sequence[Change]:
     """Lockouts that a policy file brings are leavers too, unless there are as many as no day brings: that is a bad
     merge.
     """
-    if not (change.leaver and change.cause.kind is CauseKind.POLICY):
-        return change
-    people = {other.subject for other in changes if other.leaver and other.cause.kind is CauseKind.POLICY}
-    return replace(change, leaver=False) if exceeds(guards.exits, len(people), standing.everybody) else change
+    people = {change.subject for change in changes if _is_policy_lockout(change)}
+    if not exceeds(guards.exits, len(people), standing.everybody):
+        return changes
+    return [replace(change, leaver=False) if _is_policy_lockout(change) else change for change in changes]
+
+
+def _is_policy_lockout(change: Change) -> bool:
+    return change.leaver and change.cause.kind is CauseKind.POLICY
 
 
 def _ref(change: Change) -> EntitlementRef:
@@ -166,7 +170,7 @@ def _protected(change: Change, asked: _Round) -> str | None:
 
 
 def _incomplete_read(change: Change, asked: _Round) -> str | None:
-    if change.op is not Op.REVOKE or change.leaver:
+    if change.op not in (Op.REVOKE, Op.DISABLE_ACCOUNT) or change.leaver:
         return None
     return asked.standing.unproven.get(_ref(change))
 
@@ -222,21 +226,24 @@ def _first_objection(change: Change, asked: _Round) -> tuple[str, str] | None:
 def _with_digests(
     changes: Sequence[Change], said: Mapping[str, tuple[str, str] | None], policy_digest: str
 ) -> list[Change]:
-    together: dict[tuple[str, str], list[Change]] = defaultdict(list)
-    for change in changes:
-        objection = said.get(change.id)
-        if objection:
-            together[change.slice, objection[0]].append(change)
-    digests = {key: plan_digest(policy_digest, (change.id for change in members)) for key, members in together.items()}
-
     def settle(change: Change) -> Change:
         objection = said.get(change.id)
-        if not objection:
-            return change
-        guard, text = objection
-        return replace(change, held=Held(guard, change.slice, digests[change.slice, guard], text))
+        return replace(change, held=Held(objection[0], change.slice, "", objection[1])) if objection else change
 
-    return [settle(change) for change in changes]
+    return with_digests([settle(change) for change in changes], policy_digest)
+
+
+def with_digests(changes: Sequence[Change], policy_digest: str) -> list[Change]:
+    """The same changes; what one guard holds of one slice carries a digest over exactly the changes that are here."""
+    together: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for change in changes:
+        if change.held:
+            together[change.held.slice, change.held.guard].append(change.id)
+    digests = {key: plan_digest(policy_digest, ids) for key, ids in together.items()}
+    return [
+        replace(change, held=replace(held, digest=digests[held.slice, held.guard])) if (held := change.held) else change
+        for change in changes
+    ]
 
 
 def covered_people(members: Mapping[tuple[str, str], Iterable[BitMap]]) -> dict[tuple[str, str], int]:

@@ -35,6 +35,8 @@ class Links:
     positions_of: Mapping[int, Sequence[int]]
     account_for: Mapping[int, int]
     service_at: Mapping[int, str]
+    doubtful: BitMap
+    """Accounts of which it is not certain whose they are: they are granted nothing."""
     orphans: BitMap
     learned: Mapping[str, str]
     findings: tuple[Finding, ...]
@@ -83,11 +85,12 @@ def link_accounts(
             positions[owner.number].append(position)
             if account.key not in remembered and not doubt:
                 learned[account.key] = owner.id
+    contested |= _doubtful_services(target, accounts, service_at, findings)
     account_for = _single_accounts(target, accounts, positions, contested, population, findings)
     orphans = BitMap(
         p for p, number in enumerate(person_at) if number == NOBODY and p not in service_at and p not in contested
     )
-    return Links(person_at, positions, account_for, service_at, orphans, learned, tuple(findings))
+    return Links(person_at, positions, account_for, service_at, BitMap(contested), orphans, learned, tuple(findings))
 
 
 def _people_by_match(population: Population, attributes: Sequence[str]) -> Mapping[tuple[str, ...], list[Person]]:
@@ -132,6 +135,21 @@ def _owner(account: ObservedAccount, matching: Sequence[Person], known: Person |
 def _service_of(account: ObservedAccount, attributes: Sequence[str], services: Mapping[str, str]) -> str | None:
     names = [account.login, *(account.match.get(attribute, "") for attribute in attributes)]
     return next((services[folded(name)] for name in names if folded(name) in services), None)
+
+
+def _doubtful_services(
+    target: str, accounts: Sequence[ObservedAccount], service_at: Mapping[int, str], findings: list[Finding]
+) -> set[int]:
+    """Who makes an account of a service account's name elsewhere in the directory does not get its access."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, service in service_at.items():
+        positions[service].append(position)
+    several = {service: own for service, own in positions.items() if len(own) > 1}
+    for service, own in several.items():
+        names = ", ".join(accounts[position].name for position in own)
+        text = f"{len(own)} accounts could be the service account {service} ({names}): none of them is granted anything"
+        findings.append(Finding("ambiguous-account", target, service, text))
+    return {position for own in several.values() for position in own}
 
 
 def _single_accounts(

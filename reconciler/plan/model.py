@@ -7,8 +7,9 @@ same situation gives the same digest and an approval means what it meant when it
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -92,12 +93,18 @@ class Change:
     approved: bool = False
     """Somebody approved it: it is carried out and does not count for the guards."""
     held: Held | None = None
-    id: str = field(init=False)
-    """Digest of what it does and of what it saw before: 32 hexadecimal digits."""
+    id: str = ""
+    """Digest of what it does and of what it saw before: 32 hexadecimal digits, worked out where it is not given."""
 
     def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", self._digest())
+
+    def _digest(self) -> str:
+        # Texts alone, for which the standard library writes what RFC 8785 asks for, several times faster.
         does = [self.op.value, self.target, self.account_key or self.account, dict(self.locator), self.saw]
-        object.__setattr__(self, "id", content_digest(does).removeprefix("sha256:")[:32])
+        text = json.dumps(does, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
     def subject(self) -> str:

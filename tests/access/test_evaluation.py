@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from reconciler.access import UndeclaredValue, evaluate
+from reconciler.access import UndeclaredValue, evaluate, explain
 from reconciler.facts.model import Person, Population
 from reconciler.policy.model import (
     AllOf,
@@ -239,6 +239,21 @@ def test_nobody_without_an_assignment_is_among_those_a_level_is_reserved_for() -
 
     assert readers(open_early, a_person("E9"), what="code:read") == set()
     assert readers(open_early, a_person("E9", post(post="engineer")), what="code:read") == {"E9"}
+
+
+def test_nobody_without_an_assignment_is_excused_from_a_requirement() -> None:
+    policy = scoped("rd-training")
+    open_early = a_policy(
+        levels=policy.levels,
+        resources={"wiki": (0, {"read": ["g"]})},
+        evidence=list(policy.evidence.values()),
+        exceptions=[exception("E9", "wiki:read", until=date(2026, 12, 31))],
+        lifecycle=Lifecycle(preboarding=Ceiling(0, place())),
+    )
+
+    assert readers(open_early, a_person("E9")) == set()
+    assert not explain(open_early, people(a_person("E9")), "E9", permission("wiki:read"), AT).allowed
+    assert readers(open_early, a_person("E9", post(department="sales"))) == {"E9"}
 
 
 def scoped(*requires: str | tuple[str, ...]) -> Policy:

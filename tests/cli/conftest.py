@@ -1,0 +1,3 @@
+"""The companies that commands are run on."""
+
+from tests.cli.fixtures import *  # noqa: F403
