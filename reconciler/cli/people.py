@@ -134,6 +134,7 @@ def confirm(shell: Shell, import_id: str) -> None:
 @click.option(
     "--file", type=click.Path(path_type=Path, allow_dash=True), help="JSON, one event or one a line; - reads it."
 )
+@click.option("--confirmed", is_flag=True, help="Somebody has made sure: an exit goes ahead, however many there are.")
 @shared
 def event(
     shell: Shell,
@@ -143,6 +144,7 @@ def event(
     event_id: str | None,
     pairs: tuple[str, ...],
     file: Path | None,
+    confirmed: bool,
 ) -> None:
     """Record an event about a person, or events from a file.
 
@@ -156,7 +158,7 @@ def event(
     workspace = shell.workspace()
     policy = workspace.policy()
     events, refused = [], []
-    for raw, place in _raw_events(kind, person, when, event_id, pairs, file):
+    for raw, place in _raw_events(kind, person, when, event_id, pairs, file, confirmed=confirmed):
         try:
             events.append(parse_event(raw, place))
         except EventError as error:
@@ -185,6 +187,8 @@ def _raw_events(
     event_id: str | None,
     pairs: Sequence[str],
     file: Path | None,
+    *,
+    confirmed: bool,
 ) -> Iterator[tuple[str | dict[str, object], Place]]:
     if file is not None:
         if kind or person:
@@ -195,7 +199,8 @@ def _raw_events(
         raise click.UsageError("an event needs its TYPE, the PERSON and --at; or use --file")
     data = dict(map(_pair, pairs))
     name = event_id or f"{kind}:{person}:{when}:" + ";".join(f"{key}={data[key]}" for key in sorted(data))
-    yield {"id": name, "type": kind, "person": person, "effective_at": when, "data": data}, Place("command line")
+    told = {"id": name, "type": kind, "person": person, "effective_at": when, "data": data, "confirmed": confirmed}
+    yield told, Place("command line")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -311,6 +311,18 @@ def test_guards_causes_events_outcomes_and_refusals_are_all_named() -> None:
     assert listed("docs/policies.md", refused) == refused
 
 
+def test_every_kind_of_finding_is_explained() -> None:
+    source = "".join(
+        path.read_text("utf-8")
+        for folder in ("reconciler/plan", "reconciler/facts", "adapters")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    kinds = set(re.findall(r'\b(?:Target|Feed)?Finding\(\s*"([a-z-]+)"', source))
+
+    assert kinds
+    assert listed("docs/operations.md", kinds) | listed("docs/hr.md", kinds) == kinds
+
+
 # --- examples ---------------------------------------------------------------------------------------------------------
 
 
