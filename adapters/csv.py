@@ -14,7 +14,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.sources import Feed, Place, Row, Source, SourceContext, SourceError
+from reconciler.sources import Feed, FeedEmpty, Place, Row, Source, SourceContext, SourceError
 
 ENCODINGS = ("utf-8", "gb18030")
 DELIMITERS = (",", ";", "\t")
@@ -62,7 +62,8 @@ class CsvSource(Source):
         text = self._decode(data)
         header = _header(text.text)
         if header is None:
-            raise self._unreadable("it is empty, or ends within its first line", "fetch it again, whole")
+            said = f"source `{self._context.name}`: it is empty, or ends within its first line"
+            raise FeedEmpty(said, place=Place(str(self._path)), remedy="fetch it again, whole")
         delimiter, names = header
         positions = self._positions(names, columns, required)
         used = set(positions.values())
@@ -120,7 +121,7 @@ class CsvSource(Source):
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
-            raise self._unreadable("there is no such file", "check `path` in the workspace file") from None
+            raise self._unreadable("there is no such file", "check its path") from None
         except IsADirectoryError:
             raise self._unreadable("it is a folder", "let `path` name the file in it") from None
         except OSError as error:

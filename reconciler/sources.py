@@ -13,13 +13,22 @@ from pathlib import Path
 
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
 
-__all__ = ["Feed", "Place", "Problem", "ProblemsFound", "Row", "Source", "SourceContext", "SourceError"]
+__all__ = ["Feed", "FeedEmpty", "Place", "Problem", "ProblemsFound", "Row", "Source", "SourceContext", "SourceError"]
 
 
 class SourceError(ReconcilerError):
     """The source could not be read at all: nothing of it counts."""
 
     code = "source"
+
+
+class FeedEmpty(SourceError):
+    """The source delivered nothing at all, which is far more often a failure than the truth: it counts for nothing, and
+    somebody has to look.
+    """
+
+    code = "feed-held"
+    exit_status = 3
 
 
 @dataclass(frozen=True, slots=True)

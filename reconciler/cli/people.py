@@ -39,7 +39,7 @@ def import_(shell: Shell, source: str | None) -> None:
 
     The file names everybody. Somebody who is missing from it is not taken for a leaver: such exits wait for `people
     confirm`, and so do more exits at once than the guard lets through (exit status 3). A file that is empty or has
-    shrunk too far changes nothing.
+    shrunk too far changes nothing. A bad row excludes only itself (exit status 4).
     """
     workspace = shell.workspace()
     policy = workspace.policy()
@@ -62,6 +62,8 @@ def import_(shell: Shell, source: str | None) -> None:
     else:
         for report in reports:
             _say_import(shell, report)
+    if any(report.quarantined for report in reports):
+        end(Exit.FAILED)
     end(Exit.HELD if any(report.held for report in reports) else Exit.DONE)
 
 
@@ -108,7 +110,9 @@ def _say_import(shell: Shell, report: ImportReport) -> None:
         shell.say(*(f"  waits: {each.person}: {each.text}" for each in report.waiting))
         count = len(report.waiting)
         shell.say(
-            f"{count} exit{'' if count == 1 else 's'} wait for a decision. If they are right:",
+            "1 exit waits for a decision. If it is right:"
+            if count == 1
+            else f"{count} exits wait for a decision. If they are right:",
             f"  reconciler people confirm {report.import_id}",
         )
 
@@ -214,7 +218,11 @@ def _file_events(file: Path) -> Iterator[tuple[str | dict[str, object], Place]]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise EventError(f"the events cannot be read: {error}", place=Place(str(file))) from None
+        said = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        text = f"the events cannot be read: {said}"
+        raise EventError(
+            text, place=Place(str(file)), remedy="name a file with JSON, one event or one a line"
+        ) from None
     try:
         whole = json.loads(text)
     except ValueError:

@@ -54,7 +54,8 @@ def plan(
     data = plan_json(seen.plan)
     if out is not None:
         _save(out, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
-        shell.note(f"saved to {out}; carry it out with: reconciler apply {out}")
+        use = f"carry it out with: reconciler apply {out}" if at is None else "it is for reading, not for `apply`"
+        shell.note(f"saved to {out}; {use}")
     if shell.as_json:
         shell.give(data)
     else:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from reconciler.errors import Place, ReconcilerError
+from reconciler.workspace import WorkspaceError
 
 WORKSPACE = """\
 # One workspace: where people come from, where access lives, which policies rule.
@@ -78,7 +79,10 @@ class NotEmpty(ReconcilerError):
 
 
 def write_workspace(folder: Path, organization: str) -> list[Path]:
-    """Write a new workspace into the folder and return the files written. Raises `NotEmpty` where there is one."""
+    """Write a new workspace into the folder and return the files written.
+
+    Raises `NotEmpty` where there is one, `WorkspaceError` where none can be.
+    """
     if (folder / "reconciler.yaml").exists():
         place = Place(str(folder / "reconciler.yaml"))
         raise NotEmpty("there is a workspace here already", place=place, remedy="choose an empty folder")
@@ -94,10 +98,18 @@ def write_workspace(folder: Path, organization: str) -> list[Path]:
     for name, text in files.items():
         path = folder / name
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            _write(path, text)
             written.append(path)
     return written
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        said = f"no workspace can be written here: {error.strerror}"
+        raise WorkspaceError(said, place=Place(str(error.filename or path)), remedy="name another folder") from None
 
 
 def starter_policies() -> dict[str, str]:

@@ -153,7 +153,8 @@ def parse_event(raw: str | bytes | Mapping[str, Any], place: Place | None = None
         return Event.model_validate(document)
     except ValidationError as error:
         name = document.get("id", "without id") if isinstance(document, Mapping) else "without id"
-        raise EventError(f"event {name}: {'; '.join(map(_in_words, error.errors()))}", place=place) from None
+        text = f"event {name}: {'; '.join(map(_in_words, error.errors()))}"
+        raise EventError(text, place=place, remedy="correct it where it is made, and send it again") from None
 
 
 def effective_instant(kind: str, when: date | datetime, zone: tzinfo) -> datetime:

@@ -258,6 +258,9 @@ def _evidence_names(connection: Connection, facts: Facts, events: Sequence[Event
     return names
 
 
+_CONFIRM = 'send those that are right again, with "confirmed": true (on the command line: --confirmed)'
+
+
 def _beyond_guard(
     connection: Connection,
     facts: Facts,
@@ -286,7 +289,7 @@ def _beyond_guard(
     return {
         index: _refused(
             event,
-            EventError(f"event {event.id}: {text}", remedy='send those that are right again, with "confirmed": true'),
+            EventError(f"event {event.id}: {text}", remedy=_CONFIRM),
         )
         for index, event in asked.items()
     }

@@ -148,7 +148,6 @@ class _Making:
         self._findings += [Finding(f.kind, name, f.subject, f.text) for f in observation.findings]
         self._note_accounts(name, observation)
         self._note_undeclared(name)
-        self._note_forgotten(name)
         differences = list(self._differences(name, view, observation, links))
         yield from self._membership(name, view, observation, links, differences)
         yield from self._accounts(name, view, observation, links)
@@ -187,18 +186,6 @@ class _Making:
         self._note_proof(name, entitlement.ref, read)
         orphans = [observation.accounts.accounts[position].name for position in read.members & links.orphans]
         return _Difference(entitlement, read, desired - actual, superfluous, [*read.foreign, *orphans])
-
-    def _note_forgotten(self, name: str) -> None:
-        """A declaration that was taken out takes nothing away by itself (D7), and nobody should believe that it did."""
-        for ref, baseline in self._s.baselines.items():
-            if (
-                ref.target == name
-                and ref not in self._s.policy.entitlements
-                and (baseline.members or baseline.services)
-            ):
-                count = len(baseline.members) + len(baseline.services)
-                text = f"no policy declares {ref.key} any more, and {count} who were given access through it keep it"
-                self._findings.append(Finding("no-longer-declared", name, ref.key, text))
 
     def _note_proof(self, name: str, ref: EntitlementRef, read: EntitlementRead) -> None:
         of_accounts = self._unproven.get(EntitlementRef(name, ""))

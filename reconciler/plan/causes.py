@@ -183,7 +183,10 @@ class Causes:
             cause = Cause(CauseKind.DRIFT, "", _drift_text(pair.wanted))
         else:
             cause = self._what_changed(pair, was, then)
-        return Verdict(cause, not pair.wanted and self._in_leavers_lane(pair, cause))
+        leaver = not pair.wanted and self._in_leavers_lane(pair, cause)
+        if leaver and cause.kind is CauseKind.POLICY:
+            cause = self._by_person_state(pair) or cause  # who has left is out for that, whatever a policy says as well
+        return Verdict(cause, leaver)
 
     def _first_contact(self, pair: _Pair) -> Verdict:
         # Nothing has agreed yet, so nothing can have drifted: what a rule brings is policy, and only leavers jump the

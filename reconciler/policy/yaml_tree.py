@@ -305,9 +305,12 @@ _PLAIN_WORDS: tuple[tuple[str, str, str], ...] = (
     ("expected ',' or '}'", "a `{` is not closed, or a comma is missing", "write `{key: value, key: value}`"),
     ("did not find expected ',' or ']'", "a `[` is not closed, or a comma is missing", "write `[one, two]`"),
     ("expected ',' or ']'", "a `[` is not closed, or a comma is missing", "write `[one, two]`"),
+    ("did not find expected node content", "a value or a closing bracket is missing", "complete it, or take it away"),
     ("unexpected end of stream", "a quote is opened and not closed", "close the quote"),
     ("cannot start any token", "this character cannot begin a value", "put the value in quotes"),
 )
+
+_LOOK = "look at the brackets, quotes and colons here and in the line before"
 
 
 def _report_syntax(name: str, text: str, error: yaml.YAMLError, report: Report) -> None:
@@ -319,7 +322,7 @@ def _report_syntax(name: str, text: str, error: yaml.YAMLError, report: Report) 
         )
         return
     said = str(getattr(error, "problem", "") or "").strip()
-    words, remedy = next(((words, remedy) for key, words, remedy in _PLAIN_WORDS if key in said), ("", ""))
+    words, remedy = next(((words, remedy) for key, words, remedy in _PLAIN_WORDS if key in said), ("", _LOOK))
     report.error("yaml", f"this is not YAML: {words or said or 'it cannot be read'}", place, remedy)
 
 

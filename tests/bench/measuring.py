@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One line: seconds of wall time, peak resident memory of the process so far in MiB, and the reference beside it."""
+    """One line: seconds of wall time, peak resident memory of the process so far (MiB), the reference beside it."""
 
     name: str
     size: str

@@ -59,17 +59,19 @@ def test_a_proof_is_evidence(company: Company) -> None:
 
 
 def test_a_policy_change_names_its_line(company: Company) -> None:
-    company.add_policy('roles:\n  named:\n    members: [{person: "E1", until: 2027-01-01, reason: x}]\n    grants: {read: [algorithms]}\n')  # fmt: skip
+    company.add_policy(
+        'roles:\n  named:\n    members: [{person: "E1", until: 2027-01-01, reason: Owner}]\n'
+        "    grants: {read: [algorithms]}\n"
+    )
     cause = causes(company.apply())["grant E1"]
     assert cause.kind is CauseKind.POLICY
     assert cause.ref.startswith("policies/more.yaml:4:")
 
 
-def test_a_policy_change_beside_unrelated_facts_is_still_the_policys(company: Company) -> None:
+def test_a_policy_change_beside_an_unrelated_fact_is_still_the_policys(company: Company) -> None:
     company.tell("attributes-changed", "E1", "2026-11-20", email="e1@example.com")
-    company.policy(POLICY.replace("- internal: {requires: [nda]}", "- internal: {requires: [nda, training]}"))
-    company.tell("evidence-revoked", "E2", "2026-11-20", evidence="E2-training")
-    assert kinds(company.apply()) == {"revoke E2": "policy"} or kinds(company.apply()) == {}
+    company.add_policy("lockouts: [{person: E1, ref: SEC-1, since: 2026-11-01}]\n".replace("E1", '"E1"'))
+    assert kinds(company.apply()) == {"revoke E1": "policy"}
 
 
 def test_an_exception_is_an_exception(company: Company) -> None:
@@ -91,10 +93,19 @@ def test_a_day_that_comes_is_time(company: Company) -> None:
     assert set(kinds(company.apply()).values()) == {"time"}
 
 
-def test_an_expiry_known_ahead_is_evidence_in_the_lane(company: Company) -> None:
-    company.tell("evidence-recorded", "E1", "2026-06-02", kind="nda", valid_from="2026-06-02", valid_until="2026-12-20")
-    company.tell("evidence-revoked", "E1", "2026-11-20", evidence="E1-nda")
-    company.apply()
+@pytest.mark.parametrize(("known", "in_the_lane"), [("2026-12-05", True), ("2026-11-28", False)])
+def test_an_expiry_known_a_week_ahead_is_in_the_lane(company: Company, known: str, in_the_lane: bool) -> None:
+    company.hire("E20", proofs=())
+    company.tell("evidence-recorded", "E20", "2026-11-20", kind="nda", valid_from="2026-11-20", valid_until=known)
+    accounts = [Account(f"u{n}", f"E{n}") for n in range(1, 13)]
+    company.directory([*accounts, Account("u20", "E20")], {"docs": accounts, "algorithms": []})
+    assert set(kinds(company.apply())) == {"grant E20"}
+    company.pass_time(days=14)
+
+    done = company.apply()
+
+    assert kinds(done) == {"revoke E20": "evidence"}
+    assert [change.leaver for change in done.plan.changes] == [in_the_lane]
 
 
 def test_a_notice_is_the_persons_and_steps_down_now(company: Company) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from sqlalchemy import select
 
 from reconciler.apply.journal import approvals, baselines, effects, intents, runs
 from reconciler.facts.ledger import Entry, NewEntry
-from reconciler.passes import Wiring, apply_plan
-from reconciler.passes.wiring import ConfiguredTarget
-from reconciler.targets import Reading
+from reconciler.passes import Wiring
 from tests.passes.company import POLICY, Account, Company, Died, Faulty, settled_company
 
 JOURNAL = ("account_links", "approvals", "runs", "intents", "effects", "baselines", "policies")
@@ -53,7 +50,7 @@ def applied(company: Company) -> Counter[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before-it-was-done", "after-it-was-done"])
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", [0, 1, 3, 5])
 def test_a_run_that_dies_is_taken_up(tmp_path: Path, step: int, late: bool) -> None:
     company = leavers_and_newcomers(tmp_path)
     before = applied(company)
@@ -94,8 +91,7 @@ class Recorder:
         return recorded
 
 
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("at", range(12))
+@pytest.mark.parametrize(("at", "late"), [*((at, False) for at in (0, 1, 2, 3, 6, 9, 11)), (2, True)])
 def test_a_run_that_dies_while_it_writes_the_record_is_taken_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, late: bool
 ) -> None:
@@ -103,7 +99,7 @@ def test_a_run_that_dies_while_it_writes_the_record_is_taken_up(
     before = applied(company)
     recorder = Recorder(company, at, late=late)
     with monkeypatch.context() as patch:
-        patch.setattr(Wiring, "record", lambda wiring, entries: recorder.record(wiring, entries))
+        patch.setattr(Wiring, "record", lambda wiring, new: recorder.record(wiring, new))  # noqa: PLW0108  # bound late
         with pytest.raises(Died):
             company.apply(faults={"dir": Faulty()})
 
@@ -122,22 +118,6 @@ def test_what_cannot_be_read_after_a_death_stays_open(tmp_path: Path) -> None:
 
     assert company.apply(faults={"dir": Faulty(unreachable=True)}).recovered == 0
     assert company.apply().recovered == 1
-
-
-def test_absence_from_a_partial_read_does_not_prove_that_a_revocation_happened(tmp_path: Path) -> None:
-    company = leavers_and_newcomers(tmp_path)
-    company.policy(POLICY.replace("{disable: immediately, delete_after: 90d}", "{}"))
-    faults = Faulty(dies_at=0)
-    with pytest.raises(Died):
-        company.apply(faults={"dir": faults})
-    accounts = (tmp_path / "directory.ldif").read_text()
-    (tmp_path / "directory.ldif").write_text(accounts.replace(Account("u1").entry().split("objectClass")[1], ""))
-
-    blind = Faulty(accounts_reading=Reading.PARTIAL, readings={"group=docs": Reading.PARTIAL})
-    wiring = company.wiring(faults={"dir": blind})
-    with wiring.store.reading() as connection:
-        opened = wiring.journal.open_intents(connection)
-    assert len(opened) == 1
 
 
 def test_a_dead_run_on_an_entitlement_that_left_the_policy_is_recovered(tmp_path: Path) -> None:
@@ -199,13 +179,3 @@ def test_the_record_names_intents_and_outcomes_of_every_change(tmp_path: Path) -
         assert connection.execute(select(approvals.c.used_entry)).scalars().all()
     assert opened == []
     assert all(finished)
-
-
-def test_a_wiring_with_targets_of_ones_own(tmp_path: Path) -> None:
-    """Whoever wires a workspace by hand gets the same passes."""
-    company = leavers_and_newcomers(tmp_path)
-    wiring = company.wiring()
-    only = {"vault": ConfiguredTarget(wiring.targets["vault"].target)}
-    done = apply_plan(replace(wiring, targets=only))
-    assert done is not None
-    assert set(done.plan.targets) == {"vault"}

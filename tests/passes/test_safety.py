@@ -290,6 +290,20 @@ def test_a_bad_merge_of_lockouts_is_no_lane(tmp_path: Path) -> None:
     assert len(company.members("docs")) == 9
 
 
+def test_leavers_keep_their_lane_although_the_policy_changed_as_well(tmp_path: Path) -> None:
+    """Here the policy of before cannot be read any more, so that it might be to blame for everything."""
+    company, _ = settled_company(tmp_path, 9)
+    company.tell_all([("exited", f"E{n}", "2026-11-20", {}) for n in range(1, 5)])
+    company.policy(POLICY.replace("lifecycle:", "# another word\nlifecycle:").replace("rd}", "hr}"))
+    wiring = company.wiring()
+    with wiring.store.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM policies")
+
+    company.apply()
+
+    assert company.members("docs") == {"u5", "u6", "u7", "u8", "u9"}
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 

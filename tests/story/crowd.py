@@ -87,8 +87,8 @@ def directory() -> str:
     entries = [f"dn: {dc}\nobjectClass: organization\nobjectClass: dcObject\no: Crowd\ndc: example\n"]
     entries += [f"dn: ou={ou},{dc}\nobjectClass: organizationalUnit\nou: {ou}\n" for ou in ("people", "groups")]
     entries += [
-        f"dn: uid={each.lower()},ou=people,{dc}\nobjectClass: inetOrgPerson\nuid: {each.lower()}\ncn: {each}\nsn: {each}\n"
-        f"employeeNumber: {each}\n"
+        f"dn: uid={each.lower()},ou=people,{dc}\nobjectClass: inetOrgPerson\nuid: {each.lower()}\ncn: {each}\n"
+        f"sn: {each}\nemployeeNumber: {each}\n"
         for each in IDS
     ]
     entries += [

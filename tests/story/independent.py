@@ -205,7 +205,9 @@ class Company:
     def considered(self) -> set[Pair]:
         """What roles and exceptions give, before anything is withheld."""
         return {
-            (person, permission) for person in self.people for permission in {*self.by_roles(person), *self.by_hand(person)}
+            (person, permission)
+            for person in self.people
+            for permission in {*self.by_roles(person), *self.by_hand(person)}
         }
 
     def by_roles(self, person: str) -> Iterator[str]:
@@ -213,7 +215,9 @@ class Company:
             only_keys(role, "match", "inherits", "everyone", "members", "grants")
             posts = self.counted(person)
             matched = "match" in role and any(self.fits(role["match"], row) is True for row in posts)
-            named = any(member["person"] == person and self.today <= member["until"] for member in role.get("members", []))
+            named = any(
+                member["person"] == person and self.today <= member["until"] for member in role.get("members", [])
+            )
             if matched or (posts and (role.get("everyone") or named)):
                 yield from self.grants_of(name)
 
@@ -252,7 +256,8 @@ class Company:
             for name, rule in self.policy["service_accounts"].items()
             for permission in permissions(rule["grants"])
             if self.today <= rule["until"]
-            and self.level(rule["ceiling"]) >= self.level(self.policy["resources"][permission.split(":")[0]]["classification"])
+            and self.level(rule["ceiling"])
+            >= self.level(self.policy["resources"][permission.split(":")[0]]["classification"])
         }
 
     # --- targets ----------------------------------------------------------------------------------------------------
@@ -292,7 +297,9 @@ class Company:
                 holders = {self.holder(entries.get(member.lower(), {})) for member in members}
             else:
                 holders = vault_holders(vault, locator)
-            found |= {(target, what, who) for who in holders if who in self.people or who in self.policy["service_accounts"]}
+            found |= {
+                (target, what, who) for who in holders if who in self.people or who in self.policy["service_accounts"]
+            }
         return found
 
     def holder(self, account: Mapping[str, list[str]]) -> str:

@@ -47,7 +47,8 @@ def written(name: str) -> Moment:
 
 def killed_at(company: Company, *moments: Moment) -> None:
     """Kill one `apply` after the other, each at its moment; at least one of them was still at work."""
-    assert any([kill_when(company, moment(company)) for moment in moments])
+    killed = [kill_when(company, moment(company)) for moment in moments]
+    assert any(killed)
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,7 @@ def on_slapd(informed_template: Company, tmp_path: Path) -> Iterator[tuple[Compa
 
 
 @pytest.fixture(scope="module")
-def agreed(
-    informed_template: Company, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Agreed]:
+def agreed(informed_template: Company, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agreed]:
     """The company after the first roll-out, what its unmanaged groups were before it, and the run. Every test leaves
     everything in agreement.
     """
@@ -70,7 +68,9 @@ def whole(server: Slapd) -> str:
 
 def membership(verb: str, name: str, uid: str) -> str:
     """A change that somebody makes by hand."""
-    return f"dn: cn={name},{GROUPS}\nchangetype: modify\n{verb}: member\nmember: uid={uid},ou=people,dc=example,dc=com\n"
+    return (
+        f"dn: cn={name},{GROUPS}\nchangetype: modify\n{verb}: member\nmember: uid={uid},ou=people,dc=example,dc=com\n"
+    )
 
 
 def add_member(server: Slapd, name: str, uid: str) -> None:
