@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from reconciler.errors import Place, ReconcilerError
-from reconciler.plan.model import Change, Finding, Plan, TargetSeen, Withheld, count_by_op, plan_digest
+from reconciler.plan.model import Change, Finding, Plan, TargetSeen, Withheld, change_id, count_by_op, plan_digest
 
 FORMAT = "reconciler.plan/1"
 
@@ -145,13 +145,21 @@ def read_plan(content: bytes, file: str) -> SavedPlan:
 _MAKE_ONE = "make a new one: reconciler plan --out FILE"
 
 
-def _saved(data: Mapping[str, dict[str, str]]) -> SavedPlan:
-    changes = data["changes"]
+def _change_id(change: Mapping[str, Any]) -> str:
+    """The id of a change as the file spells it out. Raises `ValueError` where the file gives it another one."""
+    account = change["account_key"] or change["account"]
+    own = change_id(change["op"], change["target"], account, change["locator"], change["saw"])
+    if change["id"] != own:
+        raise ValueError
+    return own
+
+
+def _saved(data: Mapping[str, Any]) -> SavedPlan:
     return SavedPlan(
         digest=str(data["digest"]),
         made_at=str(data["made_at"]),
         workspace=str(data["workspace"]),
         policy_digest=str(data["policy"]["digest"]),
-        change_ids=frozenset(str(change["id"]) for change in changes),  # type: ignore[index]
+        change_ids=frozenset(map(_change_id, data["changes"])),
         for_reading=data["at"] != data["made_at"],
     )

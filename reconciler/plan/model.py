@@ -23,6 +23,15 @@ def content_digest(value: object) -> str:
     return "sha256:" + hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
 
 
+def change_id(op: str, target: str, account: str, locator: Mapping[str, str], saw: str) -> str:
+    """What a change does and what it saw before, as 32 hexadecimal digits of a SHA-256."""
+    # Texts alone, for which the standard library writes what RFC 8785 asks for, several times faster.
+    text = json.dumps(
+        [op, target, account, dict(locator), saw], sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 class CauseKind(StrEnum):
     """What made a change necessary."""
 
@@ -98,13 +107,8 @@ class Change:
 
     def __post_init__(self) -> None:
         if not self.id:
-            object.__setattr__(self, "id", self._digest())
-
-    def _digest(self) -> str:
-        # Texts alone, for which the standard library writes what RFC 8785 asks for, several times faster.
-        does = [self.op.value, self.target, self.account_key or self.account, dict(self.locator), self.saw]
-        text = json.dumps(does, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+            own = change_id(self.op.value, self.target, self.account_key or self.account, self.locator, self.saw)
+            object.__setattr__(self, "id", own)
 
     @property
     def subject(self) -> str:

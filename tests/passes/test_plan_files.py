@@ -168,16 +168,26 @@ def test_what_is_no_plan_is_refused_in_words(content: bytes) -> None:
         read_plan(content, "plan.json")
 
 
-def test_what_an_edited_file_says_about_a_change_is_not_believed(tmp_path: Path) -> None:
-    """The digest covers the ids; what is done comes from a fresh plan, whatever stands beside them."""
+def test_a_change_that_was_edited_into_another_is_refused(tmp_path: Path) -> None:
     company = with_leavers(tmp_path)
     data: dict[str, Any] = plan_json(company.look().plan)
+    data["changes"][0]["op"] = "grant" if data["changes"][0]["op"] == "revoke" else "revoke"
+
+    with pytest.raises(PlanFileError, match="edited"):
+        read_plan(json.dumps(data).encode(), "plan.json")
+
+
+def test_a_file_that_says_a_change_is_not_held_is_not_believed(tmp_path: Path) -> None:
+    """What is done comes from a fresh plan, whatever stands in the file beside the ids."""
+    company, _ = settled_company(tmp_path, 9)
+    company.policy(POLICY.replace("department: rd}", "department: rnd}"))
+    data: dict[str, Any] = plan_json(company.look().plan)
     for change in data["changes"]:
-        change["op"], change["account"], change["held"] = "grant", "uid=u6", None
+        change["held"] = None
 
     company.apply(read_plan(json.dumps(data).encode(), "plan.json"))
 
-    assert company.members("docs") == {"u2", "u3", "u4", "u5", "u6"}
+    assert len(company.members("docs")) == 9
 
 
 def test_a_held_change_in_a_saved_plan_stays_held(tmp_path: Path) -> None:

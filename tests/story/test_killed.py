@@ -56,7 +56,7 @@ def killed_at(company: Company, *moments: Moment) -> None:
     [
         pytest.param([more("run-started", 1), more("intended", 1), written("directory.changes.ldif")], id="before"),
         pytest.param([written("directory.ldif"), written("vault.csv")], id="between-effect-and-record"),
-        pytest.param([more("effect", 1), more("intended", 1), more("effect", 1)], id="after"),
+        pytest.param([more("effect", 1), more("intended", 1)], id="after"),
     ],
 )
 def test_killed_on_files(on_files: Company, tmp_path: Path, moments: list[Moment]) -> None:

@@ -51,18 +51,12 @@ def test_plan_equals_the_second_reading(informed_company: Company) -> None:
     assert (now - steps(plan, "revoke")) | steps(plan, "grant") == reading.should(directory(informed_company))
     assert not steps(plan, "grant") & now
     assert steps(plan, "revoke") <= now
-
-
-def test_withheld_equals_the_second_reading(informed_company: Company) -> None:
-    plan = informed_company.plan()
-    reading = second_reading(informed_company, plan)
-
     withheld = {(each["person"], each["permission"]) for each in plan["withheld"]}
     assert withheld == reading.withheld
     assert {"E1009", "E1011", "E1024", "E1053"} <= {person for person, _ in withheld}
 
 
-@pytest.mark.parametrize("days", [3, 8, 14, 15, 38, 95, 220, 400])
+@pytest.mark.parametrize("days", [3, 8, 15, 38, 220])
 def test_other_days_equal_the_second_reading(informed_company: Company, days: int) -> None:
     """Exceptions begin and end, proofs run out, newcomers start, contracts end: by time alone."""
     day = datetime.now(SHANGHAI).date() + timedelta(days)
