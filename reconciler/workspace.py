@@ -289,23 +289,31 @@ class Workspace:
 
     # --- everything together ----------------------------------------------------------------------------------------
 
+    def has_store(self) -> bool:
+        """Whether anything is on record yet."""
+        return Store.exists(self.spec.store, folder=self.folder)
+
     def facts(self, *, create: bool = True) -> Facts:
         """The record and what is known from it, without a look at policies or targets."""
         store = Store.open(self.spec.store, folder=self.folder, create=create)
         return Facts(store, self.zone, [Journal()])
 
-    def wire(self, *, targets: Sequence[str] | None = None) -> Wiring:
-        """Everything, ready for a pass: a checked policy, an open store, the targets (all, or these)."""
-        policy = self.policy()
-        chosen = [name for name in self.spec.targets if targets is None or name in targets]
-        configured = {
+    def targets(self, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
+        """The targets (all, or these), their settings checked and their secrets resolved; nothing is reached yet."""
+        return {
             name: ConfiguredTarget(
                 self._target(name),
                 revoke_foreign=self._choice(name, "foreign", "revoke"),
                 disable_orphans=self._choice(name, "orphans", "disable"),
             )
-            for name in chosen
+            for name in self.spec.targets
+            if names is None or name in names
         }
+
+    def wire(self, *, targets: Sequence[str] | None = None) -> Wiring:
+        """Everything, ready for a pass: a checked policy, an open store, the targets (all, or these)."""
+        policy = self.policy()
+        configured = self.targets(targets)
         facts = self.facts()
         return Wiring(
             organization=self.spec.organization,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -246,14 +246,13 @@ class Journal:
     # --- proposals --------------------------------------------------------------------------------------------------
 
     def propose(self, connection: Connection, shown: Iterable[Proposal]) -> None:
-        """Remember what was shown under which digest."""
+        """Remember what was shown under which digest. Its author stays whoever was shown it first: somebody who looks
+        again later does not become the author, nor the author somebody else.
+        """
         for each in shown:
-            connection.execute(delete(proposals).where(proposals.c.digest == each.digest))
-            row = {
-                name: getattr(each, name) for name in ("digest", "plan_digest", "policy_digest", "author", "made_at")
-            }
-            row |= {"change_ids": json.dumps(each.change_ids), "title": each.title}
-            connection.execute(insert(proposals).values(row))
+            if connection.execute(select(proposals.c.digest).where(proposals.c.digest == each.digest)).first() is None:
+                row = {**asdict(each), "change_ids": json.dumps(each.change_ids)}
+                connection.execute(insert(proposals).values(row))
 
     def proposals(self, connection: Connection, prefix: str) -> list[Proposal]:
         """What was shown under a digest that begins so (with or without ``sha256:``)."""

@@ -104,7 +104,8 @@ def _say_import(shell: Shell, report: ImportReport) -> None:
         shell.say(f"… and {len(report.findings) - len(shown)} more findings (all of them: --verbose)")
     told = f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged"
     if report.quarantined:
-        told += f", {len({problem.place for problem in report.quarantined})} rows quarantined"
+        bad = len({problem.place for problem in report.quarantined})
+        told += f", {bad} row{'' if bad == 1 else 's'} quarantined"
     shell.say(f"{report.source}: {told}" + (", nothing new for the record" if report.nothing_new else ""))
     if report.waiting:
         shell.say(*(f"  waits: {each.person}: {each.text}" for each in report.waiting))

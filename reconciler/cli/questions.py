@@ -36,7 +36,7 @@ def why(shell: Shell, person: str, permission: str, when: str | None) -> None:
         raise click.UsageError(f"{permission!r}: a permission is written RESOURCE:ACTION, such as handbook:read")
     workspace = shell.workspace()
     policy = workspace.policy()
-    population = workspace.facts().population()
+    population = workspace.facts(create=False).population()
     at = moment(when, workspace.zone) if when else now()
     explanation = explain(policy, population, person, Permission(resource, action), at)
     if shell.as_json:

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from reconciler.cli.shell import Exit, Shell, end, shared
 from reconciler.errors import ProblemsFound, ReconcilerError
-from reconciler.passes import Wiring
 from reconciler.workspace import Workspace
 
 
@@ -91,7 +90,10 @@ def _policies(workspace: Workspace) -> Iterator[_Finding]:
 
 
 def _store(workspace: Workspace) -> Iterator[_Finding]:
-    facts = workspace.facts()
+    if not workspace.has_store():
+        yield _Finding("warning", "store", "there is no record yet: reconciler people import")
+        return
+    facts = workspace.facts(create=False)
     verified = facts.ledger.verify()
     population = facts.population()
     yield _Finding("ok", "store", f"{verified.entries} ledger entries verify, {len(population.people)} people")
@@ -108,10 +110,9 @@ def _source(workspace: Workspace, name: str) -> Iterator[_Finding]:
 
 
 def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
-    wiring: Wiring = workspace.wire(targets=[name])
-    target = wiring.targets[name].target
+    target = workspace.targets([name])[name].target
     warnings = target.probe()
-    locators = [each.locator for ref, each in wiring.policy.entitlements.items() if ref.target == name]
+    locators = [each.locator for ref, each in workspace.policy().entitlements.items() if ref.target == name]
     observation = target.observe(locators)
     accounts = observation.accounts
     if accounts.reading.whole:

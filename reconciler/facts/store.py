@@ -83,6 +83,11 @@ class Store:
             store._migrate()
         return store
 
+    @staticmethod
+    def exists(url: str, *, folder: Path) -> bool:
+        """Whether there is a store at `url`. Raises `StoreError` for a URL of a kind that is not supported."""
+        return _sqlite_path(url, folder).exists()
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that may write: the only one at its time, all or nothing, on disk when it ends."""

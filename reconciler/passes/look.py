@@ -161,9 +161,7 @@ def _guards_in_force(wiring: Wiring, memory: LedgerMemory, digest: str | None) -
 def _only(plan: Plan, population: Population, person: str) -> Plan:
     """The part of a plan that concerns one person; guards have seen the whole."""
     if person not in population.by_id:
-        raise NothingKnown(
-            f"no person {person!r} is known", remedy="ids are as HR spells them; see `reconciler people`"
-        )
+        raise NothingKnown(f"no person {person!r} is known", remedy="give the id as HR spells it")
     own = [change for change in plan.changes if change.person == person]
     return replace(
         plan,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from reconciler.apply.journal import Journal
+from reconciler.passes import look
 from reconciler.passes.decide import ApprovalRefused
 from reconciler.plan.model import Change, plan_digest
 from tests.passes.company import POLICY, Account, Company, of, settled_company
@@ -149,6 +152,16 @@ def test_a_class_counts_other_people_than_the_author(tmp_path: Path) -> None:
     company.apply()
 
     assert "u9" in company.members("algorithms")
+
+
+def test_whoever_looks_again_later_does_not_become_the_author(tmp_path: Path) -> None:
+    company = with_new_researcher(tmp_path)
+    shown = company.look().plan
+    with company.wiring().store.reading() as connection:
+        before = Journal().proposals(connection, shown.digest)
+    look(replace(company.wiring(), actor="cron"))
+    with company.wiring().store.reading() as connection:
+        assert Journal().proposals(connection, shown.digest) == before
 
 
 def test_a_revocation_of_that_class_needs_nobody(tmp_path: Path) -> None:
