@@ -27,6 +27,7 @@ from reconciler.apply.journal import Journal
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
+from reconciler.passes.memory import recorded_policy
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
@@ -310,15 +311,32 @@ class Workspace:
             if names is None or name in names
         }
 
-    def wire(self, *, targets: Sequence[str] | None = None) -> Wiring:
-        """Everything, ready for a pass: a checked policy, an open store, the targets (all, or these)."""
-        policy = self.policy()
+    def standing_policy(self) -> tuple[Policy, ProblemsFound | None]:
+        """The policy or, where it does not pass, the last one that a run was made under, beside what is wrong now.
+
+        Facts are recorded, and leavers let out, under that one: a bad merge must not keep anybody in. Raises
+        `ProblemsFound` where there is none.
+        """
+        try:
+            return self.policy(), None
+        except ProblemsFound as problems:
+            recorded = recorded_policy(self.facts(create=False), Journal()) if self.has_store() else None
+            if recorded is None:
+                raise
+            return recorded, problems
+
+    def wire(self, *, targets: Sequence[str] | None = None, policy: Policy | None = None) -> Wiring:
+        """Everything, ready for a pass: a checked policy (or this recorded one), an open store, the targets (all, or
+        these).
+        """
+        files = {} if policy else self.policy_files()
+        policy = policy or self.policy()
         configured = self.targets(targets)
         facts = self.facts()
         return Wiring(
             organization=self.spec.organization,
             policy=policy,
-            policy_files=self.policy_files(),
+            policy_files=files,
             facts=facts,
             journal=Journal(),
             targets=configured,

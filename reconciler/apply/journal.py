@@ -238,6 +238,10 @@ class Journal:
         first = select(runs.c.policy_digest).order_by(runs.c.entry).limit(1)
         return connection.execute(approved).scalar() or connection.execute(first).scalar()
 
+    def newest_policy(self, connection: Connection) -> str | None:
+        """The digest of the policy under which the newest run was made: the last one that is known to have passed."""
+        return connection.execute(select(runs.c.policy_digest).order_by(runs.c.entry.desc()).limit(1)).scalar()
+
     def was_carried_out(self, connection: Connection, plan_digest: str, made_at: str) -> str | None:
         """The run that carried out this very plan before, or None."""
         asked = select(runs.c.run).where(runs.c.plan_digest == plan_digest, runs.c.plan_made_at == made_at)

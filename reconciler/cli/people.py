@@ -15,6 +15,7 @@ from reconciler.facts.events import EventError, EventType, parse_event
 from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence
 from reconciler.facts.feed import REQUIRED_COLUMNS, ImportReport, confirm_import, feed_columns, import_people
 from reconciler.facts.recording import EventOutcome, EventResult, record_events
+from reconciler.policy.model import Policy
 from reconciler.sources import Source
 from reconciler.workspace import Workspace, WorkspaceError, login_name, now
 
@@ -42,7 +43,7 @@ def import_(shell: Shell, source: str | None) -> None:
     shrunk too far changes nothing. A bad row excludes only itself (exit status 4).
     """
     workspace = shell.workspace()
-    policy = workspace.policy()
+    policy = _policy(shell, workspace)
     reports = []
     for name, delivery in _deliveries(workspace, source):
         feed = delivery.read(feed_columns(policy.attributes), REQUIRED_COLUMNS)
@@ -65,6 +66,14 @@ def import_(shell: Shell, source: str | None) -> None:
     if any(report.quarantined for report in reports):
         end(Exit.FAILED)
     end(Exit.HELD if any(report.held for report in reports) else Exit.DONE)
+
+
+def _policy(shell: Shell, workspace: Workspace) -> Policy:
+    """What facts are read by. A policy tree that does not pass must not keep HR's news out."""
+    policy, problems = workspace.standing_policy()
+    if problems is not None:
+        shell.note("the policies do not pass (see `reconciler check`): this is recorded by the last ones that did")
+    return policy
 
 
 def _deliveries(workspace: Workspace, source: str | None) -> Iterator[tuple[str, Source]]:
@@ -161,7 +170,7 @@ def event(
     others are recorded all the same.
     """
     workspace = shell.workspace()
-    policy = workspace.policy()
+    policy = _policy(shell, workspace)
     events, refused = [], []
     for raw, place in _raw_events(kind, person, when, event_id, pairs, file, confirmed=confirmed):
         try:
@@ -273,7 +282,7 @@ def import_evidence_(shell: Shell, file: Path) -> None:
     A bad row excludes only itself (exit status 4). The same row twice is one proof.
     """
     workspace = shell.workspace()
-    policy = workspace.policy()
+    policy = _policy(shell, workspace)
     feed = workspace.file_source(file).read(EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS)
     report = import_evidence(
         workspace.facts(), feed, source=FILE_SOURCE, kinds=policy.evidence, now=now(), actor=login_name()

@@ -115,10 +115,15 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     """Carry out a saved plan (FILE), or plan and carry out.
 
     Nothing that a guard holds is carried out. Every step is on record before it is sent and after; what was changed is
-    read back. Exit status 3 where something is held, 4 where something failed.
+    read back. Exit status 3 where something is held, 4 where something failed. Where the policies do not pass, leavers
+    are let out all the same, under the last ones that did, and the exit status is 1.
     """
     saved = _saved(file) if file else None
-    wiring = shell.workspace().wire()
+    workspace = shell.workspace()
+    policy, problems = workspace.standing_policy()
+    if problems is not None:
+        shell.note("the policies do not pass: under the last that did, only leavers are let out")
+    wiring = workspace.wire(policy=policy if problems else None)
     ask = not yes and not shell.as_json and sys.stdin.isatty()
     with shell.progress() as show:
         done = apply_plan(
@@ -127,17 +132,19 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
             file=str(file or ""),
             targets=targets,
             person=person,
+            leavers_only=problems is not None,
             confirm=(lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True),
             progress=show,
         )
     if done is None:
         shell.say("Nothing was changed.")
-        return
-    if shell.as_json:
+    elif shell.as_json:
         shell.give(_applied_json(done))
     else:
         shell.say(*_applied_lines(done))
-    end(_applied_status(done))
+    if problems is not None:
+        raise problems
+    end(_applied_status(done) if done else Exit.DONE)
 
 
 def _saved(file: Path) -> SavedPlan:

@@ -57,26 +57,33 @@ def apply_plan(
     file: str = "",
     targets: Collection[str] = (),
     person: str | None = None,
+    leavers_only: bool = False,
     confirm: Callable[[Look], bool] = lambda _: True,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> Applied | None:
     """One whole pass under the workspace's lease. None where `confirm`, shown the plan, said no.
 
-    With `saved`, only those changes of the fresh plan are carried out that the saved one names.
+    With `saved`, only those changes of the fresh plan are carried out that the saved one names; with `leavers_only`,
+    only those of the leaver's lane.
     """
     with wiring.lease():
         if saved is not None:
             _check_saved(wiring, saved, file)
         repaired = _recover(wiring)
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
-        due = [change for change in seen.plan.due if saved is None or change.id in saved.change_ids]
+        due = [
+            change
+            for change in seen.plan.due
+            if (saved is None or change.id in saved.change_ids) and (change.leaver or not leavers_only)
+        ]
         missing = len(saved.change_ids - {change.id for change in seen.plan.changes}) if saved else 0
         if due and not confirm(seen):
             return None
         if news := [*(policy_entry(wiring) if due else ()), *_learned(wiring, seen)]:
             wiring.record(news)
         report = _run(wiring, seen, due, saved, progress) if due else None
-        _note_agreement(wiring, seen, report)
+        if not leavers_only:
+            _note_agreement(wiring, seen, report)
         return Applied(seen.plan, report, repaired, missing)
 
 

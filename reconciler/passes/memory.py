@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from reconciler.apply.journal import Journal
 from reconciler.errors import ProblemsFound
 from reconciler.facts.ledger import Entry, NewEntry
 from reconciler.facts.model import Population
-from reconciler.facts.people import FACT_KINDS
+from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.causes import FactRef
 from reconciler.policy import load_policy
@@ -25,17 +26,7 @@ class LedgerMemory:
 
     def policy(self, digest: str) -> Policy | None:
         """The policy as it was recorded, or None where it is not on record or this version cannot read it any more."""
-        wiring = self._wiring
-        with wiring.store.reading() as connection:
-            seq = wiring.journal.policy_entry(connection, digest)
-        if seq is None:
-            return None
-        said: Mapping[str, Any] = next(iter(wiring.ledger.entries(after=seq - 1))).payload
-        files = {name: text.encode("utf-8", "surrogateescape") for name, text in said["files"].items()}
-        try:
-            return load_policy(files, revision=said["revision"])
-        except ProblemsFound:
-            return None
+        return recorded_policy(self._wiring.facts, self._wiring.journal, digest)
 
     def population(self, people: Collection[str], ledger_seq: int) -> Population:
         """These people as the ledger knew them then."""
@@ -48,6 +39,23 @@ class LedgerMemory:
             if entry.subject in people:
                 found[entry.subject].append(FactRef(entry.seq, entry.kind, _told(entry, self._wiring.zone)))
         return found
+
+
+def recorded_policy(facts: Facts, journal: Journal, digest: str | None = None) -> Policy | None:
+    """The policy of this digest, or else that of the newest run, as it was recorded. None where it is not on record,
+    or this version cannot read it any more.
+    """
+    with facts.store.reading() as connection:
+        asked = digest or journal.newest_policy(connection)
+        seq = journal.policy_entry(connection, asked) if asked else None
+    if seq is None:
+        return None
+    said: Mapping[str, Any] = next(iter(facts.ledger.entries(after=seq - 1))).payload
+    files = {name: text.encode("utf-8", "surrogateescape") for name, text in said["files"].items()}
+    try:
+        return load_policy(files, revision=said["revision"])
+    except ProblemsFound:
+        return None
 
 
 def policy_entry(wiring: Wiring) -> list[NewEntry]:
