@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -95,15 +99,30 @@ def test_killed_on_openldap(on_a_server: Company) -> None:
 def test_one_run_at_a_time_and_a_dead_one_is_in_nobody_s_way(on_files: Company, tmp_path: Path) -> None:
     company = on_files.copy(tmp_path)
     started_run = more("run-started", 1)(company)
-    process = company.start("apply", "--yes")
-    while not started_run():
-        assert process.poll() is None
-    process.send_signal(signal.SIGSTOP)
+    with company.start("apply", "--yes") as process:
+        try:
+            while not started_run():
+                assert process.poll() is None
+            stop_between_writes(process, company)
 
-    told = company.run("apply", "--yes", status=1)
-    assert "another run is in progress" in told.err
-    assert "→" in told.err
-
-    process.kill()
-    process.wait()
+            told = company.run("apply", "--yes", status=1)
+            assert "another run is in progress" in told.err
+            assert "→" in told.err
+        finally:
+            process.kill()
     finish(company)
+
+
+def stop_between_writes(process: subprocess.Popen[bytes], company: Company) -> None:
+    """Stop the process at a moment at which it holds its lease and no lock of the store's."""
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with closing(sqlite3.connect(company.store, timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+                assert process.poll() is None
+            else:
+                return
