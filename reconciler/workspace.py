@@ -105,6 +105,17 @@ def _said(message: str, remedy: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingPolicy:
+    """The policy that counts now, and the files it was read from. Where the tree does not pass, it is the last one that
+    a run was made under (whose files are on record), and `problems` say what is wrong with the tree.
+    """
+
+    policy: Policy
+    files: Mapping[str, bytes]
+    problems: ProblemsFound | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """A workspace file that has been read and checked; nothing is open yet."""
 
@@ -162,7 +173,10 @@ class Workspace:
 
     def check(self) -> tuple[Policy | None, tuple[Problem, ...]]:
         """The policy and everything that is wrong with it, its bindings held against this workspace's targets too."""
-        policy, problems = check_policy(self.policy_files(), revision=self.revision(), today=self.today())
+        return self._checked(self.policy_files())
+
+    def _checked(self, files: Mapping[str, bytes]) -> tuple[Policy | None, tuple[Problem, ...]]:
+        policy, problems = check_policy(files, revision=self.revision(), today=self.today())
         if policy is None:
             return None, problems
         found = [*problems, *self._binding_problems(policy)]
@@ -171,7 +185,10 @@ class Workspace:
 
     def policy(self) -> Policy:
         """The policy. Raises `ProblemsFound` with every error."""
-        policy, problems = self.check()
+        return self._passing(self.policy_files())
+
+    def _passing(self, files: Mapping[str, bytes]) -> Policy:
+        policy, problems = self._checked(files)
         if policy is None:
             raise ProblemsFound("the policy does not pass", problems)
         return policy
@@ -311,32 +328,34 @@ class Workspace:
             if names is None or name in names
         }
 
-    def standing_policy(self) -> tuple[Policy, ProblemsFound | None]:
+    def standing_policy(self) -> StandingPolicy:
         """The policy or, where it does not pass, the last one that a run was made under, beside what is wrong now.
 
         Facts are recorded, and leavers let out, under that one: a bad merge must not keep anybody in. Raises
         `ProblemsFound` where there is none.
         """
+        files = self.policy_files()
         try:
-            return self.policy(), None
+            return StandingPolicy(self._passing(files), files)
         except ProblemsFound as problems:
             recorded = recorded_policy(self.facts(create=False), Journal()) if self.has_store() else None
             if recorded is None:
                 raise
-            return recorded, problems
+            return StandingPolicy(recorded, {}, problems)
 
-    def wire(self, *, targets: Sequence[str] | None = None, policy: Policy | None = None) -> Wiring:
-        """Everything, ready for a pass: a checked policy (or this recorded one), an open store, the targets (all, or
-        these).
+    def wire(self, *, targets: Sequence[str] | None = None, standing: StandingPolicy | None = None) -> Wiring:
+        """Everything, ready for a pass: a checked policy (read now, unless it is given), an open store, the targets
+        (all, or these).
         """
-        files = {} if policy else self.policy_files()
-        policy = policy or self.policy()
+        if standing is None:
+            files = self.policy_files()
+            standing = StandingPolicy(self._passing(files), files)
         configured = self.targets(targets)
         facts = self.facts()
         return Wiring(
             organization=self.spec.organization,
-            policy=policy,
-            policy_files=files,
+            policy=standing.policy,
+            policy_files=standing.files,
             facts=facts,
             journal=Journal(),
             targets=configured,

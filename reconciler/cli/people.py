@@ -70,10 +70,10 @@ def import_(shell: Shell, source: str | None) -> None:
 
 def _policy(shell: Shell, workspace: Workspace) -> Policy:
     """What facts are read by. A policy tree that does not pass must not keep HR's news out."""
-    policy, problems = workspace.standing_policy()
-    if problems is not None:
+    standing = workspace.standing_policy()
+    if standing.problems is not None:
         shell.note("the policies do not pass (see `reconciler check`): this is recorded by the last ones that did")
-    return policy
+    return standing.policy
 
 
 def _deliveries(workspace: Workspace, source: str | None) -> Iterator[tuple[str, Source]]:

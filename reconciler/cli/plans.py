@@ -120,10 +120,10 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     """
     saved = _saved(file) if file else None
     workspace = shell.workspace()
-    policy, problems = workspace.standing_policy()
-    if problems is not None:
+    standing = workspace.standing_policy()
+    if standing.problems is not None:
         shell.note("the policies do not pass: under the last that did, only leavers are let out")
-    wiring = workspace.wire(policy=policy if problems else None)
+    wiring = workspace.wire(standing=standing)
     ask = not yes and not shell.as_json and sys.stdin.isatty()
     with shell.progress() as show:
         done = apply_plan(
@@ -132,7 +132,7 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
             file=str(file or ""),
             targets=targets,
             person=person,
-            leavers_only=problems is not None,
+            leavers_only=standing.problems is not None,
             confirm=(lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True),
             progress=show,
         )
@@ -142,8 +142,8 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
         shell.give(_applied_json(done))
     else:
         shell.say(*_applied_lines(done))
-    if problems is not None:
-        raise problems
+    if standing.problems is not None:
+        raise standing.problems
     end(_applied_status(done) if done else Exit.DONE)
 
 

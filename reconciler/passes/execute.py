@@ -14,7 +14,7 @@ from reconciler.apply.journal import Kind
 from reconciler.apply.run import RunContext, RunReport, carry_out, recovered
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import Entry, NewEntry
+from reconciler.facts.ledger import NewEntry
 from reconciler.facts.people import FACT_KINDS
 from reconciler.passes.look import Look, look
 from reconciler.passes.memory import policy_entry
@@ -145,22 +145,6 @@ def _learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorder:
-    """Lets a run write to the ledger of its workspace."""
-
-    wiring: Wiring
-
-    def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
-        """Append in one transaction."""
-        return self.wiring.record(entries)
-
-    @property
-    def actor(self) -> str:
-        """Who is acting."""
-        return self.wiring.actor
-
-
 def _run(
     wiring: Wiring,
     seen: Look,
@@ -177,7 +161,7 @@ def _run(
         plan_made_at=made_at,
         policy_digest=plan.policy_digest,
         targets={name: configured.target for name, configured in wiring.targets.items()},
-        recorder=_Recorder(wiring),
+        recorder=wiring,
         no_longer_wanted=lambda changes: _no_longer_wanted(wiring, seen, changes),
         progress=lambda done: progress("carrying out", done, len(due)),
     )

@@ -17,7 +17,7 @@ from reconciler.access import explain_many
 from reconciler.access.model import Desired, Explanation
 from reconciler.facts.model import Person, Population
 from reconciler.plan.accounts import AccountNeeds, account_changes
-from reconciler.plan.causes import Baseline, Causes, Memory, Verdict
+from reconciler.plan.causes import Baseline, Causes, Memory, Verdict, drift
 from reconciler.plan.guards import Approvals, Standing, covered_people, hold, stricter
 from reconciler.plan.linking import Links, link_accounts
 from reconciler.plan.model import (
@@ -148,13 +148,11 @@ class _Making:
         self._findings += [Finding(f.kind, name, f.subject, f.text) for f in observation.findings]
         self._note_accounts(name, observation)
         self._note_undeclared(name)
-        differences = list(self._differences(name, view, observation, links))
+        differences = list(self._differences(name, observation, links))
         yield from self._membership(name, view, observation, links, differences)
         yield from self._accounts(name, view, observation, links)
 
-    def _differences(
-        self, name: str, view: TargetView, observation: Observation, links: Links
-    ) -> Iterator[_Difference]:
+    def _differences(self, name: str, observation: Observation, links: Links) -> Iterator[_Difference]:
         for ref, entitlement in self._s.policy.entitlements.items():
             if ref.target != name:
                 continue
@@ -163,12 +161,11 @@ class _Making:
                 detail = read.detail if read else "the target said nothing about it"
                 self._findings.append(Finding("unread-entitlement", name, ref.key, detail))
                 continue
-            yield self._difference(name, view, observation, links, entitlement, read)
+            yield self._difference(name, observation, links, entitlement, read)
 
     def _difference(
         self,
         name: str,
-        view: TargetView,
         observation: Observation,
         links: Links,
         entitlement: Entitlement,
@@ -277,7 +274,7 @@ class _Making:
     def _service_verdict(self, ref: EntitlementRef, service: str, *, wanted: bool) -> Verdict:
         baseline = self._s.baselines.get(ref)
         if baseline and baseline.settled and (service in baseline.services) == wanted:
-            return Verdict(_drift(wanted=wanted))
+            return Verdict(drift(wanted=wanted))
         place = self._s.policy.service_accounts[service].place
         return Verdict(Cause(CauseKind.POLICY, str(place), f"service account {service}"))
 
@@ -401,8 +398,3 @@ class _Making:
                 f"{value.person}: the policy does not declare {value.attribute} {value.value!r}; it compares as unknown"
             )
             yield Finding("undeclared-value", "", value.person, text)
-
-
-def _drift(*, wanted: bool) -> Cause:
-    text = "somebody took this access away on the target" if wanted else "somebody gave this access on the target"
-    return Cause(CauseKind.DRIFT, "", text)

@@ -179,10 +179,7 @@ class Causes:
             return self._first_contact(pair)
         was = pair.person.number in baseline.members
         then = moments[baseline.policy_digest, baseline.ledger_seq]
-        if was == pair.wanted:
-            cause = Cause(CauseKind.DRIFT, "", _drift_text(pair.wanted))
-        else:
-            cause = self._what_changed(pair, was, then)
+        cause = drift(wanted=pair.wanted) if was == pair.wanted else self._what_changed(pair, was, then)
         leaver = not pair.wanted and self._in_leavers_lane(pair, cause)
         if leaver and cause.kind is CauseKind.POLICY:
             cause = self._by_person_state(pair) or cause  # who has left is out for that, whatever a policy says as well
@@ -312,5 +309,7 @@ def _was_known(since: datetime | None, known: datetime | None) -> bool:
     return since is not None and known is not None and known + KNOWN_AHEAD <= since
 
 
-def _drift_text(wanted: bool) -> str:
-    return "somebody took this access away on the target" if wanted else "somebody gave this access on the target"
+def drift(*, wanted: bool) -> Cause:
+    """Somebody changed the target: nothing that was desired at the last agreement is otherwise now."""
+    text = "somebody took this access away on the target" if wanted else "somebody gave this access on the target"
+    return Cause(CauseKind.DRIFT, "", text)
