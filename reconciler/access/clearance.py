@@ -56,14 +56,16 @@ def _level_shortfalls(level: ClearanceLevel, moment: Moment, who: PersonAt) -> t
 
 
 def _unmet(requirement: Requirement, level: ClearanceLevel, moment: Moment, who: PersonAt) -> Denial | None:
-    standings = [moment.kinds[kind].standing(who.evidence.get(kind, ()), who.rehired) for kind in requirement.any_of]
+    standings = [
+        moment.kinds[proof.kind].standing(who.evidence.get(proof.kind, ()), who.rehired) for proof in requirement.any_of
+    ]
     if any(standing.counts for standing in standings) or _is_exempt(requirement, moment, who):
         return None
     told = max(standings, key=_newest)
-    kinds = [moment.policy.evidence[kind] for kind in requirement.any_of]
+    kinds = [moment.policy.evidence[proof.kind] for proof in requirement.any_of]
     return Denial(
         kind=DenialKind.EVIDENCE,
-        what="|".join(requirement.any_of),
+        what="|".join(map(str, requirement.any_of)),
         text=f"{_told_all(standings, moment)} (level {level.name})",
         remedy=f"record {' or '.join(_proof(kind) for kind in kinds)}",
         level=level.name,
@@ -76,7 +78,7 @@ def _unmet(requirement: Requirement, level: ClearanceLevel, moment: Moment, who:
 
 
 def _is_exempt(requirement: Requirement, moment: Moment, who: PersonAt) -> bool:
-    scopes = [moment.policy.evidence[kind].applies_to for kind in requirement.any_of]
+    scopes = [moment.policy.evidence[proof.kind].applies_to for proof in requirement.any_of]
     return bool(who.assignments) and all(
         scope is not None and _reads_only(False, scope, moment, who) for scope in scopes
     )

@@ -33,6 +33,7 @@ from reconciler.policy.model import (
     Negated,
     NoneOf,
     Policy,
+    Present,
     Test,
     Under,
     Within,
@@ -124,9 +125,11 @@ class Columns:
     def _where(self, column: _Column, test: Test, known: BitMap) -> BitMap:
         if isinstance(test, Negated):
             return known - self._where(column, test.test, known)
-        if isinstance(test, Contains) != (column.attribute.kind is AttributeKind.SET):
+        if not isinstance(test, Present) and isinstance(test, Contains) != (column.attribute.kind is AttributeKind.SET):
             raise TypeError(f"{type(test).__name__} cannot compare {column.attribute.name}")
         match test:
+            case Present():
+                return known & union(column.assignments.values())
             case Contains(values, every) if every:
                 return reduce(BitMap.intersection, (column.assignments.get(value, _NONE) for value in values), known)
             case Contains(values) | Equals(values):

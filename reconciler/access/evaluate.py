@@ -143,7 +143,7 @@ def _cleared(policy: Policy, columns: Columns) -> Iterator[BitMap]:
 def _meeting(level: ClearanceLevel, policy: Policy, columns: Columns) -> BitMap:
     through = columns.people if level.only is None else columns.always(level.only)
     for requirement in level.requires:
-        proven = union(columns.evidence[kind] for kind in requirement.any_of)
+        proven = union(columns.evidence[proof.kind] for proof in requirement.any_of)
         through = through & (proven | _exempt(requirement, policy, columns))
     return through
 
@@ -151,8 +151,8 @@ def _meeting(level: ClearanceLevel, policy: Policy, columns: Columns) -> BitMap:
 def _exempt(requirement: Requirement, policy: Policy, columns: Columns) -> BitMap:
     """Those to whom no kind of the requirement applies; one that applies has to be proven, even if another does not."""
     exempt = columns.placed
-    for kind in requirement.any_of:
-        scope = policy.evidence[kind].applies_to
+    for proof in requirement.any_of:
+        scope = policy.evidence[proof.kind].applies_to
         if scope is None:
             return BitMap()
         exempt = exempt & columns.never(scope)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from reconciler.access.clearance import reached, shortfalls
 from reconciler.access.days import day_end, day_start, day_text, days_cover
-from reconciler.access.lifecycle import NOTHING, covering, state_ceiling
+from reconciler.access.lifecycle import covering, state_ceiling
 from reconciler.access.matching import matches
 from reconciler.access.model import (
     Denial,
@@ -25,7 +25,7 @@ from reconciler.access.model import (
 from reconciler.access.subject import Moment, PersonAt, check_permission, moment_of
 from reconciler.errors import Place
 from reconciler.facts.model import Assignment, Population, Span
-from reconciler.policy.model import Grant, Permission, Policy, Role, ServiceAccount
+from reconciler.policy.model import NOTHING, Grant, Permission, Policy, Role, ServiceAccount
 
 _STRENGTH = {
     kind: strength
@@ -294,10 +294,10 @@ def _first_day(who: PersonAt, moment: Moment) -> str:
 def _state_place(state: LifecycleState, policy: Policy) -> Place | None:
     lifecycle = policy.lifecycle
     match state:
-        case LifecycleState.PREBOARDING if lifecycle.preboarding is not None:
-            return lifecycle.preboarding.place
-        case LifecycleState.NOTICE if lifecycle.notice is not None:
-            return lifecycle.notice.place
+        case LifecycleState.PREBOARDING if lifecycle.preboarding:
+            return lifecycle.preboarding[0].place
+        case LifecycleState.NOTICE if lifecycle.notice:
+            return lifecycle.notice[0].place
         case LifecycleState.EXITED:
             return lifecycle.exited_place
         case _:

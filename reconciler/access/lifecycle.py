@@ -21,10 +21,7 @@ from zoneinfo import ZoneInfo
 from reconciler.access.days import add_period
 from reconciler.access.model import LifecycleState
 from reconciler.facts.model import Assignment, Person, Span
-from reconciler.policy.model import Lifecycle
-
-NOTHING = -1
-"""A ceiling below every class."""
+from reconciler.policy.model import NOTHING, Lifecycle, StateRule
 
 _EXITED = (LifecycleState.EXITED,)
 _ACTIVE = (LifecycleState.ACTIVE,)
@@ -59,7 +56,7 @@ def stand_at(person: Person, at: datetime, horizon: datetime) -> Stand:
 
 def opening_horizon(lifecycle: Lifecycle, at: datetime, zone: ZoneInfo) -> datetime:
     """The last instant at which an assignment may begin and count for someone who is preboarding at the moment."""
-    return add_period(at, lifecycle.opens, zone)
+    return max((add_period(at, rule.opens, zone) for rule in lifecycle.preboarding), default=at)
 
 
 def state_ceiling(lifecycle: Lifecycle, state: LifecycleState) -> int | None:
@@ -68,11 +65,15 @@ def state_ceiling(lifecycle: Lifecycle, state: LifecycleState) -> int | None:
         case LifecycleState.EXITED:
             return NOTHING
         case LifecycleState.PREBOARDING:
-            return NOTHING if lifecycle.preboarding is None else lifecycle.preboarding.rank
+            return _lowest(lifecycle.preboarding) if lifecycle.preboarding else NOTHING
         case LifecycleState.NOTICE:
-            return None if lifecycle.notice is None else lifecycle.notice.rank
+            return _lowest(lifecycle.notice)
         case LifecycleState.LEAVE | LifecycleState.ACTIVE:
             return None
+
+
+def _lowest(rules: Sequence[StateRule]) -> int | None:
+    return min((rule.ceiling for rule in rules if rule.ceiling is not None), default=None)
 
 
 def employed_since(person: Person, at: datetime) -> datetime | None:

@@ -21,6 +21,7 @@ from reconciler.policy.model import (
     Match,
     Negated,
     NoneOf,
+    Present,
     Test,
     Under,
     Within,
@@ -82,6 +83,8 @@ def _holds(test: Test, value: str, attribute: Attribute) -> bool:
             return any(lies_under(value, path) for path in paths)
         case Within(low, high):
             return rank_within(attribute.ranks[value], low, high)
+        case Present():
+            return True
         case Contains():
             raise _misplaced(test, attribute)
 
@@ -90,6 +93,8 @@ def _holds_of_set(test: Test, members: frozenset[str], attribute: Attribute) -> 
     match test:
         case Negated(inner):
             return not _holds_of_set(inner, members, attribute)
+        case Present():
+            return bool(members)
         case Contains(values, every):
             return values <= members if every else not values.isdisjoint(members)
         case _:

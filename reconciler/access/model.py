@@ -7,14 +7,14 @@ about.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from pyroaring import BitMap
 
 from reconciler.errors import Place
-from reconciler.policy.model import EntitlementRef, Permission
+from reconciler.policy.model import AccessException, EntitlementRef, Grant, Permission, Proof, Separation
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,38 @@ class UndeclaredValue:
     person: str
     attribute: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlistedValue:
+    """A value that a person's assignment binds to a variable, and that a family of resources does not list: it gives
+    nothing there, and somebody should look.
+    """
+
+    person: str
+    attribute: str
+    value: str
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBy:
+    """One clause that gives a permission, and to whom: a grant of a role (with its chain, as in `Role.all_grants`), or
+    an exception.
+    """
+
+    grant: Grant
+    roles: tuple[str, ...]
+    exception: AccessException | None
+    people: BitMap
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A separation rule that people come into conflict with; `people` are all of them."""
+
+    separation: Separation
+    people: BitMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +76,12 @@ class Desired:
     service_members: Mapping[EntitlementRef, frozenset[str]]
     states: Mapping[LifecycleState, BitMap]
     undeclared: tuple[UndeclaredValue, ...]
+    unlisted: tuple[UnlistedValue, ...] = ()
+    given_by: Mapping[Permission, tuple[GivenBy, ...]] = field(default_factory=dict)
+    """The same as `given`, clause by clause, in the order of the policy (roles, then exceptions)."""
+    conflicts: tuple[Conflict, ...] = ()
+    suspended: BitMap = field(default_factory=BitMap)
+    """People on a leave that suspends: their accounts are to be disabled until they are back."""
 
 
 class LifecycleState(StrEnum):
@@ -131,11 +169,57 @@ class Denial:
     entry: int = 0
     since: datetime | None = None
     known_since: datetime | None = None
+    compartment: str = ""
+    """The compartment that asks for it, where none of the levels does."""
+    proofs: tuple[Proof, ...] = ()
+    """The proofs of which any one, recorded and valid, would take this denial away; none where no proof can."""
+
+
+class FactKind(StrEnum):
+    """What sort of thing would have to be otherwise."""
+
+    EVIDENCE = "evidence"
+    ASSIGNMENT = "assignment"
+    LIFECYCLE = "lifecycle"
+    LOCKOUT = "lockout"
+    SEPARATION = "separation"
+    SPONSOR = "sponsor"
+    POLICY = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class NeededFact:
+    """One thing that would have to be otherwise for a permission to be given and let through.
+
+    `proofs` are alternatives of which one is enough (evidence). `attribute` and `wanted` say what an assignment would
+    have to be (assignment): ``grade`` and ``P6 or above``.
+    """
+
+    kind: FactKind
+    text: str
+    proofs: tuple[Proof, ...] = ()
+    attribute: str = ""
+    wanted: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A role that would give a permission and does not give it to this person; `lacking` is what they lack for it."""
+
+    roles: tuple[str, ...]
+    place: Place
+    holds_place: Place
+    lacking: tuple[NeededFact, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a person (or service account) has a permission, or why not. `allowed` = some reason and no denial."""
+    """Why a person (or service account) has a permission, or why not. `allowed` = some reason and no denial.
+
+    Where nothing gives it, `ways` are the roles that could, nearest first. `needed` is the smallest set of facts that
+    would make the answer yes, as far as facts can (empty where it is yes).
+    """
 
     subject: str
     permission: Permission
@@ -148,3 +232,5 @@ class Explanation:
     clearance: str
     """The highest level that the person's valid evidence reaches at the moment."""
     states: tuple[LifecycleState, ...]
+    ways: tuple[Way, ...] = ()
+    needed: tuple[NeededFact, ...] = ()

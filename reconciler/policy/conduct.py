@@ -4,44 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.policy.document import DirectionsClause, ExitedClause, GuardsClause, LifecycleClause, LimitClause
-from reconciler.policy.model import Ceiling, Guards, Lifecycle, Limit, Period
+from reconciler.policy.document.conduct import (
+    DirectionsClause,
+    ExitedClause,
+    GuardsClause,
+    LifecycleClause,
+    LimitClause,
+)
+from reconciler.policy.model import Guards, Lifecycle, Limit, Period, StateRule
 from reconciler.policy.reading import Declared, Section
 from reconciler.policy.report import Names, Report
 
 BUILT_IN = Guards()
 """The guards that hold where a policy says nothing."""
+NO_TIME = Period()
 
 
 def compile_lifecycle(
     section: Section[LifecycleClause], ranks: Mapping[str, int], levels: Names, report: Report
 ) -> Lifecycle:
     """The lifecycle, its states taken from whichever file names them."""
-    preboarding = notice = None
-    opens = Period()
+    preboarding: tuple[StateRule, ...] = ()
+    notice: tuple[StateRule, ...] = ()
     exited, exited_place = ExitedClause(), None
     for declared in section.whole:
         clause = declared.clause
         if clause.preboarding:
-            preboarding = _ceiling(declared, "preboarding", clause.preboarding.ceiling, ranks, levels, report)
             opens = clause.preboarding.opens
+            preboarding = _state(declared, "preboarding", clause.preboarding.ceiling, ranks, levels, report, opens)
         if clause.notice:
-            notice = _ceiling(declared, "notice", clause.notice.ceiling, ranks, levels, report)
+            notice = _state(declared, "notice", clause.notice.ceiling, ranks, levels, report)
         if clause.exited:
             exited, exited_place = clause.exited, declared.key("exited")
-    return Lifecycle(preboarding, opens, notice, exited.disable is not None, exited.delete_after, exited_place)
+    return Lifecycle(
+        preboarding,
+        notice,
+        disable_exited=exited.disable is not None,
+        delete_after=exited.delete_after,
+        exited_place=exited_place,
+    )
 
 
-def _ceiling(
+def _state(
     declared: Declared[LifecycleClause],
     state: str,
     level: str,
     ranks: Mapping[str, int],
     levels: Names,
     report: Report,
-) -> Ceiling | None:
+    opens: Period = NO_TIME,
+) -> tuple[StateRule, ...]:
     levels.check(level, f"lifecycle `{state}` admits the", declared.at(state, "ceiling"), report)
-    return Ceiling(ranks[level], declared.key(state)) if level in ranks else None
+    return (StateRule(None, ranks[level], declared.key(state), opens),) if level in ranks else ()
 
 
 def compile_guards(section: Section[GuardsClause], ranks: Mapping[str, int], levels: Names, report: Report) -> Guards:

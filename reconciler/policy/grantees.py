@@ -12,12 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from reconciler.errors import Place
-from reconciler.policy.document import (
-    ExceptionClause,
-    LockoutClause,
-    RoleClause,
-    ServiceAccountClause,
-)
+from reconciler.policy.document.grantees import ExceptionClause, LockoutClause, RoleClause, ServiceAccountClause
 from reconciler.policy.matching import MatchReader
 from reconciler.policy.model import (
     AccessException,

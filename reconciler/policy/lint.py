@@ -135,7 +135,9 @@ def _above_ceiling(policy: Policy, today: date | None) -> Iterator[Problem]:
 
 
 def _unused(policy: Policy, today: date | None) -> Iterator[Problem]:
-    required = {name for level in policy.levels for one in level.requires for name in one.any_of}
+    required = {
+        name for level in policy.levels for one in level.requires for proof in one.any_of for name in [proof.kind]
+    }
     for name, kind in policy.evidence.items():
         if name not in required:
             message = f"evidence `{name}`: no clearance requires it"

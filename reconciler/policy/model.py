@@ -12,6 +12,21 @@ from datetime import date
 from enum import StrEnum
 
 from reconciler.errors import Place
+from reconciler.policy.match import AllOf as AllOf
+from reconciler.policy.match import AnyOf as AnyOf
+from reconciler.policy.match import Compare as Compare
+from reconciler.policy.match import Contains as Contains
+from reconciler.policy.match import Equals as Equals
+from reconciler.policy.match import Match as Match
+from reconciler.policy.match import Negated as Negated
+from reconciler.policy.match import NoneOf as NoneOf
+from reconciler.policy.match import Present as Present
+from reconciler.policy.match import Test as Test
+from reconciler.policy.match import Under as Under
+from reconciler.policy.match import Within as Within
+from reconciler.policy.permissions import EntitlementRef as EntitlementRef
+from reconciler.policy.permissions import Permission as Permission
+from reconciler.policy.supposed import PolicyTest as PolicyTest
 
 
 class AttributeKind(StrEnum):
@@ -55,83 +70,6 @@ class Period:
         return "".join(parts) or "0d"
 
 
-# --- matches: a closed language over the attributes of ONE assignment -------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Equals:
-    """The attribute's value is one of these (`one_of`, `ordered`, `person`)."""
-
-    values: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Under:
-    """The attribute's value is one of these paths of a `tree`, or lies under one."""
-
-    paths: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The attribute's rank (`ordered`) lies between these, both included; None is unbounded."""
-
-    low: int | None
-    high: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Contains:
-    """The attribute, a `set`, holds any of these values (or, with `every`, all of them)."""
-
-    values: frozenset[str]
-    every: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Negated:
-    """The comparison inside does not hold; unknown stays unknown."""
-
-    test: Equals | Under | Within | Contains
-
-
-Test = Equals | Under | Within | Contains | Negated
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """One attribute compared. `absent` is what a blank or undeclared value means: None leaves it unknown."""
-
-    attribute: str
-    test: Test
-    absent: bool | None
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Kleene's "and" of the parts."""
-
-    parts: tuple[Match, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """Kleene's "or" of the parts."""
-
-    parts: tuple[Match, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NoneOf:
-    """Kleene's "not" of "or": none of the parts holds."""
-
-    parts: tuple[Match, ...]
-
-
-Match = Compare | AllOf | AnyOf | NoneOf
-
-
 # --- evidence and clearance ---------------------------------------------------------------------------------------
 
 
@@ -159,13 +97,26 @@ class EvidenceKind:
     applies_to: Match | None
     survives_rehire: bool
     place: Place
+    per: str | None = None
+    """The attribute for each of whose values a proof of its own is needed; its records carry that value as scope."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Proof:
+    """Evidence of a kind; of a kind that is `per` an attribute, for the one value in `scope`."""
+
+    kind: str
+    scope: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.scope}" if self.scope else self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Valid evidence of any one of these kinds; a plain requirement names just one."""
+    """Any one of these proofs; a plain requirement names just one."""
 
-    any_of: tuple[str, ...]
+    any_of: tuple[Proof, ...]
     place: Place
 
 
@@ -180,29 +131,33 @@ class ClearanceLevel:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Compartment:
+    """Need-to-know beside the level: it needs its own requirements and `only`, and nothing of any level.
+
+    A compartment with a variable (``project/{project}``) stands here once for every value that a resource uses;
+    `declared` is its name as the policy spells it.
+    """
+
+    name: str
+    declared: str
+    requires: tuple[Requirement, ...]
+    only: Match | None
+    place: Place
+
+
 # --- resources, permissions, entitlements -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Permission:
-    """A resource and an action; spelled ``resource:action``."""
+class Mode(StrEnum):
+    """How much of an entitlement the policy owns."""
 
-    resource: str
-    action: str
-
-    def __str__(self) -> str:
-        return f"{self.resource}:{self.action}"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class EntitlementRef:
-    """Which entitlement: a target's name and the locator's canonical key on it."""
-
-    target: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.target}:{self.key}"
+    ENFORCE = "enforce"
+    """Desired is all there is."""
+    ADDITIVE = "additive"
+    """Grants; revokes only what was granted from here, or from a leaver."""
+    OBSERVE = "observe"
+    """Plans and reports, changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +168,25 @@ class Binding:
     entitlement: EntitlementRef
     locator: Mapping[str, str]
     place: Place
+    mode: Mode = Mode.ENFORCE
 
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """The concrete thing on a target. `classification` is the highest class of the permissions that it carries."""
+    """The concrete thing on a target.
+
+    `classification` is the highest class of the permissions that it carries, `compartments` are all of theirs: what
+    clearance and ceiling are tested at. One that is retired, or of a value that is listed no more, carries permissions
+    that nobody is given (or none), so that its desired membership is empty.
+    """
 
     ref: EntitlementRef
     locator: Mapping[str, str]
     permissions: tuple[Permission, ...]
     classification: int
     place: Place
+    compartments: frozenset[str] = frozenset()
+    mode: Mode = Mode.ENFORCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +199,62 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A named body of documents. `classification` is a level's rank."""
+    """A named body of documents. `classification` is a level's rank.
+
+    One that comes of a family (``project-docs/falcon`` of ``project-docs/{project}``) says of which, and of which
+    `value`. After the day `until` (included) it gives nothing, and its entitlements stay managed.
+    """
 
     name: str
     classification: int
     owner: Owner | None
     actions: Mapping[str, tuple[Binding, ...]]
+    place: Place
+    compartments: frozenset[str] = frozenset()
+    until: date | None = None
+    family: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BindingTemplate:
+    """An action of a family on one target; the locator's values hold the variable in braces."""
+
+    action: str
+    target: str
+    locator: Mapping[str, str]
+    mode: Mode
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceFamily:
+    """One resource per listed value of a variable, such as ``project-docs/{project}``.
+
+    `values` is listed value → the name of its resource. `compartments` may hold the variable in braces.
+    """
+
+    name: str
+    variable: str
+    classification: int
+    owner: Owner | None
+    compartments: tuple[str, ...]
+    bindings: tuple[BindingTemplate, ...]
+    values: Mapping[str, str]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """An entitlement that no resource binds any more, retired on purpose.
+
+    With `revoke` its members are removed (it is then among the policy's entitlements, with nobody desired); otherwise
+    they are left as they are, and it is not looked at again.
+    """
+
+    ref: EntitlementRef
+    locator: Mapping[str, str]
+    revoke: bool
     place: Place
 
 
@@ -250,9 +263,31 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One permission given by a clause, with the place where the clause names it."""
+    """One permission given by a clause, with the place where the clause names it.
+
+    `when` comes of a role's `for_each`: it has to hold of the same assignment as the role's match.
+    """
 
     permission: Permission
+    place: Place
+    when: Match | None = None
+
+
+class Reach(StrEnum):
+    """Which values a `for_each` runs over: the attribute's own or, in a tree, also those above or below it."""
+
+    OWN = "own"
+    ANCESTORS = "ancestors"
+    DESCENDANTS = "descendants"
+
+
+@dataclass(frozen=True, slots=True)
+class ForEach:
+    """A role that holds once per value of an attribute, with the value bound to a variable."""
+
+    variable: str
+    attribute: str
+    reach: Reach
     place: Place
 
 
@@ -269,11 +304,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Who holds it (by `match`, `members` or `everyone`) and what it gives.
+    """Who holds it (by `match`, `for_each`, `members` or `everyone`) and what it gives.
 
     `grants` are its own; `all_grants` also those inherited, each with the chain of role names from this role to the
-    role that declares it (this role alone for its own). A role without match, members and everyone exists to be
-    inherited.
+    role that declares it (this role alone for its own). What names a family's variable stands in `all_grants` once
+    per listed value, under the `when` of this role's `for_each`. `families` are the families that it grants so, each
+    with the variable's attribute. A role without match, for_each, members and everyone exists to be inherited.
     """
 
     name: str
@@ -284,6 +320,13 @@ class Role:
     grants: tuple[Grant, ...]
     all_grants: tuple[tuple[Grant, tuple[str, ...]], ...]
     place: Place
+    for_each: tuple[ForEach, ...] = ()
+    families: tuple[tuple[str, ForEach], ...] = ()
+
+    @property
+    def matches_people(self) -> bool:
+        """Whether assignments hold it, by `match` or by `for_each` alone."""
+        return self.match is not None or bool(self.for_each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,29 +367,117 @@ class ServiceAccount:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """What nobody may have together: roles, or lists of permissions. It compares what is given, before any denial.
+
+    Where somebody holds two of the `roles` (a role that inherits another holds both), or is given something out of two
+    of the lists in `between`, it withholds the union of what those give them, by whatever route it comes; or, without
+    `withhold`, only reports.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    between: tuple[frozenset[Permission], ...]
+    withhold: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class SponsorRule:
+    """Whom somebody else has to answer for: whoever has an assignment of which `of` is not false.
+
+    The attribute `by` of that assignment names the sponsor, who has to be there with an active assignment of which
+    `must` is true. Once that ceases, the access lapses after `lapse`; without a sponsor at once.
+    """
+
+    of: Match
+    by: str
+    must: Match | None
+    lapse: Period
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionLimit:
+    """How long an exception for a class may last, and how many must have approved it (never the person)."""
+
+    longest: Period | None
+    approvers: int
+    place: Place
+
+
 # --- lifecycle and guards -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
-    """The highest class (a level's rank) that a lifecycle state admits."""
+class StateRule:
+    """What a lifecycle state admits for an assignment that the match is not false of (None: for all).
 
-    rank: int
+    `ceiling` is a level's rank, `NOTHING` below every class, or None where it bounds nothing. `opens` is how long
+    before its first day an assignment counts (preboarding), `after` how long a leave lasts before the rule begins.
+    `suspend` gives nothing and disables the accounts.
+    """
+
+    match: Match | None
+    ceiling: int | None
+    place: Place
+    opens: Period = field(default_factory=Period)
+    after: Period = field(default_factory=Period)
+    suspend: bool = False
+
+
+NOTHING = -1
+"""A ceiling below every class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How long, and up to which class (a level's rank), an assignment ended by a transfer still gives."""
+
+    lasts: Period
+    ceiling: int
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """What each state admits. A state that is not named: preboarding and exited give nothing, notice and leave are as
-    active.
+    """What each state admits: of a list, the first rule for each assignment, and the lowest ceiling across them.
+
+    A state that is not named is an empty list: then preboarding gives nothing, notice and leave are as active.
     """
 
-    preboarding: Ceiling | None = None
-    opens: Period = field(default_factory=Period)
-    notice: Ceiling | None = None
+    preboarding: tuple[StateRule, ...] = ()
+    notice: tuple[StateRule, ...] = ()
+    leave: tuple[StateRule, ...] = ()
+    transfer: Overlap | None = None
     disable_exited: bool = False
     delete_after: Period | None = None
     exited_place: Place | None = None
+
+
+class InvariantKind(StrEnum):
+    """What an invariant says about the people who have a permission."""
+
+    NEVER = "never"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Something that has to hold of the end state, of each of the permissions by itself and on every target.
+
+    `never` concerns people of whom `match` is true or unknown for some assignment; the other two count people.
+    """
+
+    kind: InvariantKind
+    permissions: tuple[Permission, ...]
+    pattern: str
+    """The permissions as the policy spells them."""
+    match: Match | None
+    count: int
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +527,15 @@ class Policy:
     service_accounts: Mapping[str, ServiceAccount]
     lifecycle: Lifecycle
     guards: Guards
+    compartments: Mapping[str, Compartment] = field(default_factory=dict)
+    families: Mapping[str, ResourceFamily] = field(default_factory=dict)
+    separations: tuple[Separation, ...] = ()
+    sponsors: tuple[SponsorRule, ...] = ()
+    exception_limits: Mapping[int, ExceptionLimit] = field(default_factory=dict)
+    """Level rank → the limit declared for it; it holds for the classes above up to the next one declared."""
+    invariants: tuple[Invariant, ...] = ()
+    retired: Mapping[EntitlementRef, Retirement] = field(default_factory=dict)
+    tests: tuple[PolicyTest, ...] = ()
 
     def level(self, name: str) -> ClearanceLevel | None:
         """The level of this name, or None."""
@@ -415,3 +555,8 @@ class Policy:
         bindings = resource.actions[permission.action]
         classes = (self.entitlements[binding.entitlement].classification for binding in bindings)
         return max(classes, default=resource.classification)
+
+    def effective_compartments(self, permission: Permission) -> frozenset[str]:
+        """All compartments of the entitlements that carry the permission."""
+        bindings = self.resources[permission.resource].actions[permission.action]
+        return frozenset().union(*(self.entitlements[binding.entitlement].compartments for binding in bindings))

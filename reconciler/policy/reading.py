@@ -15,19 +15,11 @@ from pydantic import BaseModel
 
 from reconciler.errors import Place
 from reconciler.policy.clauses import read_clause
-from reconciler.policy.document import (
-    NOT_YET,
-    AttributeClause,
-    ClearanceClause,
-    EvidenceClause,
-    ExceptionClause,
-    GuardsClause,
-    LifecycleClause,
-    LockoutClause,
-    ResourceClause,
-    RoleClause,
-    ServiceAccountClause,
-)
+from reconciler.policy.document import NOT_YET
+from reconciler.policy.document.conduct import GuardsClause, LifecycleClause
+from reconciler.policy.document.grantees import ExceptionClause, LockoutClause, RoleClause, ServiceAccountClause
+from reconciler.policy.document.resources import ResourceClause
+from reconciler.policy.document.words import AttributeClause, ClearanceClause, EvidenceClause
 from reconciler.policy.nodes import (
     Field,
     Fields,

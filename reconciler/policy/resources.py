@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.policy.document import ResourceClause, ServiceAccountClause
+from reconciler.policy.document.grantees import ServiceAccountClause
+from reconciler.policy.document.resources import ResourceClause
 from reconciler.policy.matching import MatchReader
 from reconciler.policy.model import Binding, Entitlement, EntitlementRef, Owner, Permission, Resource
 from reconciler.policy.reading import Declared, Section

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.policy.document import AttributeClause, ClearanceClause, EvidenceClause
+from reconciler.policy.document.words import AttributeClause, ClearanceClause, EvidenceClause
 from reconciler.policy.matching import COMBINATIONS, MatchReader
 from reconciler.policy.model import (
     Attribute,
@@ -13,6 +13,7 @@ from reconciler.policy.model import (
     EvidenceCategory,
     EvidenceKind,
     Match,
+    Proof,
     Requirement,
 )
 from reconciler.policy.reading import Declared, Section
@@ -112,7 +113,9 @@ def _requirements(declared: Declared[ClearanceClause], evidence: Names, report: 
         for position, name in enumerate(requirement.any_of):
             place = declared.at("requires", index, "any_of", position)
             evidence.check(name, f"clearance `{declared.name}` requires the", place, report)
-        requirements.append(Requirement(tuple(requirement.any_of), declared.at("requires", index)))
+        requirements.append(
+            Requirement(tuple(Proof(name) for name in requirement.any_of), declared.at("requires", index))
+        )
     return tuple(requirements)
 
 

@@ -33,6 +33,7 @@ from reconciler.policy.model import (
     Period,
     Permission,
     Policy,
+    Proof,
     Requirement,
     Resource,
     Role,
@@ -80,7 +81,7 @@ def kind(
 
 
 def level(name: str, rank: int, *requires: str | tuple[str, ...], only: Match | None = None) -> ClearanceLevel:
-    requirements = tuple(Requirement((r,) if isinstance(r, str) else r, place()) for r in requires)
+    requirements = tuple(Requirement(tuple(map(Proof, (r,) if isinstance(r, str) else r)), place()) for r in requires)
     return ClearanceLevel(name, rank, requirements, only, place())
 
 

@@ -110,7 +110,7 @@ class NaiveRule:
                     if self.truth(level.only, assignment) is not True:
                         return reached
             for requirement in level.requires:
-                if not self.requirement_met(person, requirement.any_of):
+                if not self.requirement_met(person, [proof.kind for proof in requirement.any_of]):
                     return reached
             reached = level.rank
         return reached
@@ -174,9 +174,11 @@ class NaiveRule:
         if self.is_exited(person):
             ceilings.append(-1)
         elif not any(self.covers(assignment.span) for assignment in person.assignments):
-            ceilings.append(lifecycle.preboarding.rank if lifecycle.preboarding else -1)
+            ceilings.append(
+                min((rule.ceiling for rule in lifecycle.preboarding if rule.ceiling is not None), default=-1)
+            )
         if any(self.covers(span) for span in person.notice) and lifecycle.notice:
-            ceilings.append(lifecycle.notice.rank)
+            ceilings += [rule.ceiling for rule in lifecycle.notice if rule.ceiling is not None]
         return min(ceilings)
 
     def is_exited(self, person: Person) -> bool:
@@ -193,7 +195,7 @@ class NaiveRule:
         # "hired, not started: assignments that begin within `opens` count"
         if self.is_exited(person):
             return []
-        latest = self.later(self.at, self.policy.lifecycle.opens)
+        latest = max((self.later(self.at, rule.opens) for rule in self.policy.lifecycle.preboarding), default=self.at)
         return [
             each
             for each in person.assignments

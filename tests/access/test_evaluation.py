@@ -10,7 +10,6 @@ from reconciler.access import UndeclaredValue, evaluate, explain
 from reconciler.facts.model import Person, Population
 from reconciler.policy.model import (
     AllOf,
-    Ceiling,
     EntitlementRef,
     Equals,
     Lifecycle,
@@ -18,6 +17,7 @@ from reconciler.policy.model import (
     Negated,
     NoneOf,
     Policy,
+    StateRule,
     Under,
     Within,
 )
@@ -234,7 +234,7 @@ def test_nobody_without_an_assignment_is_among_those_a_level_is_reserved_for() -
         levels=policy.levels,
         resources={"code": (1, {"read": ["c"]})},
         exceptions=policy.exceptions,
-        lifecycle=Lifecycle(preboarding=Ceiling(2, place())),
+        lifecycle=Lifecycle(preboarding=(StateRule(None, 2, place()),)),
     )
 
     assert readers(open_early, a_person("E9"), what="code:read") == set()
@@ -248,7 +248,7 @@ def test_nobody_without_an_assignment_is_excused_from_a_requirement() -> None:
         resources={"wiki": (0, {"read": ["g"]})},
         evidence=list(policy.evidence.values()),
         exceptions=[exception("E9", "wiki:read", until=date(2026, 12, 31))],
-        lifecycle=Lifecycle(preboarding=Ceiling(0, place())),
+        lifecycle=Lifecycle(preboarding=(StateRule(None, 0, place()),)),
     )
 
     assert readers(open_early, a_person("E9")) == set()

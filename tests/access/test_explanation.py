@@ -22,7 +22,7 @@ from reconciler.access import (
 )
 from reconciler.errors import ReconcilerError
 from reconciler.facts.model import EvidenceRecord, Person, Span
-from reconciler.policy.model import Ceiling, Equals, EvidenceCategory, Lifecycle, Period, Policy
+from reconciler.policy.model import Equals, EvidenceCategory, Lifecycle, Period, Policy, StateRule
 from tests.access.company import (
     a_person,
     a_policy,
@@ -71,7 +71,9 @@ POLICY = a_policy(
     exceptions=[exception("E1", "vault:read", until=date(2026, 11, 30))],
     lockouts=[lockout("E7", "SEC-140", since=date(2026, 11, 2), resources=["vault"])],
     service_accounts=[service_account("svc-backup", "wiki:read", "vault:read", ceiling=1, until=date(2027, 6, 30))],
-    lifecycle=Lifecycle(preboarding=Ceiling(0, place()), opens=Period(days=7), notice=Ceiling(1, place())),
+    lifecycle=Lifecycle(
+        preboarding=(StateRule(None, 0, place(), Period(days=7)),), notice=(StateRule(None, 1, place()),)
+    ),
 )
 ENGINEERING = post("main", days(date(2025, 1, 1), date(2026, 11, 20), entry=41), post="engineer")
 CLEARED = (

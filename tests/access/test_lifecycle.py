@@ -7,9 +7,9 @@ from datetime import date, datetime
 import pytest
 
 from reconciler.access import LifecycleState, evaluate
-from reconciler.access.lifecycle import NOTHING, employed_since, opening_horizon, stand_at, state_ceiling
+from reconciler.access.lifecycle import employed_since, opening_horizon, stand_at, state_ceiling
 from reconciler.facts.model import Person, Span
-from reconciler.policy.model import Ceiling, Lifecycle, Period
+from reconciler.policy.model import Lifecycle, Period, StateRule
 from tests.access.company import (
     SHANGHAI,
     a_person,
@@ -27,7 +27,7 @@ from tests.access.company import (
 )
 
 AT = local(2026, 5, 4, 9)
-WEEK = Lifecycle(preboarding=Ceiling(0, place()), opens=Period(days=7))
+WEEK = Lifecycle(preboarding=(StateRule(None, 0, place(), Period(days=7)),))
 PREBOARDING, ACTIVE, NOTICE, LEAVE, EXITED = LifecycleState
 
 
@@ -106,8 +106,8 @@ def test_an_assignment_that_ends_before_it_begins_opens_nothing() -> None:
 def test_ceilings_of_states_that_are_not_named() -> None:
     unnamed = Lifecycle()
 
-    assert state_ceiling(unnamed, PREBOARDING) == NOTHING
-    assert state_ceiling(unnamed, EXITED) == NOTHING
+    assert state_ceiling(unnamed, PREBOARDING) == -1
+    assert state_ceiling(unnamed, EXITED) == -1
     assert state_ceiling(unnamed, NOTICE) is None
     assert state_ceiling(unnamed, LEAVE) is None
     assert state_ceiling(WEEK, PREBOARDING) == 0
@@ -117,8 +117,8 @@ def test_ceilings_of_states_that_are_not_named() -> None:
     ("lifecycle", "allowed"),
     [
         (Lifecycle(), {"wiki:read", "code:read"}),
-        (Lifecycle(notice=Ceiling(0, place())), {"wiki:read"}),
-        (Lifecycle(preboarding=Ceiling(1, place()), notice=Ceiling(0, place())), {"wiki:read"}),
+        (Lifecycle(notice=(StateRule(None, 0, place()),)), {"wiki:read"}),
+        (Lifecycle(preboarding=(StateRule(None, 1, place()),), notice=(StateRule(None, 0, place()),)), {"wiki:read"}),
     ],
 )
 def test_notice_steps_down_at_once(lifecycle: Lifecycle, allowed: set[str]) -> None:
@@ -137,7 +137,9 @@ def test_notice_steps_down_at_once(lifecycle: Lifecycle, allowed: set[str]) -> N
 
 
 def test_where_several_states_hold_the_lowest_ceiling_counts() -> None:
-    lifecycle = Lifecycle(preboarding=Ceiling(1, place()), opens=Period(days=7), notice=Ceiling(0, place()))
+    lifecycle = Lifecycle(
+        preboarding=(StateRule(None, 1, place(), Period(days=7)),), notice=(StateRule(None, 0, place()),)
+    )
     policy = a_policy(
         levels=[level("public", 0), level("internal", 1)],
         resources={"code": (1, {"read": ["h"]})},

@@ -14,7 +14,6 @@ from reconciler.facts.model import Assignment, EvidenceRecord, Person, Populatio
 from reconciler.policy.model import (
     AllOf,
     AnyOf,
-    Ceiling,
     ClearanceLevel,
     Compare,
     Contains,
@@ -27,6 +26,7 @@ from reconciler.policy.model import (
     Period,
     Policy,
     Role,
+    StateRule,
     Test,
     Under,
     Within,
@@ -170,7 +170,8 @@ def policies(draw: st.DrawFn) -> Policy:
     service = st.builds(
         company.service_account, st.sampled_from(["svc-a", "svc-b"]), gives, ceiling=st.integers(0, 2), until=dates
     )
-    ceiling = maybe(st.integers(0, 2).map(lambda rank: Ceiling(rank, company.place())))
+    rule = st.builds(StateRule, st.none(), st.integers(0, 2), st.just(company.place()), opens=periods)
+    rules = st.lists(rule, max_size=1).map(tuple)
     return company.a_policy(
         levels=draw(levels()),
         resources=RESOURCES,
@@ -179,7 +180,7 @@ def policies(draw: st.DrawFn) -> Policy:
         exceptions=draw(some(exception)),
         lockouts=draw(some(lockout, 1)),
         service_accounts=draw(some(service)),
-        lifecycle=draw(st.builds(Lifecycle, preboarding=ceiling, opens=periods, notice=ceiling)),
+        lifecycle=draw(st.builds(Lifecycle, preboarding=rules, notice=rules)),
     )
 
 
