@@ -12,6 +12,7 @@ survives a rename; an account's *name* is what people see (a DN, a login).
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ __all__ = [
     "TargetUnavailable",
     "TargetWriter",
     "entitlement_key",
+    "entitlement_locator",
 ]
 
 Locator = Mapping[str, str]
@@ -59,6 +61,12 @@ def entitlement_key(locator: Locator) -> str:
     """
     escaped = ((name, value.replace("\\", "\\\\").replace(",", "\\,")) for name, value in sorted(locator.items()))
     return ",".join(f"{name}={value}" for name, value in escaped)
+
+
+def entitlement_locator(key: str) -> dict[str, str]:
+    """The locator that a key of `entitlement_key` spells. A text that is no such key gives a locator of another key."""
+    parts = (part.partition("=") for part in re.findall(r"(?:[^\\,]|\\.)+", key, re.DOTALL))
+    return {name: re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for name, _, value in parts}
 
 
 class TargetError(ReconcilerError):

@@ -13,7 +13,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -25,13 +25,16 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.apply.journal import Journal
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
+from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence
+from reconciler.facts.feed import REQUIRED_COLUMNS, feed_columns, import_people
+from reconciler.facts.model import Population
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
 from reconciler.passes.memory import recorded_policy
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
-from reconciler.policy.model import Policy
+from reconciler.policy.model import Limit, Policy
 from reconciler.policy.nodes import Node, find, key_place
 from reconciler.policy.report import Report
 from reconciler.policy.yaml_tree import read_yaml
@@ -316,6 +319,28 @@ class Workspace:
         store = Store.open(self.spec.store, folder=self.folder, create=create)
         return Facts(store, self.zone, [Journal()])
 
+    def supposed_population(
+        self, folder: Path, people: str, evidence: Path | None, policy: Policy
+    ) -> tuple[Population, tuple[Problem, ...]]:
+        """The people that a configured source (or a CSV file in the canonical columns) names, with their evidence, as
+        if they were on record; and the rows that could not be taken.
+
+        Read by way of a record of their own under `folder`, which is for the caller to throw away.
+        """
+        facts, at = Facts(Store.open("sqlite:///supposed.db", folder=folder), self.zone), now()
+        source = self.source(people) if people in self.spec.sources else self.file_source(Path(people))
+        feed = source.read(feed_columns(policy.attributes), REQUIRED_COLUMNS)
+        guards = replace(policy.guards, exits=Limit(100, 10**9))  # there is no mass exit in what is only supposed
+        taken = import_people(
+            facts, feed, source="file", attributes=policy.attributes, guards=guards, now=at, actor=login_name()
+        )
+        if evidence is None:
+            return facts.population(), taken.quarantined
+        proofs = self.file_source(evidence).read(EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS)
+        kinds = policy.evidence
+        proven = import_evidence(facts, proofs, source="file", kinds=kinds, now=at, actor=login_name())
+        return facts.population(), (*taken.quarantined, *proven.quarantined)
+
     def targets(self, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
         """The targets (all, or these), their settings checked and their secrets resolved; nothing is reached yet."""
         return {
@@ -417,6 +442,12 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def repository_root(folder: Path) -> Path:
+    """The top of the git working tree that the folder lies in; outside of git, the current directory."""
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    return Path(top) if top else Path.cwd()
 
 
 def _from_keyring(name: str, place: Place) -> str:

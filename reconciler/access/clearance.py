@@ -1,23 +1,34 @@
-"""How high one person's clearance reaches at a moment, and for every level what is missing.
+"""How high one person's clearance reaches at a moment, what carries it, and for every level what is missing.
 
-A level needs its own requirements and `only`, and those of all levels below. A requirement is met by evidence of any
-of its kinds; it is skipped only where every kind says whom it applies to and that is false of every assignment that
-counts. `only` has to be true of every assignment that counts, so somebody without one never qualifies.
+A level needs its own requirements and `only`, and those of all levels below; a compartment needs its own. A requirement
+is met by evidence of any of its proofs; it is skipped only where every kind says whom it applies to and that is false
+of every assignment that counts. `only` has to be true of every assignment that counts, so somebody without one never
+qualifies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.access.carrying import ProofAt, can_be_had, carrier, met_until, proof_at
 from reconciler.access.days import BEGINNING, day_text
 from reconciler.access.evidence import Standing
-from reconciler.access.matching import first_place, matches
-from reconciler.access.model import Denial, DenialKind, EvidenceState
+from reconciler.access.matching import first_place
+from reconciler.access.model import Denial, DenialKind, EvidenceState, Proven
 from reconciler.access.subject import Moment, PersonAt, moment_of
 from reconciler.errors import Place
 from reconciler.facts.model import Population
-from reconciler.policy.model import ClearanceLevel, EvidenceCategory, EvidenceKind, Match, Policy, Requirement
+from reconciler.policy.model import ClearanceLevel, Compartment, EvidenceCategory, Match, Policy, Proof, Requirement
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one level or compartment finds of a person: what is missing and what is proven, of its own alone."""
+
+    denials: tuple[Denial, ...]
+    proven: tuple[Proven, ...]
 
 
 def clearance_of(policy: Policy, population: Population, person: str, at: datetime) -> str:
@@ -26,80 +37,140 @@ def clearance_of(policy: Policy, population: Population, person: str, at: dateti
     Raises `UnknownPerson`.
     """
     moment = moment_of(policy, population, at)
-    return reached(policy, shortfalls(moment, moment.person(person)))
+    who = moment.person(person)
+    return reached(policy, (check(level, moment, who) for level in policy.levels))
 
 
-def reached(policy: Policy, missing: tuple[tuple[Denial, ...], ...]) -> str:
-    """The name of the highest level up to which nothing is missing, "" where there is none."""
+def reached(policy: Policy, checks: Iterable[Check]) -> str:
+    """The name of the highest level up to which nothing is missing, "" where there is none; checks by rank."""
     name = ""
-    for level in policy.levels:
-        if missing[level.rank]:
+    for level, found in zip(policy.levels, checks, strict=False):
+        if found.denials:
             break
         name = level.name
     return name
 
 
-def shortfalls(moment: Moment, who: PersonAt) -> tuple[tuple[Denial, ...], ...]:
-    """For every level, by rank, what its own requirements and `only` find missing (without the levels below)."""
-    return tuple(_level_shortfalls(level, moment, who) for level in moment.policy.levels)
+def check(clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt) -> Check:
+    """What the clause's own requirements and `only` find, without the levels below."""
+    denials: list[Denial] = []
+    proven: list[Proven] = []
+    for requirement in clause.requires:
+        found = _required(requirement, clause, moment, who)
+        if isinstance(found, Denial):
+            denials.append(found)
+        else:
+            proven.append(found)
+    if clause.only is not None:
+        denials += _reserved(clause, clause.only, moment, who)
+    return Check(tuple(denials), tuple(proven))
 
 
-def _level_shortfalls(level: ClearanceLevel, moment: Moment, who: PersonAt) -> tuple[Denial, ...]:
-    unmet = (_unmet(requirement, level, moment, who) for requirement in level.requires)
-    denials = [denial for denial in unmet if denial is not None]
-    if level.only is not None:
-        denials += _reserved(level, level.only, moment, who)
-    return tuple(denials)
+def _named(clause: ClearanceLevel | Compartment) -> str:
+    return f"{'level' if isinstance(clause, ClearanceLevel) else 'compartment'} {clause.name}"
+
+
+def _level_name(clause: ClearanceLevel | Compartment) -> str:
+    return clause.name if isinstance(clause, ClearanceLevel) else ""
+
+
+def _compartment_name(clause: ClearanceLevel | Compartment) -> str:
+    return "" if isinstance(clause, ClearanceLevel) else clause.name
 
 
 # --- evidence -------------------------------------------------------------------------------------------------------
 
 
-def _unmet(requirement: Requirement, level: ClearanceLevel, moment: Moment, who: PersonAt) -> Denial | None:
-    standings = [
-        moment.kinds[proof.kind].standing(who.evidence.get(proof.kind, ()), who.rehired) for proof in requirement.any_of
-    ]
-    if any(standing.counts for standing in standings) or _is_exempt(requirement, moment, who):
-        return None
-    told = max(standings, key=_newest)
-    kinds = [moment.policy.evidence[proof.kind] for proof in requirement.any_of]
+def _required(
+    requirement: Requirement, clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt
+) -> Denial | Proven:
+    level, compartment = _level_name(clause), _compartment_name(clause)
+    if _is_exempt(requirement, moment, who):
+        why = _exempt_because(requirement, who)
+        return Proven(requirement.any_of[0], level, compartment, 0, None, None, why, requirement.place)
+    proofs = [proof_at(proof, moment, who) for proof in requirement.any_of]
+    counting = [proof for proof in proofs if proof.standing.counts]
+    if not counting:
+        return _unmet(requirement, proofs, clause, moment)
+    best = counting[0] if len(counting) == 1 else max(counting, key=_lasts)
+    record = carrier(best, moment, who)
+    until = met_until(proofs, moment, who)
+    return Proven(best.proof, level, compartment, record.entry, record.valid_from, until, "", requirement.place)
+
+
+def _lasts(proof: ProofAt) -> tuple[bool, datetime]:
+    return proof.standing.until is None, proof.standing.until or BEGINNING
+
+
+def _unmet(
+    requirement: Requirement, proofs: Sequence[ProofAt], clause: ClearanceLevel | Compartment, moment: Moment
+) -> Denial:
+    told = max((proof.standing for proof in proofs), key=_newest)
+    obtainable = tuple(proof.proof for proof in proofs if can_be_had(proof, moment))
     return Denial(
         kind=DenialKind.EVIDENCE,
         what="|".join(map(str, requirement.any_of)),
-        text=f"{_told_all(standings, moment)} (level {level.name})",
-        remedy=f"record {' or '.join(_proof(kind) for kind in kinds)}",
-        level=level.name,
+        text=f"{_told_all(proofs, moment)} ({_named(clause)})",
+        remedy=to_record(obtainable, moment.policy) if obtainable else _once_more(proofs, moment),
+        level=_level_name(clause),
         state=told.state,
         place=requirement.place,
         entry=told.entry,
         since=told.since,
         known_since=told.known_since,
+        compartment=_compartment_name(clause),
+        proofs=obtainable,
     )
+
+
+def to_record(proofs: Sequence[Proof], policy: Policy) -> str:
+    """What somebody has to record, of which any one is enough."""
+    return f"record {' or '.join(_in_words(proof, policy) for proof in proofs)}"
+
+
+def _in_words(proof: Proof, policy: Policy) -> str:
+    kind = policy.evidence[proof.kind]
+    scope = f" for {proof.scope}" if proof.scope else ""
+    if kind.category is EvidenceCategory.AGREEMENT:
+        return f"a signed {kind.name}{scope}, version {kind.version}"
+    return f"a passed {kind.name}{scope}"
+
+
+def _once_more(proofs: Sequence[ProofAt], moment: Moment) -> str:
+    return f"{to_record([proof.proof for proof in proofs], moment.policy)}, from after the failure"
 
 
 def _is_exempt(requirement: Requirement, moment: Moment, who: PersonAt) -> bool:
-    scopes = [moment.policy.evidence[proof.kind].applies_to for proof in requirement.any_of]
-    return bool(who.assignments) and all(
-        scope is not None and _reads_only(False, scope, moment, who) for scope in scopes
-    )
+    if not who.assignments:
+        return False
+    for proof in requirement.any_of:
+        scope = moment.policy.evidence[proof.kind].applies_to
+        if scope is None or any(moment.reads(scope, each.attributes) is not False for each in who.assignments):
+            return False
+    return True
 
 
-def _reads_only(value: bool, match: Match, moment: Moment, who: PersonAt) -> bool:
-    return all(matches(match, each.attributes, moment.policy.attributes) is value for each in who.assignments)
+def _exempt_because(requirement: Requirement, who: PersonAt) -> str:
+    kinds = " and ".join(proof.kind for proof in requirement.any_of)
+    posts = ", ".join(dict.fromkeys(each.name for each in who.assignments))
+    return f"{kinds} {'does' if len(requirement.any_of) == 1 else 'do'} not apply to assignment {posts}"
 
 
 def _newest(standing: Standing) -> tuple[bool, datetime]:
     return standing.state is not EvidenceState.MISSING, standing.since or BEGINNING
 
 
-def _told_all(standings: Iterable[Standing], moment: Moment) -> str:
-    return ", and ".join(_told(standing, moment) for standing in standings)
+def _told_all(proofs: Iterable[ProofAt], moment: Moment) -> str:
+    return ", and ".join(_told(proof, moment) for proof in proofs)
 
 
-def _told(standing: Standing, moment: Moment) -> str:
+def _told(proof: ProofAt, moment: Moment) -> str:
+    standing = proof.standing
     since = "" if standing.since is None else day_text(standing.since, moment.zone)
     on = f" on {since}" if since else ""
     match standing.state:
+        case None:
+            text = "counts"
         case EvidenceState.EXPIRED:
             text = f"expired{on}"
         case EvidenceState.REVOKED:
@@ -116,27 +187,23 @@ def _told(standing: Standing, moment: Moment) -> str:
             text = f"is from before the rehire{on}"
         case _:
             text = "is missing"
-    return f"{standing.kind} {text}"
+    named = f"{proof.proof.kind} for {proof.proof.scope}" if proof.proof.scope else proof.proof.kind
+    return f"{named} {text}"
 
 
-def _proof(kind: EvidenceKind) -> str:
-    if kind.category is EvidenceCategory.AGREEMENT:
-        return f"a signed {kind.name}, version {kind.version}"
-    return f"a passed {kind.name}"
+# --- reserved levels and compartments -------------------------------------------------------------------------------
 
 
-# --- reserved levels ------------------------------------------------------------------------------------------------
-
-
-def _reserved(level: ClearanceLevel, only: Match, moment: Moment, who: PersonAt) -> list[Denial]:
-    attributes = moment.policy.attributes
-    place = first_place(only) or level.place
+def _reserved(clause: ClearanceLevel | Compartment, only: Match, moment: Moment, who: PersonAt) -> list[Denial]:
+    place = first_place(only) or clause.place
     if not who.assignments:
-        return [_reserved_denial(level, place, "there is no active assignment", moment)]
+        return [_reserved_denial(clause, place, "there is no active assignment", moment)]
     return [
-        _reserved_denial(level, place, f"assignment {each.name} {_how(held)}", moment, each.span.entry, each.span.start)
+        _reserved_denial(
+            clause, place, f"assignment {each.name} {_how(held)}", moment, each.span.entry, each.span.start
+        )
         for each in who.assignments
-        if (held := matches(only, each.attributes, attributes)) is not True
+        if (held := moment.reads(only, each.attributes)) is not True
     ]
 
 
@@ -145,16 +212,23 @@ def _how(held: bool | None) -> str:
 
 
 def _reserved_denial(
-    level: ClearanceLevel, place: Place, why: str, moment: Moment, entry: int = 0, since: datetime | None = None
+    clause: ClearanceLevel | Compartment,
+    place: Place,
+    why: str,
+    moment: Moment,
+    entry: int = 0,
+    since: datetime | None = None,
 ) -> Denial:
+    kind = "level" if isinstance(clause, ClearanceLevel) else "compartment"
     return Denial(
         kind=DenialKind.EVIDENCE,
         what="only",
-        text=f"level {level.name} is reserved by its `only`, and {why}",
-        remedy="no evidence opens it: every active assignment has to match the level's `only`",
-        level=level.name,
+        text=f"{_named(clause)} is reserved by its `only`, and {why}",
+        remedy=f"no evidence opens it: every active assignment has to match the {kind}'s `only`",
+        level=_level_name(clause),
         state=EvidenceState.RESERVED,
         place=place,
         entry=entry,
         since=since if since is not None and since <= moment.at else None,
+        compartment=_compartment_name(clause),
     )

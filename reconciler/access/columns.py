@@ -1,9 +1,9 @@
 """The population in columns at one moment: what everybody has, as bitmaps, so that a match is set algebra.
 
-People are `Person.number`. Assignments that count (`lifecycle.Stand`) are dense indexes in *layers*: a
-person's first is their number, the second is their number plus one stride, and so on. Going from assignments to
-people is then a shift per layer and no work per person. Columns are built in one pass, and per distinct attribute
-tuple rather than per assignment; comparisons are evaluated per distinct value.
+People are `Person.number`. Assignments are dense indexes in *layers*: a person's first is their number, the second is
+their number plus one stride, and so on, so that going from assignments to people is a shift per layer and no work per
+person. Those that count (`lifecycle.Stand`) come first, those that only overlap after a transfer behind them.
+Comparisons are evaluated per distinct value. `placement` fills the columns, `proven` those of evidence.
 """
 
 from __future__ import annotations
@@ -16,11 +16,8 @@ from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
 
-from reconciler.access.evidence import by_kind, kinds_at
-from reconciler.access.lifecycle import covering, employed_since, opening_horizon, stand_at
-from reconciler.access.matching import lies_under, members_of, rank_within, value_of
+from reconciler.access.matching import paths_above, rank_within
 from reconciler.access.model import LifecycleState, UndeclaredValue
-from reconciler.facts.model import EvidenceRecord, Population
 from reconciler.policy.model import (
     AllOf,
     AnyOf,
@@ -32,17 +29,12 @@ from reconciler.policy.model import (
     Match,
     Negated,
     NoneOf,
-    Policy,
     Present,
+    Proof,
     Test,
     Under,
     Within,
 )
-
-_DECLARING = (AttributeKind.ONE_OF, AttributeKind.ORDERED)
-
-_CONTAINER = 1 << 16
-"""Roaring bitmaps keep 2^16 numbers in a container; a shift by whole containers moves no bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +51,92 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """One attribute: its distinct values (of a `set`, its distinct members), each with its assignments."""
+class Column:
+    """One attribute: its distinct values (of a `set`, its distinct members), each with its assignments; `known` are
+    those that have a value or are a set, `unknown` the others.
+    """
 
     attribute: Attribute
     assignments: Mapping[str, BitMap]
+    known: BitMap
     unknown: BitMap
+    _paths: dict[str, list[str]] = field(default_factory=dict)
+    """Of a tree: a path → the values that are it or lie under it."""
+
+    def under(self, path: str) -> Sequence[str]:
+        """The values of a tree that are the path or lie under it; as `matching.lies_under`."""
+        if not self._paths:
+            for value in self.assignments:
+                for path_above in paths_above(value):
+                    self._paths.setdefault(path_above, []).append(value)
+        return self._paths.get(path, ())
+
+    def where(self, test: Test) -> BitMap:
+        """The assignments of which the test is true."""
+        if isinstance(test, Negated):
+            return self.known - self.where(test.test)
+        if not isinstance(test, Present) and isinstance(test, Contains) != (self.attribute.kind is AttributeKind.SET):
+            raise TypeError(f"{type(test).__name__} cannot compare {self.attribute.name}")
+        match test:
+            case Present():
+                return self.known & union(self.assignments.values())
+            case Contains(values, every) if every:
+                return reduce(BitMap.intersection, (self.assignments.get(value, _NONE) for value in values), self.known)
+            case Contains(values) | Equals(values):
+                chosen: Iterable[str] = values
+            case Under(paths):
+                chosen = {value for path in paths for value in self.under(path)}
+            case Within(low, high):
+                chosen = (value for value, rank in self.attribute.ranks.items() if rank_within(rank, low, high))
+        return _any_of([self.assignments[value] for value in chosen if value in self.assignments])
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Everybody at one moment. Bitmaps of people unless said otherwise."""
 
+    at: datetime
+    zone: ZoneInfo
     people: BitMap
     placed: BitMap
     """Those with an assignment that counts: active, or opening while preboarding."""
-    evidence: Mapping[str, BitMap]
+    evidence: Mapping[Proof, BitMap]
+    """For each proof that the policy asks for, those whose evidence counts."""
     states: Mapping[LifecycleState, BitMap]
+    leaves: Mapping[datetime | None, BitMap]
+    """Those on leave, by the instant at which it began (None: not known)."""
     locked: BitMap
     """Those whom an event locked out."""
     undeclared: tuple[UndeclaredValue, ...]
-    _layers: tuple[BitMap, ...]
-    _stride: int
-    _attributes: Mapping[str, _Column]
+    counting: BitMap
+    """The assignments that count."""
+    overlapping: BitMap
+    """The assignments that a transfer ended and that still give."""
+    attributes: Mapping[str, Column]
+    layers: Sequence[BitMap]
+    """The assignments of each layer."""
+    stride: int
     _assignments: BitMap
     _compared: dict[tuple[str, Test, bool | None], Truth] = field(default_factory=dict)
 
     def holding(self, match: Match) -> BitMap:
-        """People for whom the match is true of at least one assignment."""
-        return self._holders(self.truth(match).true)
+        """People for whom the match is true of at least one assignment that counts."""
+        return self.people_of(self.truth(match).true & self.counting)
 
     def always(self, match: Match) -> BitMap:
-        """People for whom the match is true of every assignment. Nobody without an assignment is among them."""
-        return self.placed - self._holders(self._assignments - self.truth(match).true)
+        """People for whom the match is true of every assignment that counts. Nobody without one is among them."""
+        return self.placed - self.people_of(self.counting - self.truth(match).true)
 
     def never(self, match: Match) -> BitMap:
-        """People for whom the match is false of every assignment. Nobody without an assignment is among them."""
-        return self.placed - self._holders(self.truth(match).possible)
+        """People for whom the match is false of every assignment that counts. Nobody without one is among them."""
+        return self.placed - self.perhaps(match)
+
+    def perhaps(self, match: Match) -> BitMap:
+        """People for whom the match is true or unknown of at least one assignment that counts."""
+        return self.people_of(self.truth(match).possible & self.counting)
 
     def truth(self, match: Match) -> Truth:
-        """The match over all assignments, in Kleene's logic."""
+        """The match over all assignments, overlapping ones too, in Kleene's logic."""
         match match:
             case Compare():
                 return self._comparison(match)
@@ -109,44 +147,28 @@ class Columns:
             case NoneOf(parts):
                 return self._opposite(reduce(_either, map(self.truth, parts), _NOWHERE))
 
+    def people_of(self, assignments: BitMap) -> BitMap:
+        """The people whose assignments these are."""
+        top = assignments.max() // self.stride if len(self.layers) > 1 and assignments else 0
+        if not top:
+            return assignments
+        return BitMap.union(
+            *[(assignments & layer).shift(-i * self.stride) for i, layer in enumerate(self.layers[: top + 1])]
+        )
+
+    def assignments_of(self, people: BitMap) -> BitMap:
+        """The assignments of these people that count."""
+        deep = [people.shift(i * self.stride) & layer for i, layer in enumerate(self.layers)]
+        return union(deep) & self.counting
+
     def _comparison(self, compare: Compare) -> Truth:
         key = (compare.attribute, compare.test, compare.absent)
         if key not in self._compared:
-            self._compared[key] = self._compare(self._attributes[compare.attribute], compare)
+            self._compared[key] = _compare(self.attributes[compare.attribute], compare)
         return self._compared[key]
-
-    def _compare(self, column: _Column, compare: Compare) -> Truth:
-        known = self._assignments - column.unknown
-        true = self._where(column, compare.test, known)
-        if compare.absent:
-            true = true | column.unknown
-        return Truth(true, true | column.unknown if compare.absent is None else true)
-
-    def _where(self, column: _Column, test: Test, known: BitMap) -> BitMap:
-        if isinstance(test, Negated):
-            return known - self._where(column, test.test, known)
-        if not isinstance(test, Present) and isinstance(test, Contains) != (column.attribute.kind is AttributeKind.SET):
-            raise TypeError(f"{type(test).__name__} cannot compare {column.attribute.name}")
-        match test:
-            case Present():
-                return known & union(column.assignments.values())
-            case Contains(values, every) if every:
-                return reduce(BitMap.intersection, (column.assignments.get(value, _NONE) for value in values), known)
-            case Contains(values) | Equals(values):
-                chosen: Iterable[str] = values
-            case Under(paths):
-                chosen = (value for value in column.assignments if any(lies_under(value, path) for path in paths))
-            case Within(low, high):
-                chosen = (value for value, rank in column.attribute.ranks.items() if rank_within(rank, low, high))
-        return union(column.assignments[value] for value in chosen if value in column.assignments)
 
     def _opposite(self, truth: Truth) -> Truth:
         return Truth(self._assignments - truth.possible, self._assignments - truth.true)
-
-    def _holders(self, assignments: BitMap) -> BitMap:
-        if len(self._layers) <= 1:
-            return assignments
-        return union((assignments & layer).shift(-i * self._stride) for i, layer in enumerate(self._layers))
 
 
 _NONE = BitMap()
@@ -158,112 +180,27 @@ def union(bitmaps: Iterable[BitMap]) -> BitMap:
     return BitMap.union(_NONE, *bitmaps)
 
 
-def columns_at(policy: Policy, population: Population, at: datetime) -> Columns:
-    """The population in columns, as the policy's attributes, evidence and lifecycle see it at the moment."""
-    zone = ZoneInfo(population.timezone)
-    placement = _placement(policy, population, at, zone)
-    return Columns(
-        people=BitMap([person.number for person in population.people]),
-        placed=placement.layers[0] if placement.layers else BitMap(),
-        evidence=_evidence(policy, population, at, zone),
-        states=placement.states,
-        locked=BitMap([person.number for person in population.people if covering(person.lockouts, at) is not None]),
-        undeclared=placement.undeclared,
-        _layers=placement.layers,
-        _stride=placement.stride,
-        _attributes=placement.columns,
-        _assignments=union(placement.layers),
-    )
+def in_two(bitmaps: Iterable[BitMap]) -> BitMap:
+    """Whoever is in at least two of the bitmaps."""
+    once, twice = BitMap(), BitMap()
+    for bitmap in bitmaps:
+        twice |= once & bitmap
+        once |= bitmap
+    return twice
 
 
-_Profiles = dict[tuple[str | None, ...], list[int]]
-"""Distinct attribute texts, in the order of the policy's attributes → the assignments that have them."""
+def _any_of(bitmaps: list[BitMap]) -> BitMap:
+    return bitmaps[0] if len(bitmaps) == 1 else union(bitmaps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Placement:
-    """Where everybody stands, where their assignments are, and the attributes' columns over them."""
-
-    states: Mapping[LifecycleState, BitMap]
-    layers: tuple[BitMap, ...]
-    stride: int
-    columns: Mapping[str, _Column]
-    undeclared: tuple[UndeclaredValue, ...]
-
-
-def _placement(policy: Policy, population: Population, at: datetime, zone: ZoneInfo) -> _Placement:
-    horizon = opening_horizon(policy.lifecycle, at, zone)
-    names = tuple(policy.attributes)
-    highest = max((person.number for person in population.people), default=0)
-    stride = (highest // _CONTAINER + 1) * _CONTAINER
-    states: dict[LifecycleState, list[int]] = {state: [] for state in LifecycleState}
-    layers: list[list[int]] = []
-    profiles: _Profiles = {}
-    for person in population.people:
-        stand = stand_at(person, at, horizon)
-        for state in stand.states:
-            states[state].append(person.number)
-        for depth, assignment in enumerate(stand.assignments):
-            if depth == len(layers):
-                layers.append([])
-            index = depth * stride + person.number
-            layers[depth].append(index)
-            profiles.setdefault(tuple(map(assignment.attributes.get, names)), []).append(index)
-    return _Placement(
-        states={state: BitMap(numbers) for state, numbers in states.items()},
-        layers=tuple(map(BitMap, layers)),
-        stride=stride,
-        columns={name: _column(policy.attributes[name], i, profiles) for i, name in enumerate(names)},
-        undeclared=_undeclared(policy, population, profiles, stride),
-    )
-
-
-def _column(attribute: Attribute, position: int, profiles: _Profiles) -> _Column:
-    by_text: dict[str | None, list[int]] = {}
-    for profile, indexes in profiles.items():
-        by_text.setdefault(profile[position], []).extend(indexes)
-    found: dict[str, list[int]] = {}
-    unknown: list[int] = []
-    for text, indexes in by_text.items():
-        if attribute.kind is AttributeKind.SET:
-            for member in members_of(text):
-                found.setdefault(member, []).extend(indexes)
-        elif (value := value_of(attribute, text)) is not None:
-            found.setdefault(value, []).extend(indexes)
-        else:
-            unknown.extend(indexes)
-    return _Column(attribute, {value: BitMap(indexes) for value, indexes in found.items()}, BitMap(unknown))
-
-
-def _undeclared(
-    policy: Policy, population: Population, profiles: _Profiles, stride: int
-) -> tuple[UndeclaredValue, ...]:
-    declaring = [(i, each) for i, each in enumerate(policy.attributes.values()) if each.kind in _DECLARING]
-    found = {
-        (index % stride, attribute.name, value)
-        for i, attribute in declaring
-        for profile, indexes in profiles.items()
-        if (value := (profile[i] or "").strip()) and not attribute.declares(value)
-        for index in indexes
-    }
-    if not found:
-        return ()
-    ids = {person.number: person.id for person in population.people}
-    return tuple(UndeclaredValue(ids[number], name, value) for number, name, value in sorted(found))
-
-
-def _evidence(policy: Policy, population: Population, at: datetime, zone: ZoneInfo) -> dict[str, BitMap]:
-    kinds = kinds_at(policy.evidence, at, zone)
-    holders: dict[str, list[int]] = {name: [] for name in kinds}
-    for person in population.people:
-        records: Sequence[EvidenceRecord] = population.evidence.get(person.id, ())
-        if not records:
-            continue
-        rehired = employed_since(person, at)
-        for name, group in by_kind(records).items():
-            if name in kinds and kinds[name].counts(group, rehired):
-                holders[name].append(person.number)
-    return {name: BitMap(numbers) for name, numbers in holders.items()}
+def _compare(column: Column, compare: Compare) -> Truth:
+    true = column.where(compare.test)
+    if not column.unknown:
+        return Truth(true, true)
+    if compare.absent is None:
+        return Truth(true, true | column.unknown)
+    settled = true | column.unknown if compare.absent else true
+    return Truth(settled, settled)
 
 
 def _both(one: Truth, other: Truth) -> Truth:

@@ -7,6 +7,7 @@ a day added across a clock change is still a day), with python-dateutil's `relat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,9 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 """Later than any moment one can ask about: where a calendar sum leaves the calendar."""
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 """Earlier than any moment one can ask about."""
+
+_SLACK = timedelta(days=40)
+"""More than months differ in length, days are cut off at a month's end and zones differ from UTC, all together."""
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:
@@ -54,6 +58,20 @@ def add_period(start: date | datetime, period: Period, zone: ZoneInfo) -> dateti
         return moved.replace(tzinfo=zone, fold=0).astimezone(UTC)
     except (OverflowError, ValueError):
         return FOREVER
+
+
+def around(end: datetime, periods: Sequence[Period], zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Between which moments (UTC) something begins that is over, these periods later, about `end`.
+
+    What begins before is over by `end` for certain, what begins after is not; in between the calendar decides.
+    """
+    wall = end.astimezone(zone).replace(tzinfo=UTC)
+    try:
+        for period in reversed(periods):
+            wall -= relativedelta(years=period.years, months=period.months, days=period.days)
+        return wall - _SLACK, wall + _SLACK
+    except (OverflowError, ValueError):
+        return BEGINNING, BEGINNING + _SLACK
 
 
 def day_text(moment: datetime, zone: ZoneInfo) -> str:

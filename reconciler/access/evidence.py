@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from reconciler.access.days import add_period, day_start
+from reconciler.access.days import add_period, around, day_start
 from reconciler.access.model import EvidenceState
 from reconciler.facts.model import EvidenceRecord
 from reconciler.policy.model import EvidenceKind
@@ -68,8 +68,20 @@ class KindAt:
         self._zone = zone
         self._superseded = None if kind.superseded_on is None else day_start(kind.superseded_on, zone)
         self._oldest = None if self._superseded is not None and at < self._superseded else kind.version
+        # For starts within these, a calendar sum decides whether it ended before the moment; others are clear.
+        grace = () if kind.grace is None else (kind.grace,)
+        self._doubt_after_end = around(at, grace, zone) if grace else None
+        self._doubt_after_start = None if kind.valid_for is None else around(at, (kind.valid_for, *grace), zone)
         # Many people share the day of a signature or a course, and calendar sums are slow.
         self._ends: dict[tuple[datetime, datetime | None], datetime | None] = {}
+
+    def counts_alone(self, record: EvidenceRecord) -> bool:
+        """Whether a passed record counts, of somebody without failed ones and without a rehire."""
+        if record.valid_from > self._at or (record.revoked is not None and record.revoked.covers(self._at)):
+            return False
+        if self._oldest is not None and record.version < self._oldest:
+            return False
+        return self._lasts(record)
 
     def counts(self, records: Sequence[EvidenceRecord], rehired: datetime | None) -> bool:
         """Whether any of a person's records of this kind counts; `rehired` is their latest rehire, if any."""
@@ -77,7 +89,7 @@ class KindAt:
         for record in records:
             if cancelled is not None and record.valid_from <= cancelled:
                 continue
-            if self._counts_alone(record, rehired):
+            if self._counts_since(record, rehired):
                 return True
         return False
 
@@ -96,13 +108,22 @@ class KindAt:
             return self._ceased(max(ceased, key=_counted_last)[1])
         return self._never([record for record, _ in passed], records)
 
-    def _counts_alone(self, record: EvidenceRecord, rehired: datetime | None) -> bool:
-        if record.failed or record.valid_from > self._at or self._is_revoked(record):
-            return False
-        if self._oldest is not None and record.version < self._oldest:
+    def _counts_since(self, record: EvidenceRecord, rehired: datetime | None) -> bool:
+        if record.failed:
             return False
         if rehired is not None and record.valid_from < rehired and not self.kind.survives_rehire:
             return False
+        return self.counts_alone(record)
+
+    def _lasts(self, record: EvidenceRecord) -> bool:
+        """Whether the record has not expired; the sum is worked out only where it could come out either way."""
+        start, doubt = record.valid_until, self._doubt_after_end
+        if start is None:
+            start, doubt = record.valid_from, self._doubt_after_start
+        if doubt is None:
+            return record.valid_until is None or self._at < record.valid_until
+        if not doubt[0] <= start <= doubt[1]:
+            return start > doubt[0]
         end = self._end(record)
         return end is None or self._at < end
 

@@ -1,45 +1,29 @@
 """Why one subject has a permission, or why not: all reasons, strongest first, all denials, and what would change them.
 
-Everything is recomputed for the one asked about, assignment by assignment and record by record, apart from the
-bitmaps of `evaluate`; a property test holds the two together.
+For a yes also what it rests on and when that ends; for a no the facts that it takes. Everything is recomputed for the
+one asked about, assignment by assignment and record by record, apart from the bitmaps of `evaluate`; a property test
+holds the two together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
-from reconciler.access.clearance import reached, shortfalls
-from reconciler.access.days import day_end, day_start, day_text, days_cover
-from reconciler.access.lifecycle import covering, state_ceiling
-from reconciler.access.matching import matches
-from reconciler.access.model import (
-    Denial,
-    DenialKind,
-    Explanation,
-    LifecycleState,
-    Reason,
-    ReasonKind,
-)
-from reconciler.access.subject import Moment, PersonAt, check_permission, moment_of
-from reconciler.errors import Place
-from reconciler.facts.model import Assignment, Population, Span
-from reconciler.policy.model import NOTHING, Grant, Permission, Policy, Role, ServiceAccount
-
-_STRENGTH = {
-    kind: strength
-    for strength, kind in enumerate(
-        (ReasonKind.ROLE, ReasonKind.EVERYONE, ReasonKind.MEMBER, ReasonKind.EXCEPTION, ReasonKind.SERVICE_ACCOUNT)
-    )
-}
-
-_REMEDIES = {
-    LifecycleState.PREBOARDING: "access follows when the first assignment begins",
-    LifecycleState.NOTICE: "record resignation-withdrawn, if it was",
-    LifecycleState.LEAVE: "record leave-ended",
-    LifecycleState.EXITED: "record rehired, if they came back",
-}
+from reconciler.access.boundaries import Boundaries
+from reconciler.access.dossier import Asked, Book, Dossier, Gate
+from reconciler.access.evidence import kinds_at
+from reconciler.access.holdings import earliest
+from reconciler.access.lifecycle import horizon_of
+from reconciler.access.model import Denial, End, Explanation, FactKind, NeededFact, Reason, Way
+from reconciler.access.needed import needed_facts
+from reconciler.access.outlook import in_order, last_day, reason_ends, reasons_end, resource_end
+from reconciler.access.service_accounts import explain_service_account
+from reconciler.access.subject import Moment, moment_of
+from reconciler.access.ways import MOST_SHOWN, Route, ended_way, no_way, routes_to
+from reconciler.facts.model import Person, Population
+from reconciler.policy.model import Permission, Policy
 
 
 def explain(policy: Policy, population: Population, subject: str, permission: Permission, at: datetime) -> Explanation:
@@ -67,301 +51,162 @@ class Explainer:
 
     def __init__(self, policy: Policy, population: Population, at: datetime) -> None:
         self._moment = moment_of(policy, population, at)
-        self._clauses = _clauses(policy)
-        self._dossiers: dict[str, _Dossier] = {}
+        self._book = Book(self._moment)
+        self._dossiers: dict[str, Dossier] = {}
+        self._future = _Future(self._moment, self._book)
+
+    @property
+    def at(self) -> datetime:
+        """The moment asked about."""
+        return self._moment.at
 
     def explain(self, subject: str, permission: Permission) -> Explanation:
         """As the function `explain`. Raises `UnknownPerson` and `UnknownPermission`."""
-        moment = self._moment
-        check_permission(moment.policy, permission)
-        services = moment.policy.service_accounts
-        if subject in services and subject not in moment.population.by_id:
-            return _explain_service(services[subject], permission, moment)
-        if subject not in self._dossiers:
-            self._dossiers[subject] = _dossier(moment, subject)
-        return _explain_person(self._dossiers[subject], permission, moment, self._clauses.get(permission, ()))
+        asked = self._book.asked(permission)
+        services = self._moment.policy.service_accounts
+        if subject in services and subject not in self._moment.population.by_id:
+            return explain_service_account(services[subject], asked, self._moment)
+        return self._explain_person(self.dossier(subject), asked)
 
+    def dossier(self, person: str) -> Dossier:
+        """The person at the moment. Raises `UnknownPerson`."""
+        found = self._dossiers.get(person)
+        if found is None:
+            found = self._dossiers[person] = Dossier(self._book, self._moment, self._moment.person(person))
+        return found
 
-# --- people ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Holding:
-    """How a person holds a role: the reason for whatever the role gives, without the grant."""
-
-    kind: ReasonKind
-    place: Place
-    assignment: Assignment
-    until: datetime | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Dossier:
-    """One person at the moment with what all permissions share; `holdings` fills as roles are asked about."""
-
-    who: PersonAt
-    missing: tuple[tuple[Denial, ...], ...]
-    clearance: str
-    holdings: dict[str, tuple[_Holding, ...]]
-
-
-_Clause = tuple[Role, Grant, tuple[str, ...]]
-"""Where a role gives a permission: the role, the grant, the chain of roles that it comes by."""
-
-
-def _clauses(policy: Policy) -> dict[Permission, list[_Clause]]:
-    clauses: dict[Permission, list[_Clause]] = {}
-    for role in policy.roles.values():
-        for grant, chain in role.all_grants:
-            clauses.setdefault(grant.permission, []).append((role, grant, chain))
-    return clauses
-
-
-def _dossier(moment: Moment, subject: str) -> _Dossier:
-    who = moment.person(subject)
-    missing = shortfalls(moment, who)
-    return _Dossier(who, missing, reached(moment.policy, missing), {})
-
-
-def _explain_person(
-    dossier: _Dossier, permission: Permission, moment: Moment, clauses: Sequence[_Clause]
-) -> Explanation:
-    rank = moment.policy.effective_class(permission)
-    reasons = [*_role_reasons(dossier, moment, clauses), *_exception_reasons(dossier, permission, moment)]
-    denials = [
-        *_lockout_denials(dossier.who, permission, moment),
-        *_lifecycle_denials(dossier.who, rank, moment),
-        *_evidence_denials(dossier, rank),
-    ]
-    return Explanation(
-        subject=dossier.who.person.id,
-        permission=permission,
-        at=moment.at,
-        allowed=bool(reasons) and not denials,
-        reasons=tuple(sorted(reasons, key=lambda reason: _STRENGTH[reason.kind])),
-        denials=tuple(denials),
-        classification=moment.policy.levels[rank].name,
-        clearance=dossier.clearance,
-        states=dossier.who.states,
-    )
-
-
-def _role_reasons(dossier: _Dossier, moment: Moment, clauses: Sequence[_Clause]) -> Iterator[Reason]:
-    for role, grant, chain in clauses:
-        if role.name not in dossier.holdings:
-            dossier.holdings[role.name] = tuple(_holdings(role, dossier.who, moment))
-        for holding in dossier.holdings[role.name]:
-            yield _reason(holding, grant, chain)
-
-
-def _reason(holding: _Holding, grant: Grant, chain: tuple[str, ...]) -> Reason:
-    inherited = f", which inherits {' > '.join(chain[1:])}" if len(chain) > 1 else ""
-    return Reason(
-        kind=holding.kind,
-        roles=chain,
-        place=grant.place,
-        holds_place=holding.place,
-        assignment=holding.assignment.name,
-        entry=holding.assignment.span.entry,
-        until=holding.until,
-        text=holding.text + inherited,
-    )
-
-
-def _holdings(role: Role, who: PersonAt, moment: Moment) -> Iterator[_Holding]:
-    if role.match is not None:
-        for each in who.assignments:
-            if matches(role.match, each.attributes, moment.policy.attributes) is True:
-                text = f"assignment {each.name} matches role {role.name}"
-                yield _Holding(ReasonKind.ROLE, role.place, each, each.span.end, text)
-    if not who.assignments:
-        return
-    first, last_end = who.assignments[0], _last_end(who.assignments)
-    if role.everyone:
-        yield _Holding(ReasonKind.EVERYONE, role.place, first, last_end, f"everyone holds role {role.name}")
-    for member in role.members:
-        if member.person == who.person.id and days_cover(moment.at, member.since, member.until, moment.zone):
-            end = day_end(member.until, moment.zone)
-            until = end if last_end is None else min(end, last_end)
-            text = f"named as a member of role {role.name} until {member.until}: {member.reason}"
-            yield _Holding(ReasonKind.MEMBER, member.place, first, until, text)
-
-
-def _last_end(assignments: Iterable[Assignment]) -> datetime | None:
-    ends = [assignment.span.end for assignment in assignments]
-    return None if None in ends else max(end for end in ends if end is not None)
-
-
-def _exception_reasons(dossier: _Dossier, permission: Permission, moment: Moment) -> Iterator[Reason]:
-    for exception in moment.policy.exceptions:
-        if exception.person != dossier.who.person.id:
-            continue
-        if not days_cover(moment.at, exception.since, exception.until, moment.zone):
-            continue
-        for grant in exception.grants:
-            if grant.permission == permission:
-                ticket = f" ({exception.ticket})" if exception.ticket else ""
-                yield Reason(
-                    kind=ReasonKind.EXCEPTION,
-                    roles=(),
-                    place=grant.place,
-                    holds_place=exception.place,
-                    assignment="",
-                    entry=0,
-                    until=day_end(exception.until, moment.zone),
-                    text=f"exception until {exception.until}{ticket}: {exception.reason}",
-                )
-
-
-# --- denials --------------------------------------------------------------------------------------------------------
-
-
-def _lockout_denials(who: PersonAt, permission: Permission, moment: Moment) -> Iterator[Denial]:
-    for span in who.person.lockouts:
-        if span.covers(moment.at):
-            yield Denial(
-                kind=DenialKind.LOCKOUT,
-                what="locked-out",
-                text=f"locked out{_since(span, moment)} by an event",
-                remedy="record unlocked, which somebody has to approve",
-                entry=span.entry,
-                since=span.start,
-            )
-    for lockout in moment.policy.lockouts:
-        if lockout.person != who.person.id or not days_cover(moment.at, lockout.since, None, moment.zone):
-            continue
-        if lockout.resources is None or permission.resource in lockout.resources:
-            since = "" if lockout.since is None else f" since {lockout.since}"
-            yield Denial(
-                kind=DenialKind.LOCKOUT,
-                what=lockout.ref,
-                text=f"locked out{since} by policy, reference {lockout.ref}",
-                remedy="take the lockout out of the policy",
-                place=lockout.place,
-                since=None if lockout.since is None else day_start(lockout.since, moment.zone),
-            )
-
-
-def _lifecycle_denials(who: PersonAt, rank: int, moment: Moment) -> Iterator[Denial]:
-    for state in who.states:
-        bound = state_ceiling(moment.policy.lifecycle, state)
-        if bound is not None and bound < rank:
-            yield _lifecycle_denial(state, bound, who, moment)
-
-
-def _lifecycle_denial(state: LifecycleState, bound: int, who: PersonAt, moment: Moment) -> Denial:
-    span = _state_span(state, who, moment)
-    admits = "gives nothing" if bound == NOTHING else f"admits up to {moment.policy.levels[bound].name}"
-    begins = _first_day(who, moment) if state is LifecycleState.PREBOARDING else _since(span, moment)
-    return Denial(
-        kind=DenialKind.LIFECYCLE,
-        what=state.value,
-        text=f"{state.value}{begins}, which {admits}",
-        remedy=_REMEDIES[state],
-        place=_state_place(state, moment.policy),
-        entry=0 if span is None else span.entry,
-        since=None if span is None else span.start,
-    )
-
-
-def _state_span(state: LifecycleState, who: PersonAt, moment: Moment) -> Span | None:
-    person = who.person
-    match state:
-        case LifecycleState.NOTICE:
-            return covering(person.notice, moment.at)
-        case LifecycleState.LEAVE:
-            return covering(person.leave, moment.at)
-        case LifecycleState.EXITED:
-            return covering(person.exited, moment.at) or _after_last_assignment(person.assignments)
-        case _:
-            return None
-
-
-def _after_last_assignment(assignments: Iterable[Assignment]) -> Span | None:
-    """The exit that nobody spelled out: from the end of the last assignment, because of the entry that ended it."""
-    spans = [assignment.span for assignment in assignments if assignment.span.end is not None]
-    last = max(spans, key=lambda span: (span.end is not None, span.end), default=None)
-    return None if last is None else Span(last.end, None, last.end_entry or last.entry)
-
-
-def _first_day(who: PersonAt, moment: Moment) -> str:
-    starts = [each.span.start for each in who.person.assignments if each.span.start is not None]
-    coming = min((start for start in starts if start > moment.at), default=None)
-    return " (no assignment is known)" if coming is None else f" until {day_text(coming, moment.zone)}"
-
-
-def _state_place(state: LifecycleState, policy: Policy) -> Place | None:
-    lifecycle = policy.lifecycle
-    match state:
-        case LifecycleState.PREBOARDING if lifecycle.preboarding:
-            return lifecycle.preboarding[0].place
-        case LifecycleState.NOTICE if lifecycle.notice:
-            return lifecycle.notice[0].place
-        case LifecycleState.EXITED:
-            return lifecycle.exited_place
-        case _:
-            return None
-
-
-def _since(span: Span | None, moment: Moment) -> str:
-    return "" if span is None or span.start is None else f" since {day_text(span.start, moment.zone)}"
-
-
-def _evidence_denials(dossier: _Dossier, rank: int) -> Iterator[Denial]:
-    """What is missing on the way up to the class; what several levels ask for is told once, for the lowest."""
-    told: set[str] = set()
-    for missing in dossier.missing[: rank + 1]:
-        for denial in missing:
-            if denial.what == "only" or denial.what not in told:
-                told.add(denial.what)
-                yield denial
-
-
-# --- service accounts -----------------------------------------------------------------------------------------------
-
-
-def _explain_service(account: ServiceAccount, permission: Permission, moment: Moment) -> Explanation:
-    levels = moment.policy.levels
-    rank = moment.policy.effective_class(permission)
-    reasons = tuple(_service_reasons(account, permission, moment))
-    denials: tuple[Denial, ...] = ()
-    if rank > account.ceiling:
-        bound, wanted = levels[account.ceiling].name, levels[rank].name
-        denials = (
-            Denial(
-                kind=DenialKind.LIFECYCLE,
-                what="ceiling",
-                text=f"the service account's ceiling is {bound}, and {permission} is {wanted}",
-                remedy="raise the ceiling in the policy, or take the grant away",
-                place=account.place,
-            ),
+    def _explain_person(self, dossier: Dossier, asked: Asked) -> Explanation:
+        moment, who = self._moment, dossier.who
+        gate = dossier.gate(asked)
+        reasons, denials = dossier.reasons(asked), dossier.denials(asked)
+        if asked.until is not None:
+            reasons = tuple(replace(each, until=earliest(each.until, asked.until)) for each in reasons)
+        allowed = bool(reasons) and not denials
+        ends: tuple[End, ...] = ()
+        until: datetime | None = None
+        ways: tuple[Way, ...] = ()
+        needed: tuple[NeededFact, ...] = ()
+        found = 0
+        if allowed:
+            until = self._until(dossier, asked, gate, reasons)
+            ends = _ends(dossier, asked, gate, reasons, until)
+        elif reasons:
+            needed = needed_facts(denials, moment, who)
+        else:
+            ways, needed, found = self._not_given(dossier, asked, denials)
+        return Explanation(
+            subject=who.person.id,
+            permission=asked.permission,
+            at=moment.at,
+            allowed=allowed,
+            reasons=reasons,
+            denials=denials,
+            classification=asked.classification,
+            clearance=dossier.clearance,
+            states=who.states,
+            ways=ways,
+            needed=needed,
+            ways_found=found,
+            proven=gate.proven,
+            ends=ends,
+            until=until,
         )
-    return Explanation(
-        subject=account.name,
-        permission=permission,
-        at=moment.at,
-        allowed=bool(reasons) and not denials,
-        reasons=reasons,
-        denials=denials,
-        classification=levels[rank].name,
-        clearance=levels[account.ceiling].name,
-        states=(),
-    )
+
+    # --- a yes: how long --------------------------------------------------------------------------------------------
+
+    def _until(self, dossier: Dossier, asked: Asked, gate: Gate, reasons: tuple[Reason, ...]) -> datetime | None:
+        until = earliest(reasons_end(reasons), gate.until, asked.until, last_day(dossier.who))
+        if dossier.only_ends:
+            return until
+        known = (*(reason.until for reason in reasons), gate.until, asked.until)
+        return self._future.first_no(dossier.who.person, asked.permission, known)
+
+    # --- a no: what it takes ----------------------------------------------------------------------------------------
+
+    def _not_given(
+        self, dossier: Dossier, asked: Asked, denials: tuple[Denial, ...]
+    ) -> tuple[tuple[Way, ...], tuple[NeededFact, ...], int]:
+        moment, who = self._moment, dossier.who
+        if asked.has_ended(moment.at):
+            way = ended_way(asked.resource)
+            return (way,), way.lacking, 1
+        routes = routes_to(asked.clauses, moment, who)
+        shown = tuple(route.way for route in routes[:MOST_SHOWN])
+        options = [
+            option for route in routes[:MOST_SHOWN] if (option := self._needed_for(route, dossier, asked, denials))
+        ]
+        if not options:
+            nothing = no_way(asked.permission, asked.resource)
+            return shown, (nothing, *needed_facts(denials, moment, who)), len(routes)
+        return shown, min(options, key=_effort), len(routes)
+
+    def _needed_for(
+        self, route: Route, dossier: Dossier, asked: Asked, denials: tuple[Denial, ...]
+    ) -> tuple[NeededFact, ...]:
+        """The way's facts, and those that clearance and the rest would ask for then; none where that way does not lead
+        there.
+        """
+        moment, who = self._moment, dossier.who
+        if route.supposed is None:
+            return (*route.way.lacking, *needed_facts(denials, moment, who))
+        supposed = moment.standing(replace(who.person, assignments=route.supposed))
+        then = Dossier(self._book, moment, supposed)
+        if not then.is_given(asked.permission):
+            return ()
+        return tuple(dict.fromkeys((*route.way.lacking, *needed_facts(then.denials(asked), moment, supposed))))
 
 
-def _service_reasons(account: ServiceAccount, permission: Permission, moment: Moment) -> Iterator[Reason]:
-    if not days_cover(moment.at, None, account.until, moment.zone):
-        return
-    for grant in account.grants:
-        if grant.permission == permission:
-            yield Reason(
-                kind=ReasonKind.SERVICE_ACCOUNT,
-                roles=(),
-                place=grant.place,
-                holds_place=account.place,
-                assignment="",
-                entry=0,
-                until=day_end(account.until, moment.zone),
-                text=f"declared for the service account until {account.until}",
+def _effort(needed: tuple[NeededFact, ...]) -> tuple[bool, int]:
+    return any(fact.kind is FactKind.POLICY for fact in needed), len(needed)
+
+
+def _ends(
+    dossier: Dossier, asked: Asked, gate: Gate, reasons: tuple[Reason, ...], until: datetime | None
+) -> tuple[End, ...]:
+    if until is None and not gate.ends and all(reason.until is None for reason in reasons) and dossier.only_ends:
+        return ()
+    found = [*reason_ends(reasons), *gate.ends, *dossier.announced]
+    if asked.until is not None:
+        found.append(resource_end(asked.resource, asked.until))
+    return in_order(found, until)
+
+
+class _Future:
+    """The same questions at later moments, asked for people of whom something is to begin."""
+
+    def __init__(self, moment: Moment, book: Book) -> None:
+        self._moment = moment
+        self._book = book
+        self._boundaries = Boundaries(moment.policy, moment.population, moment.named, moment.zone)
+        self._moments: dict[datetime, Moment] = {}
+        self._person: str = ""
+        self._dossiers: dict[datetime, Dossier] = {}
+        self._instants: list[datetime] = []
+
+    def first_no(self, person: Person, permission: Permission, known: Iterable[datetime | None]) -> datetime | None:
+        """The first instant after the moment at which the person may not; None where there is none."""
+        if person.id != self._person:
+            self._person = person.id
+            self._dossiers.clear()
+            found = self._boundaries.of_person(person) | self._boundaries.of_policy()
+            self._instants = sorted(each for each in found if each > self._moment.at)
+        asked = self._book.asked(permission)
+        for instant in sorted({*self._instants, *(each for each in known if each is not None)}):
+            dossier = self._dossier(person, instant)
+            if not dossier.is_given(permission) or dossier.denials(asked):
+                return instant
+        return None
+
+    def _dossier(self, person: Person, at: datetime) -> Dossier:
+        if at not in self._dossiers:
+            moment = self._moment_at(at)
+            self._dossiers[at] = Dossier(self._book, moment, moment.standing(person))
+        return self._dossiers[at]
+
+    def _moment_at(self, at: datetime) -> Moment:
+        if at not in self._moments:
+            policy, zone = self._moment.policy, self._moment.zone
+            self._moments[at] = replace(
+                self._moment, at=at, horizon=horizon_of(policy, at, zone), kinds=kinds_at(policy.evidence, at, zone)
             )
+        return self._moments[at]

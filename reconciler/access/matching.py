@@ -7,7 +7,7 @@ text that HR sent becomes a value (`value_of`, `members_of`) is said here once, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.errors import Place
 from reconciler.policy.model import (
@@ -44,6 +44,12 @@ def members_of(text: str | None) -> frozenset[str]:
 def lies_under(path: str, ancestor: str) -> bool:
     """Whether a path of a tree is the ancestor or lies under it: ``rd/ai`` under ``rd``, ``rdx`` not."""
     return path == ancestor or path.startswith(ancestor + "/")
+
+
+def paths_above(path: str) -> Iterator[str]:
+    """Every path that this one lies under, itself included: ``rd/ai`` and ``rd``."""
+    yield path
+    yield from (path[:i] for i, letter in enumerate(path) if letter == "/")
 
 
 def matches(match: Match, values: Mapping[str, str], attributes: Mapping[str, Attribute]) -> bool | None:

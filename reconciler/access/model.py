@@ -14,7 +14,7 @@ from enum import StrEnum
 from pyroaring import BitMap
 
 from reconciler.errors import Place
-from reconciler.policy.model import AccessException, EntitlementRef, Grant, Permission, Proof, Separation
+from reconciler.policy.model import AccessException, EntitlementRef, Grant, Invariant, Permission, Proof, Separation
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,25 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Breach:
+    """An invariant that an end state breaks, for one of its permissions.
+
+    `people` are those who would have it against a `never`, otherwise all who would have it; `count` is how many.
+    `place` is the invariant's.
+    """
+
+    invariant: Invariant
+    permission: Permission
+    people: BitMap
+    count: int
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
-    """Who should have what at a moment. Bitmaps hold `Person.number`.
+    """Who should have what at a moment. Bitmaps hold `Person.number`; several entries may share one, so that nobody may
+    change them in place.
 
     `given[p]`: people whom a role or a live exception gives the permission, before any denial. `allowed[p]`: those
     who may. The difference is withheld. `members[e]`: who should be in the entitlement (the union of its permissions'
@@ -82,6 +99,8 @@ class Desired:
     conflicts: tuple[Conflict, ...] = ()
     suspended: BitMap = field(default_factory=BitMap)
     """People on a leave that suspends: their accounts are to be disabled until they are back."""
+    barred: Mapping[Invariant, BitMap] = field(default_factory=dict)
+    """For each `never`, the people whom it concerns: of whom its match is true or unknown."""
 
 
 class LifecycleState(StrEnum):
@@ -100,6 +119,8 @@ class ReasonKind(StrEnum):
     ROLE = "role"
     MEMBER = "member"
     EVERYONE = "everyone"
+    OVERLAP = "overlap"
+    """A role, through an assignment that a transfer ended."""
     EXCEPTION = "exception"
     SERVICE_ACCOUNT = "service-account"
 
@@ -204,6 +225,58 @@ class NeededFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """A requirement that is met: by evidence that counts, with its dates, or because it does not apply.
+
+    `level` or `compartment` is what asks for it (the lowest level, where several do). `entry` and `valid_from` are
+    those of the record that lasts longest; `until` is the instant at which no record in hand meets the requirement any
+    more, grace included (None: never, as far as is known). `exempt` says why nothing is needed, "" where evidence is
+    what meets it; `entry` is 0 then.
+    """
+
+    proof: Proof
+    level: str
+    compartment: str
+    entry: int
+    valid_from: datetime | None
+    until: datetime | None
+    exempt: str
+    place: Place
+
+
+class EndKind(StrEnum):
+    """What sort of thing ends (part of) an access."""
+
+    ASSIGNMENT = "assignment"
+    MEMBERSHIP = "membership"
+    EXCEPTION = "exception"
+    OVERLAP = "overlap"
+    SERVICE_ACCOUNT = "service-account"
+    EVIDENCE = "evidence"
+    RESOURCE = "resource"
+    LIFECYCLE = "lifecycle"
+    LOCKOUT = "lockout"
+    SPONSOR = "sponsor"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Something on which an access rests and that is known to cease at an instant, or a denial known to begin then.
+
+    `what` is the stable word: the role, the proof, the resource, the state. `decides` is whether the access in fact
+    ends at that instant: one reason of several may end, and the access goes on.
+    """
+
+    at: datetime
+    kind: EndKind
+    what: str
+    text: str
+    entry: int = 0
+    place: Place | None = None
+    decides: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """A role that would give a permission and does not give it to this person; `lacking` is what they lack for it."""
 
@@ -218,7 +291,8 @@ class Explanation:
     """Why a person (or service account) has a permission, or why not. `allowed` = some reason and no denial.
 
     Where nothing gives it, `ways` are the roles that could, nearest first. `needed` is the smallest set of facts that
-    would make the answer yes, as far as facts can (empty where it is yes).
+    would make the answer yes (empty where it is yes); where it takes more than facts, one of them says which change of
+    the policy it takes.
     """
 
     subject: str
@@ -234,3 +308,11 @@ class Explanation:
     states: tuple[LifecycleState, ...]
     ways: tuple[Way, ...] = ()
     needed: tuple[NeededFact, ...] = ()
+    ways_found: int = 0
+    """How many roles could give it, of which `ways` are the nearest."""
+    proven: tuple[Proven, ...] = ()
+    """What the person's clearance for it rests on: one for each requirement that is met."""
+    ends: tuple[End, ...] = ()
+    """Where it is a yes: what is known to end (part of) it, the earliest first."""
+    until: datetime | None = None
+    """Where it is a yes: the instant at which it ends when only time passes; None: never, as far as is known."""

@@ -11,12 +11,14 @@ from datetime import datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
 
+from reconciler.access.days import add_period
 from reconciler.access.evidence import KindAt, by_kind, kinds_at
-from reconciler.access.lifecycle import employed_since, opening_horizon, stand_at
+from reconciler.access.lifecycle import Horizon, employed_since, horizon_of, stand_at
 from reconciler.access.model import LifecycleState
+from reconciler.access.readings import MatchReader
 from reconciler.errors import ReconcilerError
 from reconciler.facts.model import Assignment, EvidenceRecord, Person, Population
-from reconciler.policy.model import Permission, Policy
+from reconciler.policy.model import AccessException, Lockout, Member, Permission, Policy, Role
 
 _MOST_SHOWN = 5
 
@@ -35,13 +37,27 @@ class UnknownPermission(ReconcilerError):
 
 @dataclass(frozen=True, slots=True)
 class PersonAt:
-    """One person at a moment: their states, the assignments that count, their evidence by kind, their latest rehire."""
+    """One person at a moment.
+
+    `assignments` are those that count; `overlapping` those that a transfer ended and that still give. `evidence` is by
+    kind; `rehired` is their latest rehire.
+    """
 
     person: Person
     states: tuple[LifecycleState, ...]
     assignments: tuple[Assignment, ...]
     evidence: Mapping[str, Sequence[EvidenceRecord]]
     rehired: datetime | None
+    overlapping: tuple[Assignment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The clauses that name people, by the person: found at once, however many there are."""
+
+    members: Mapping[str, Sequence[tuple[Role, Member]]]
+    exceptions: Mapping[str, Sequence[AccessException]]
+    lockouts: Mapping[str, Sequence[Lockout]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +68,18 @@ class Moment:
     population: Population
     at: datetime
     zone: ZoneInfo
-    horizon: datetime
+    horizon: Horizon
     kinds: Mapping[str, KindAt]
+    named: Named
+    reads: MatchReader
+    """Whether a match holds for an assignment with these values, in three values."""
 
     def person(self, id_: str) -> PersonAt:
         """The person at the moment. Raises `UnknownPerson`."""
-        person = find_person(self.population, id_)
+        return self.standing(find_person(self.population, id_))
+
+    def standing(self, person: Person) -> PersonAt:
+        """A person as they are known, or as they are supposed to be, at the moment."""
         stand = stand_at(person, self.at, self.horizon)
         return PersonAt(
             person=person,
@@ -65,14 +87,44 @@ class Moment:
             assignments=stand.assignments,
             evidence=by_kind(self.population.evidence.get(person.id, ())),
             rehired=employed_since(person, self.at),
+            overlapping=stand.overlapping,
         )
+
+    def overlap_end(self, ended: Assignment) -> datetime:
+        """When an overlapping assignment stops giving."""
+        transfer, end = self.policy.lifecycle.transfer, ended.span.end
+        if transfer is None or end is None:
+            raise ValueError(f"assignment {ended.name} does not overlap")
+        return add_period(end, transfer.lasts, self.zone)
 
 
 def moment_of(policy: Policy, population: Population, at: datetime) -> Moment:
     """The moment, in the workspace's timezone."""
     zone = ZoneInfo(population.timezone)
-    horizon = opening_horizon(policy.lifecycle, at, zone)
-    return Moment(policy, population, at, zone, horizon, kinds_at(policy.evidence, at, zone))
+    return Moment(
+        policy=policy,
+        population=population,
+        at=at,
+        zone=zone,
+        horizon=horizon_of(policy, at, zone),
+        kinds=kinds_at(policy.evidence, at, zone),
+        named=_named(policy),
+        reads=MatchReader(policy.attributes),
+    )
+
+
+def _named(policy: Policy) -> Named:
+    members: dict[str, list[tuple[Role, Member]]] = {}
+    exceptions: dict[str, list[AccessException]] = {}
+    lockouts: dict[str, list[Lockout]] = {}
+    for role in policy.roles.values():
+        for member in role.members:
+            members.setdefault(member.person, []).append((role, member))
+    for exception in policy.exceptions:
+        exceptions.setdefault(exception.person, []).append(exception)
+    for lockout in policy.lockouts:
+        lockouts.setdefault(lockout.person, []).append(lockout)
+    return Named(members, exceptions, lockouts)
 
 
 def find_person(population: Population, id_: str) -> Person:

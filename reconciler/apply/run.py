@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Protocol
 
-from reconciler.apply.journal import Kind, OpenIntent
+from reconciler.apply.journal import OpenIntent
+from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import Entry, NewEntry
 from reconciler.plan.model import Change
 from reconciler.targets import (

@@ -8,12 +8,16 @@ import sys
 import click
 
 from reconciler import __version__
+from reconciler.cli.export import export
+from reconciler.cli.impact import impact
+from reconciler.cli.outlook import forecast_, simulate
 from reconciler.cli.people import evidence, people
 from reconciler.cli.plans import apply, approve, plan
 from reconciler.cli.policies import check, init, schema
-from reconciler.cli.questions import why
+from reconciler.cli.questions import access, can, who, why
 from reconciler.cli.record import doctor, ledger
 from reconciler.cli.shell import Exit, tell
+from reconciler.cli.trials import test
 from reconciler.errors import ReconcilerError
 
 EPILOG = """\b
@@ -41,7 +45,27 @@ def group() -> None:
     """
 
 
-for command in (init, check, schema, people, evidence, plan, approve, apply, why, ledger, doctor):
+for command in (
+    init,
+    check,
+    test,
+    schema,
+    people,
+    evidence,
+    plan,
+    approve,
+    apply,
+    why,
+    can,
+    access,
+    who,
+    simulate,
+    forecast_,
+    impact,
+    export,
+    ledger,
+    doctor,
+):
     group.add_command(command)
 
 

@@ -211,10 +211,17 @@ def _raw_events(
         return
     if not kind or not person or not when:
         raise click.UsageError("an event needs its TYPE, the PERSON and --at; or use --file")
+    told = raw_event(kind, person, when, pairs, event_id=event_id)
+    yield {**told, "confirmed": confirmed}, Place("command line")
+
+
+def raw_event(
+    kind: str, person: str, when: str, pairs: Sequence[str], event_id: str | None = None
+) -> dict[str, object]:
+    """An event as it would stand in JSON; without an id of its own it is known by all that it says."""
     data = dict(map(_pair, pairs))
     name = event_id or f"{kind}:{person}:{when}:" + ";".join(f"{key}={data[key]}" for key in sorted(data))
-    told = {"id": name, "type": kind, "person": person, "effective_at": when, "data": data, "confirmed": confirmed}
-    yield told, Place("command line")
+    return {"id": name, "type": kind, "person": person, "effective_at": when, "data": data}
 
 
 def _pair(text: str) -> tuple[str, str]:

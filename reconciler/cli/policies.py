@@ -1,4 +1,4 @@
-"""Commands about policies: `init`, `check`, `schema`."""
+"""Commands about policies: `init`, `check`, `test`, `schema`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.shell import Exit, Shell, end, problem_text, problems_json, shared
+from reconciler.cli.sarif import sarif
+from reconciler.cli.shell import Exit, Shell, end, problem_text, problems_json, shared, shared_with
 from reconciler.cli.starter import write_workspace
-from reconciler.errors import Problem
+from reconciler.errors import Problem, ProblemsFound
 from reconciler.policy import json_schema
 from reconciler.policy.model import Policy
+from reconciler.workspace import repository_root
 
 
 @click.command()
@@ -38,14 +40,28 @@ def init(shell: Shell, folder: Path, organization: str) -> None:
 
 
 @click.command()
-@shared
+@shared_with("sarif")
 def check(shell: Shell) -> None:
     """Check the workspace and all its policies: every mistake, each at its file, line and column.
 
+    \b
+      reconciler check
+      reconciler check --output sarif > policies.sarif      for code scanning
+
     Reads no target and no fact. Warnings do not fail; errors end with exit status 1.
     """
-    policy, problems = shell.workspace().check()
-    if shell.as_json:
+    file = Path(shell.workspace_file)
+    try:
+        policy, problems = shell.workspace().check()
+    except ProblemsFound as error:  # the workspace file itself
+        if shell.form != "sarif":
+            raise
+        shell.give(sarif(error.problems, Path(), Path()))
+        end(Exit.ERROR)
+        return
+    if shell.form == "sarif":
+        shell.give(sarif(problems, file.parent, repository_root(file.parent)))
+    elif shell.as_json:
         shell.give({"ok": policy is not None, "summary": _counts(policy), "problems": problems_json(problems)})
     else:
         shell.say(*(problem_text(problem) for problem in problems))

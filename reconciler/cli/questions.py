@@ -1,26 +1,67 @@
-"""Commands that ask: `why`."""
+"""Commands that ask about access: `why`, `can`, `access`, `who`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
 from rich.text import Text
 
-from reconciler.access import explain
-from reconciler.access.model import Denial, Explanation, Reason
+from reconciler.access import evaluate, explain
+from reconciler.access.inquiry import SubjectAccess, access_of, holders_of
+from reconciler.access.model import Explanation
+from reconciler.cli.explanations import answer_line, explanation_json, explanation_lines, local
 from reconciler.cli.moments import moment
-from reconciler.cli.shell import Shell, shared
+from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.facts.model import Population
 from reconciler.plan.artefact import instant
-from reconciler.policy.model import Permission
+from reconciler.policy.model import Permission, Policy
 from reconciler.workspace import now
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a question is asked of: the policy, everybody, and the moment."""
+
+    policy: Policy
+    population: Population
+    at: datetime
+    zone: ZoneInfo
+
+    def name(self, subject: str) -> str:
+        """The subject as a person reads it: the id, and the name behind it."""
+        person = self.population.by_id.get(subject)
+        return f"{subject} ({person.name})" if person and person.name else subject
+
+
+def _known(shell: Shell, when: str | None) -> _Known:
+    workspace = shell.workspace()
+    policy = workspace.policy()
+    population = workspace.facts(create=False).population()
+    return _Known(policy, population, moment(when, workspace.zone) if when else now(), workspace.zone)
+
+
+def _permission(text: str) -> Permission:
+    resource, colon, action = text.rpartition(":")
+    if not colon:
+        raise click.UsageError(f"{text!r}: a permission is written RESOURCE:ACTION, such as handbook:read")
+    return Permission(resource, action)
+
+
+def _at(command: F) -> F:
+    return click.option("--at", "when", metavar="WHEN", help="As of another day or moment.")(command)
 
 
 @click.command()
 @click.argument("person")
 @click.argument("permission", metavar="RESOURCE:ACTION")
-@click.option("--at", "when", metavar="WHEN", help="As of another day or moment.")
+@_at
 @shared
 def why(shell: Shell, person: str, permission: str, when: str | None) -> None:
     """Why PERSON may do that, or why not, and what would change it.
@@ -28,101 +69,133 @@ def why(shell: Shell, person: str, permission: str, when: str | None) -> None:
     \b
       reconciler why E1009 core-algorithms:read
 
-    Every reason is shown, the strongest first, with the line of the policy and the ledger entry that it rests on.
+    For a yes: every reason, the strongest first, with the line of the policy and the ledger entry that it rests on, the
+    evidence with its dates, and what ends it when. For a no: every reason, the roles that would give it and what is
+    lacking for them, and the smallest set of facts that would make it a yes. PERSON may be a service account.
+    """
+    asked = _permission(permission)
+    known = _known(shell, when)
+    explanation = explain(known.policy, known.population, person, asked, known.at)
+    if shell.as_json:
+        shell.give({**explanation_json(explanation), "policy": _policy_json(known.policy)})
+        return
+    shell.say(*explanation_lines(explanation, known.name(person), known.zone, known.policy.revision))
+
+
+@click.command()
+@click.argument("person")
+@click.argument("permission", metavar="RESOURCE:ACTION")
+@click.option("--detailed-exitcode", is_flag=True, help="End with 2 where the answer is no.")
+@_at
+@shared
+def can(shell: Shell, person: str, permission: str, when: str | None, detailed_exitcode: bool) -> None:
+    """Whether PERSON may do that: yes or no, and nothing else. `why` says why."""
+    asked = _permission(permission)
+    known = _known(shell, when)
+    explanation = explain(known.policy, known.population, person, asked, known.at)
+    if shell.as_json:
+        told = {"subject": person, "permission": str(asked), "at": instant(known.at), "allowed": explanation.allowed}
+        shell.give({**told, "until": instant(explanation.until)})
+    else:
+        shell.say(Text("yes", style="green") if explanation.allowed else Text("no", style="red"))
+    end(Exit.PENDING if detailed_exitcode and not explanation.allowed else Exit.DONE)
+
+
+@click.command()
+@click.argument("person")
+@_at
+@shared
+def access(shell: Shell, person: str, when: str | None) -> None:
+    """Everything that PERSON may do, highest class first; and what their roles would give and is withheld, with why.
+
     PERSON may be a service account.
     """
-    resource, colon, action = permission.rpartition(":")
-    if not colon:
-        raise click.UsageError(f"{permission!r}: a permission is written RESOURCE:ACTION, such as handbook:read")
-    workspace = shell.workspace()
-    policy = workspace.policy()
-    population = workspace.facts(create=False).population()
-    at = moment(when, workspace.zone) if when else now()
-    explanation = explain(policy, population, person, Permission(resource, action), at)
+    known = _known(shell, when)
+    found = access_of(known.policy, known.population, person, known.at)
+    allowed, withheld = _by_class(found.allowed, known.policy), _by_class(found.withheld, known.policy)
     if shell.as_json:
-        shell.give(_json(explanation))
+        shell.give(_access_json(found, allowed, withheld, known))
         return
-    known = population.by_id.get(person)
-    name = f" ({known.name})" if known and known.name else ""
-    shell.say(*_lines(explanation, f"{person}{name}", workspace.zone))
+    states = ", ".join(state.value for state in found.states)
+    head = Text(known.name(person), style="bold")
+    told = [f"as of {local(known.at, known.zone)}", f"clearance {found.clearance or 'none'}", states]
+    head.append(f"  {'; '.join(each for each in told if each)}", style="dim")
+    shell.say(head, *(answer_line(one, known.zone) for one in allowed))
+    if not allowed:
+        shell.say("  nothing")
+    if withheld:
+        shell.say(Text("withheld:", style="bold"), *(answer_line(one, known.zone) for one in withheld))
 
 
-def _lines(explanation: Explanation, who: str, zone: ZoneInfo) -> Iterator[Text]:
-    head = Text(f"{who} ", style="bold")
-    if explanation.allowed:
-        head.append("may ", style="bold green")
-    else:
-        head.append("may not ", style="bold red")
-    head.append(f"{explanation.permission.action} {explanation.permission.resource}", style="bold")
-    head.append(f"  [{explanation.classification}]", style="magenta")
-    yield head
-    states = ", ".join(state.value for state in explanation.states)
-    day = explanation.at.astimezone(zone)
-    yield Text(f"  as of {day:%Y-%m-%d %H:%M}; clearance {explanation.clearance or 'none'}; {states}", style="dim")
-    if not explanation.reasons:
-        yield Text("  ✗ no role and no exception gives it", style="red")
-    for reason in explanation.reasons:
-        yield _reason(reason, zone)
-    for denial in explanation.denials:
-        yield _denial(denial, given=bool(explanation.reasons))
+@click.command()
+@click.argument("permission", metavar="RESOURCE:ACTION")
+@click.option("--withheld", "with_withheld", is_flag=True, help="Also those from whom it is withheld, with why.")
+@_at
+@shared
+def who(shell: Shell, permission: str, when: str | None, with_withheld: bool) -> None:
+    """Who may do that, by which role or exception, and until when.
+
+    \b
+      reconciler who core-algorithms:read
+      reconciler who core-algorithms:read --at 2027-01-01 --withheld
+    """
+    asked = _permission(permission)
+    known = _known(shell, when)
+    desired = evaluate(known.policy, known.population, known.at)
+    found = holders_of(known.policy, known.population, desired, asked)
+    if shell.as_json:
+        shell.give(
+            {
+                "permission": str(asked),
+                "at": instant(known.at),
+                "policy": _policy_json(known.policy),
+                "allowed": [_holder_json(one, known) for one in found.allowed],
+                "withheld": [_holder_json(one, known) for one in found.withheld],
+            }
+        )
+        return
+    count = len(found.allowed)
+    head = Text(f"{asked}: {count} {'holder' if count == 1 else 'holders'}", style="bold")
+    shell.say(head, *(answer_line(one, known.zone, subject=known.name(one.subject)) for one in found.allowed))
+    if found.withheld and with_withheld:
+        shell.say(Text("withheld:", style="bold"))
+        shell.say(*(answer_line(one, known.zone, subject=known.name(one.subject)) for one in found.withheld))
+    elif found.withheld:
+        shell.say(Text(f"withheld from {len(found.withheld)} more (who and why: --withheld)", style="dim"))
 
 
-def _reason(reason: Reason, zone: ZoneInfo) -> Text:
-    line = Text("  ✓ ", style="green")
-    line.append(reason.text)
-    places = {str(reason.holds_place), str(reason.place)}
-    refs = [*sorted(places), *([f"ledger:{reason.entry}"] if reason.entry else [])]
-    line.append(f"  ({', '.join(refs)})", style="dim")
-    if reason.until:
-        line.append(f"  until {reason.until.astimezone(zone):%Y-%m-%d %H:%M}", style="yellow")
-    return line
+def _by_class(answers: Sequence[Explanation], policy: Policy) -> list[Explanation]:
+    ranks = {level.name: level.rank for level in policy.levels}
+    return sorted(answers, key=lambda one: (-ranks[one.classification], one.permission))
 
 
-def _denial(denial: Denial, *, given: bool) -> Text:
-    line = Text("  ✗ " if given else "  also ✗ ", style="red")
-    line.append(denial.text)
-    refs = [*([str(denial.place)] if denial.place else []), *([f"ledger:{denial.entry}"] if denial.entry else [])]
-    if refs:
-        line.append(f"  ({', '.join(refs)})", style="dim")
-    if denial.remedy:
-        line.append(f"\n      → {denial.remedy}", style="cyan")
-    return line
+def _access_json(
+    found: SubjectAccess, allowed: Sequence[Explanation], withheld: Sequence[Explanation], known: _Known
+) -> dict[str, object]:
+    return {
+        "subject": found.subject,
+        "at": instant(known.at),
+        "policy": _policy_json(known.policy),
+        "states": [state.value for state in found.states],
+        "clearance": found.clearance,
+        "allowed": [explanation_json(one) for one in allowed],
+        "withheld": [explanation_json(one) for one in withheld],
+    }
 
 
-def _json(explanation: Explanation) -> dict[str, object]:
+def _holder_json(explanation: Explanation, known: _Known) -> dict[str, object]:
+    person = known.population.by_id.get(explanation.subject)
     return {
         "subject": explanation.subject,
-        "permission": str(explanation.permission),
-        "at": instant(explanation.at),
-        "allowed": explanation.allowed,
-        "classification": explanation.classification,
-        "clearance": explanation.clearance,
-        "states": [state.value for state in explanation.states],
+        "name": person.name if person else None,
+        "is_person": person is not None,
         "reasons": [
-            {
-                "kind": reason.kind.value,
-                "roles": list(reason.roles),
-                "place": str(reason.place),
-                "holds_place": str(reason.holds_place),
-                "assignment": reason.assignment or None,
-                "ledger_seq": reason.entry or None,
-                "until": instant(reason.until),
-                "text": reason.text,
-            }
-            for reason in explanation.reasons
+            {"roles": list(one.roles), "kind": one.kind.value, "text": one.text} for one in explanation.reasons
         ],
-        "denials": [
-            {
-                "kind": denial.kind.value,
-                "what": denial.what,
-                "level": denial.level or None,
-                "state": denial.state.value if denial.state else None,
-                "place": str(denial.place) if denial.place else None,
-                "ledger_seq": denial.entry or None,
-                "since": instant(denial.since),
-                "text": denial.text,
-                "remedy": denial.remedy,
-            }
-            for denial in explanation.denials
-        ],
+        "denials": [{"kind": one.kind.value, "what": one.what, "text": one.text} for one in explanation.denials],
+        "until": instant(explanation.until),
     }
+
+
+def _policy_json(policy: Policy) -> dict[str, str]:
+    return {"revision": policy.revision, "digest": policy.digest}

@@ -42,6 +42,8 @@ class Shell:
     workspace_file: str
     as_json: bool
     verbose: int
+    form: str = "text"
+    """The form of output: ``text``, ``json`` or what else the command offers."""
 
     def workspace(self) -> Workspace:
         """The workspace that the command works on."""
@@ -77,23 +79,33 @@ class Shell:
 
 def shared(command: F) -> F:
     """The options that every command takes; the command is called with a `Shell` first."""
+    return shared_with()(command)
 
-    @click.option(
-        "--workspace",
-        "workspace_file",
-        default="reconciler.yaml",
-        show_default=True,
-        metavar="FILE",
-        envvar="RECONCILER_WORKSPACE",
-        help="The workspace file.",
-    )
-    @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form.")
-    @click.option("-v", "--verbose", count=True, help="Say more; nothing is shortened.")
-    @functools.wraps(command)
-    def run(workspace_file: str, output: str, verbose: int, **arguments: Any) -> Any:
-        return command(Shell(workspace_file, output == "json", verbose), **arguments)
 
-    return run  # type: ignore[return-value]
+def shared_with(*forms: str) -> Callable[[F], F]:
+    """As `shared`, for a command that has further forms of output beside text and JSON."""
+
+    def decorate(command: F) -> F:
+        @click.option(
+            "--workspace",
+            "workspace_file",
+            default="reconciler.yaml",
+            show_default=True,
+            metavar="FILE",
+            envvar="RECONCILER_WORKSPACE",
+            help="The workspace file.",
+        )
+        @click.option(
+            "--output", type=click.Choice(["text", "json", *forms]), default="text", show_default=True, help="Form."
+        )
+        @click.option("-v", "--verbose", count=True, help="Say more; nothing is shortened.")
+        @functools.wraps(command)
+        def run(workspace_file: str, output: str, verbose: int, **arguments: Any) -> Any:
+            return command(Shell(workspace_file, output == "json", verbose, output), **arguments)
+
+        return run  # type: ignore[return-value]
+
+    return decorate
 
 
 def end(status: Exit) -> None:

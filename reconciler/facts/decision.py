@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 
 from reconciler.errors import Place, Problem
+from reconciler.facts.days import day_end, day_start
 from reconciler.facts.events import EventType, effective_instant, when_text
 from reconciler.facts.feed_state import ROW_ACCEPTED, ROW_MISSING
 from reconciler.facts.ledger import Json, NewEntry
 from reconciler.facts.model import Person, Span
+from reconciler.facts.rows import ReadRow
 from reconciler.policy.model import Guards, Limit
 
 
@@ -84,6 +86,32 @@ def is_out(person: Person) -> bool:
 def open_span(spans: Sequence[Span]) -> Span | None:
     """The one of these that goes on for good, or None."""
     return next((span for span in spans if span.end is None), None)
+
+
+def starts_at(at: Occasion, row: ReadRow) -> datetime:
+    """When the assignment starts by this row: now, where it does not say."""
+    starts = row.cells.get("starts_on")
+    return day_start(date.fromisoformat(starts), at.zone) if starts else at.now
+
+
+def said_span(at: Occasion, row: ReadRow) -> Span:
+    """From when until when the assignment runs by this row."""
+    ends = row.cells.get("ends_on")
+    return Span(starts_at(at, row), day_end(date.fromisoformat(ends), at.zone) if ends else None, 0)
+
+
+def begun_on(at: Occasion, row: ReadRow) -> date | datetime:
+    """From when it is true that the assignment began or will begin: of one that is to come from now on, so that what
+    later feeds say of it comes after that, and not before.
+    """
+    starts = row.cells.get("starts_on")
+    return date.fromisoformat(starts) if starts and starts_at(at, row) <= at.now else at.now
+
+
+def left_on(at: Occasion, row: ReadRow) -> date | datetime:
+    """When somebody leaves by this row: now, where it does not say."""
+    ends = row.cells.get("ends_on")
+    return date.fromisoformat(ends) if ends else at.now
 
 
 NAMES_ASSIGNMENT = frozenset(

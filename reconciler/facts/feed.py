@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain
@@ -193,9 +193,16 @@ def _record(
 
 
 def _essence(waiting: Sequence[Json]) -> list[bytes]:
-    """What waits, apart from the words about it."""
+    """Whose what waits, apart from the words about it and from what their rows say beside it."""
     items = (item for item in waiting if isinstance(item, Mapping))
-    return sorted(canonical({name: value for name, value in item.items() if name != "text"}) for item in items)
+    return sorted(canonical([item["person"], item["reason"], *_effects(item)]) for item in items)
+
+
+def _effects(item: Mapping[str, Json]) -> Iterator[Json]:
+    entries = item["entries"] if isinstance(item["entries"], Sequence) else ()
+    for entry in entries:
+        if isinstance(entry, Mapping):
+            yield {**entry, "feed": {name: value for name, value in part(entry, "feed").items() if name != "cells"}}
 
 
 def _report(

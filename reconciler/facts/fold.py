@@ -79,11 +79,22 @@ class _Stretch:
     entry: int
     end_entry: int = 0
     attributes: dict[str, str] = field(default_factory=dict)
+    moved: bool = False
+    """A transfer ended it."""
 
     def cut(self, at: datetime, entry: int) -> None:
         """End it at that instant, if it goes on beyond."""
         if self.end is None or self.end > at:
-            self.end, self.end_entry = at, entry
+            self.stop(at, entry)
+
+    def stop(self, at: datetime | None, entry: int, *, moved: bool = False) -> None:
+        """End it at that instant, whatever was said before."""
+        self.end, self.end_entry, self.moved = at, entry, moved
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is a stretch at all: one that ends where it starts, or before, gives nothing and cuts nothing."""
+        return self.end is None or self.start < self.end
 
     def span(self) -> Span:
         return Span(self.start, self.end, self.entry, self.end_entry if self.end_entry != self.entry else 0)
@@ -131,18 +142,32 @@ def fold(number: int, person: str, events: Iterable[PersonEvent], zone: tzinfo, 
 
 def _assignments(posts: Mapping[str, list[_Stretch]]) -> tuple[Assignment, ...]:
     found = [
-        Assignment(name, {key: stretch.attributes[key] for key in sorted(stretch.attributes)}, stretch.span())
+        Assignment(
+            name,
+            {key: stretch.attributes[key] for key in sorted(stretch.attributes)},
+            stretch.span(),
+            _moved_on(stretch, stretches),
+        )
         for name, stretches in posts.items()
         for stretch in stretches
-        if stretch.end is None or stretch.start < stretch.end
+        if stretch.lasts
     ]
     return tuple(
         sorted(found, key=lambda assignment: (str(assignment.span.start), assignment.name, assignment.span.entry))
     )
 
 
+def _moved_on(stretch: _Stretch, stretches: list[_Stretch]) -> bool:
+    """Whether a transfer ended it, and what that transfer began is still there: neither an exit nor the assignment's
+    end at the same instant took it away.
+    """
+    following = [other for other in stretches if other.start == stretch.end and other is not stretch]
+    begun = any(other.entry == stretch.end_entry for other in following)
+    return stretch.moved and begun and any(other.lasts for other in following)
+
+
 def _spans(stretches: list[_Stretch]) -> tuple[Span, ...]:
-    real = (stretch for stretch in stretches if stretch.end is None or stretch.start < stretch.end)
+    real = (stretch for stretch in stretches if stretch.lasts)
     return tuple(stretch.span() for stretch in sorted(real, key=lambda stretch: (stretch.start, stretch.entry)))
 
 
@@ -238,7 +263,8 @@ def _change(state: _Folding, event: PersonEvent) -> None:
     if current is not None:
         _change_running(state, event, stretches, current)
     elif coming is not None:
-        coming.start = _start(state, event) or coming.start
+        past = [stretch.end for stretch in stretches if stretch.lasts and stretch.end and stretch.end <= at]
+        coming.start = max([_start(state, event) or coming.start, *past])  # what was over before stays as it was
         coming.attributes, coming.entry = _merged(coming, event), event.seq
         _move_end(state, event, stretches, coming)
     elif stretches:
@@ -249,7 +275,7 @@ def _change(state: _Folding, event: PersonEvent) -> None:
 def _part(stretches: list[_Stretch]) -> None:
     """INVARIANT: the stretches of one assignment stand in order and never overlap: each gives way to the next."""
     stretches.sort(key=lambda stretch: (stretch.start, stretch.entry))
-    for one, following in pairwise(stretches):
+    for one, following in pairwise(stretch for stretch in stretches if stretch.lasts):
         one.cut(following.start, following.entry)
 
 
@@ -265,7 +291,7 @@ def _change_running(state: _Folding, event: PersonEvent, stretches: list[_Stretc
         _move_start(stretches, current, start)
     if attributes != current.attributes:
         following = _Stretch(at, current.end, event.seq, current.end_entry, attributes)
-        current.end, current.end_entry = at, event.seq
+        current.stop(at, event.seq, moved=event.kind == EventType.TRANSFERRED)
         stretches.insert(stretches.index(current) + 1, following)
         current = following
     _move_end(state, event, stretches, current)
@@ -286,7 +312,7 @@ def _move_end(state: _Folding, event: PersonEvent, stretches: list[_Stretch], cu
     if "ends_on" not in event.data:
         return
     end = _end(state, event)
-    current.end, current.end_entry = end, event.seq if end else 0
+    current.stop(end, event.seq if end else 0)
     if end is not None:
         _end_all(stretches, end, event.seq)
 

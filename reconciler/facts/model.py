@@ -41,6 +41,10 @@ class Assignment:
     name: str
     attributes: Mapping[str, str]
     span: Span
+    transferred: bool = False
+    """It ended at `span.end` because a `transferred` event began another: only such an ending is followed by an
+    overlap.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ entry (`known_at`), which folds that person's entries up to there afresh.
 from __future__ import annotations
 
 import difflib
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,10 +15,10 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, Connection, Integer, Table, Text, delete, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Select, Table, Text, delete, func, insert, or_, select, update
 
 from reconciler.errors import ReconcilerError
-from reconciler.facts.days import instant_text, parse_instant
+from reconciler.facts.days import instant_text
 from reconciler.facts.events import EVENT_KINDS, EVIDENCE_KINDS, PERSON_KINDS, EventType
 from reconciler.facts.feed_state import FEED_KINDS, FeedProjection
 from reconciler.facts.fold import PersonEvent, fold, fold_evidence, person_event
@@ -34,30 +33,24 @@ from reconciler.facts.ledger import (
     read_entries,
     read_subjects,
 )
-from reconciler.facts.model import Assignment, EvidenceRecord, Person, Population, Span
+from reconciler.facts.model import EvidenceRecord, Person, Population
 from reconciler.facts.store import Store, metadata
-
-people_table = Table(
-    "people",
-    metadata,
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("id", Text, nullable=False, unique=True),
-    Column("folded_id", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("email", Text, nullable=False),
-    Column("record", Text, nullable=False),
-    Column("last_entry", Sequence64, nullable=False),
+from reconciler.facts.stored import (
+    EVIDENCE_COLUMNS,
+    EXITS_IN_RECORD,
+    PERSON_COLUMNS,
+    Reading,
+    evidence_row,
+    evidence_table,
+    many_objects,
+    people_table,
+    person_row,
+    stream,
 )
+
 people = people_table
 """The same, as other rooms know it: whom a number stands for."""
 
-evidence_table = Table(
-    "evidence",
-    metadata,
-    Column("entry", Sequence64, primary_key=True, autoincrement=False),
-    Column("person", Text, nullable=False, index=True),
-    Column("record", Text, nullable=False),
-)
 events_seen = Table(
     "events_seen",
     metadata,
@@ -117,7 +110,7 @@ class PeopleProjection:
             grouped[entry.subject].append(person_event(entry))
         number = connection.execute(select(func.coalesce(func.max(people_table.c.number), -1))).scalar_one()
         rows = [
-            _person_row(fold(number + n, person, events, self.zone, last[person]))
+            person_row(fold(number + n, person, events, self.zone, last[person]))
             for n, (person, events) in enumerate(grouped.items(), start=1)
         ]
         if rows:
@@ -127,7 +120,7 @@ class PeopleProjection:
     def _refold(self, connection: Connection, numbers: Mapping[str, int], until: int) -> None:
         for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=until):
             events = [person_event(entry) for entry in entries]
-            row = _person_row(fold(numbers[person], person, events, self.zone, entries[-1].seq))
+            row = person_row(fold(numbers[person], person, events, self.zone, entries[-1].seq))
             connection.execute(update(people_table).where(people_table.c.number == numbers[person]).values(**row))
 
     def _update_evidence(self, connection: Connection, events: Sequence[Entry]) -> None:
@@ -135,7 +128,7 @@ class PeopleProjection:
         for part in chunks(sorted(touched), CHUNK):
             connection.execute(delete(evidence_table).where(evidence_table.c.person.in_(part)))
         rows = [
-            {"entry": record.entry, "person": person, "record": _dump(_evidence_json(record))}
+            evidence_row(record)
             for person, entries in read_subjects(connection, touched, kinds=EVIDENCE_KINDS, until=events[-1].seq)
             for record in fold_evidence(person, map(person_event, entries), self.zone)
         ]
@@ -205,8 +198,10 @@ class Facts:
         if known_at is not None and known_at < head:
             found, records = self._known_at(connection, people, known_at)
         else:
-            found = _stored_people(connection, people)
-            records = _stored_evidence(connection, people) if evidence else {}
+            with many_objects():
+                reading = Reading()
+                found = _stored_people(connection, people, reading)
+                records = _stored_evidence(connection, people, found, reading) if evidence else {}
         found.sort(key=lambda person: person.number)
         return Population(found, records, min(head, head if known_at is None else known_at), self.timezone)
 
@@ -234,7 +229,10 @@ class Facts:
 
     def count_employed(self, connection: Connection) -> int:
         """How many people have not been said to leave."""
-        return sum(all(span.end for span in person.exited) for person in _stored_people(connection, None))
+        everybody = connection.execute(select(func.count()).select_from(people_table)).scalar_one()
+        said_to_leave = select(*PERSON_COLUMNS).where(people_table.c.record.contains(EXITS_IN_RECORD, autoescape=True))
+        leavers = Reading().people(stream(connection, said_to_leave))
+        return int(everybody) - sum(any(span.end is None for span in person.exited) for person in leavers)
 
     def departures(self, connection: Connection, now: datetime) -> set[str]:
         """People whose exit or lockout was recorded or fell due within the last 24 hours, by whatever channel.
@@ -285,119 +283,23 @@ def _confirmed(connection: Connection, seqs: Collection[int]) -> set[str]:
     return {person for person, confirmed in by_person.items() if all(confirmed)}
 
 
-def _stored_people(connection: Connection, people: Collection[str] | None) -> list[Person]:
-    query = select(people_table)
+def _stored_people(connection: Connection, people: Collection[str] | None, reading: Reading) -> list[Person]:
+    return list(reading.people(_rows(connection, select(*PERSON_COLUMNS), people_table.c.id, people)))
+
+
+def _stored_evidence(
+    connection: Connection, people: Collection[str] | None, found: Sequence[Person], reading: Reading
+) -> dict[str, list[EvidenceRecord]]:
+    query = select(*EVIDENCE_COLUMNS).order_by(evidence_table.c.entry)
+    return reading.evidence(_rows(connection, query, evidence_table.c.person, people), found)
+
+
+def _rows(
+    connection: Connection, query: Select[Any], whose: Column[str], people: Collection[str] | None
+) -> Iterator[Sequence[Any]]:
+    """The rows about everybody, or about these people."""
     if people is None:
-        return [_person(row) for row in connection.execute(query)]
-    parts = chunks(sorted(set(people)), CHUNK)
-    return [_person(row) for part in parts for row in connection.execute(query.where(people_table.c.id.in_(part)))]
-
-
-def _stored_evidence(connection: Connection, people: Collection[str] | None) -> dict[str, list[EvidenceRecord]]:
-    query = select(evidence_table.c.person, evidence_table.c.record).order_by(evidence_table.c.entry)
-    found: dict[str, list[EvidenceRecord]] = {}
-    parts: Iterator[list[str] | None] = iter([None]) if people is None else chunks(sorted(set(people)), CHUNK)
-    for part in parts:
-        limited = query if part is None else query.where(evidence_table.c.person.in_(part))
-        for person, record in connection.execute(limited):
-            found.setdefault(person, []).append(_evidence(person, json.loads(record)))
-    return found
-
-
-# --- how a person stands in the projection --------------------------------------------------------------------------
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _person_row(person: Person) -> dict[str, Any]:
-    record = {
-        "assignments": [[post.name, dict(post.attributes), *_span_json(post.span)] for post in person.assignments],
-        "notice": [_span_json(span) for span in person.notice],
-        "leave": [_span_json(span) for span in person.leave],
-        "exited": [_span_json(span) for span in person.exited],
-        "lockouts": [_span_json(span) for span in person.lockouts],
-        "employed_since": _instant(person.employed_since),
-        "rehired": person.rehired,
-    }
-    return {
-        "number": person.number,
-        "id": person.id,
-        "folded_id": person.id.casefold(),
-        "name": person.name,
-        "email": person.email,
-        "record": _dump({key: value for key, value in record.items() if value}),
-        "last_entry": person.last_entry,
-    }
-
-
-def _person(row: Any) -> Person:
-    record = json.loads(row.record)
-    return Person(
-        number=row.number,
-        id=row.id,
-        name=row.name,
-        email=row.email,
-        assignments=tuple(
-            Assignment(name, attributes, _span(span)) for name, attributes, *span in record.get("assignments", ())
-        ),
-        notice=tuple(map(_span, record.get("notice", ()))),
-        leave=tuple(map(_span, record.get("leave", ()))),
-        exited=tuple(map(_span, record.get("exited", ()))),
-        lockouts=tuple(map(_span, record.get("lockouts", ()))),
-        employed_since=_moment(record.get("employed_since")),
-        rehired=record.get("rehired", False),
-        last_entry=row.last_entry,
-    )
-
-
-def _evidence_json(record: EvidenceRecord) -> list[object]:
-    return [
-        record.entry,
-        record.kind,
-        record.scope,
-        record.version,
-        _instant(record.valid_from),
-        _instant(record.valid_until),
-        record.failed,
-        record.reference,
-        record.source,
-        _instant(record.recorded_at),
-        None if record.revoked is None else _span_json(record.revoked),
-    ]
-
-
-def _evidence(person: str, stored: list[Any]) -> EvidenceRecord:
-    entry, kind, scope, version, valid_from, valid_until, failed, reference, source, recorded_at, revoked = stored
-    return EvidenceRecord(
-        entry=entry,
-        person=person,
-        kind=kind,
-        scope=scope,
-        version=version,
-        valid_from=parse_instant(valid_from),
-        valid_until=_moment(valid_until),
-        failed=failed,
-        reference=reference,
-        source=source,
-        recorded_at=parse_instant(recorded_at),
-        revoked=None if revoked is None else _span(revoked),
-    )
-
-
-def _span_json(span: Span) -> list[object]:
-    return [_instant(span.start), _instant(span.end), span.entry, span.end_entry]
-
-
-def _span(stored: Sequence[Any]) -> Span:
-    start, end, entry, end_entry = stored
-    return Span(_moment(start), _moment(end), entry, end_entry)
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else instant_text(at)
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else parse_instant(text)
+        yield from stream(connection, query)
+        return
+    for part in chunks(sorted(set(people)), CHUNK):
+        yield from connection.execute(query.where(whose.in_(part)))

@@ -27,7 +27,8 @@ from reconciler.facts.events import (
     effective_instant,
 )
 from reconciler.facts.ledger import CHUNK, Json, NewEntry, chunks, part, read_entries
-from reconciler.facts.people import Facts, events_seen, people_table
+from reconciler.facts.people import Facts, events_seen
+from reconciler.facts.stored import people_table
 from reconciler.policy.model import Limit
 
 
@@ -105,6 +106,19 @@ def record_events_in(
         entry = verdict.entry or seqs.get(key, 0)
         results.append(EventResult(verdict.event, verdict.outcome, entry, verdict.error, verdict.note))
     return results
+
+
+def judge_events(
+    connection: Connection,
+    facts: Facts,
+    events: Sequence[Event],
+    *,
+    source: str,
+    attributes: Collection[str] | None = None,
+) -> list[EventResult]:
+    """What would become of the events if they were recorded in this order, guards aside. Writes nothing."""
+    taking = _Taking(connection, facts, events, source, attributes)
+    return [taking.judge(event) for event in events]
 
 
 class _Taking:

@@ -53,6 +53,27 @@ class ReadRow:
         return not self.problems
 
 
+def leaving_row(rows: Sequence[ReadRow]) -> ReadRow:
+    """The row whose status speaks for the person: that of the main assignment, or else one that says they left."""
+    main = next((row for row in rows if row.assignment == MAIN), None)
+    return main or next((row for row in rows if row.cells.get("status") == "exited"), rows[0])
+
+
+def post_cells(cells: Mapping[str, str]) -> dict[str, str]:
+    """What a row says of an assignment and its holder: all but the status and what is blank."""
+    return {key: value for key, value in cells.items() if value and key != "status"}
+
+
+def status_cells(row: ReadRow) -> dict[str, str]:
+    """The status, where the row has one."""
+    return {"status": row.cells["status"]} if row.cells.get("status") else {}
+
+
+def ending_cells(row: ReadRow) -> dict[str, str]:
+    """The cells that say that, and when, an assignment ends."""
+    return {key: row.cells[key] for key in ("status", "ends_on") if key in row.cells}
+
+
 def feed_columns(attributes: Collection[str]) -> list[str]:
     """The columns of a people feed that are of use under a policy with these attributes."""
     return [*PERSON_COLUMNS, *(name for name in attributes if name not in PERSON_COLUMNS)]

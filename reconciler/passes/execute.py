@@ -9,12 +9,14 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from reconciler.access import LifecycleState, evaluate
-from reconciler.apply.journal import Kind
+from reconciler.access import Desired, LifecycleState, evaluate
+from reconciler.access.sponsorship import people_needed, people_sponsored
 from reconciler.apply.run import RunContext, RunReport, carry_out, recovered
+from reconciler.apply.tables import Kind
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
+from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS
 from reconciler.passes.look import Look, look
 from reconciler.passes.memory import policy_entry
@@ -23,7 +25,7 @@ from reconciler.plan.artefact import PlanFileError, SavedPlan, instant
 from reconciler.plan.causes import Baseline
 from reconciler.plan.linking import Links
 from reconciler.plan.model import Change, Plan, content_digest
-from reconciler.policy.model import EntitlementRef
+from reconciler.policy.model import EntitlementRef, Mode, Policy
 from reconciler.targets import Observation, Op, Reading, TargetError, entitlement_key
 
 
@@ -170,23 +172,46 @@ def _run(
 
 def _no_longer_wanted(wiring: Wiring, seen: Look, changes: Sequence[Change]) -> frozenset[str]:
     """Which of these changes the facts of this moment would not make any more."""
-    touched = {change.person for change in changes if change.person}
     news = wiring.ledger.entries(after=seen.population.ledger_seq, kinds=FACT_KINDS)
-    moved = {entry.subject for entry in news} & touched
+    moved = _moved_people(seen, changes, {entry.subject for entry in news})
     if not moved:
         return frozenset()
-    now = evaluate(wiring.policy, wiring.facts.population(moved), wiring.clock())
+    now = evaluate(seen.policy, _with_sponsors(wiring, seen.policy, moved), wiring.clock())
     numbers = {person_id: seen.population.by_id[person_id].number for person_id in moved}
     unwanted = set()
     for change in changes:
-        if change.person in moved and change.op in (Op.GRANT, Op.REVOKE):
+        if change.person not in moved:
+            continue
+        if change.op in (Op.GRANT, Op.REVOKE):
             wanted = numbers[change.person] in now.members.get(_ref(change), BitMap())
             if wanted != (change.op is Op.GRANT):
                 unwanted.add(change.id)
-        closes = change.op in (Op.DISABLE_ACCOUNT, Op.DELETE_ACCOUNT)
-        if closes and change.person in moved and numbers[change.person] not in now.states[LifecycleState.EXITED]:
+        elif not _is_account_wanted(change.op, numbers[change.person], now):
             unwanted.add(change.id)
     return frozenset(unwanted)
+
+
+def _moved_people(seen: Look, changes: Sequence[Change], told: Collection[str]) -> frozenset[str]:
+    """Of the people whom the changes concern: those about whom there is news, or about whoever answers for them."""
+    touched = {change.person for change in changes if change.person} if told else set()
+    people = [seen.population.by_id[person] for person in touched]
+    return frozenset(touched & set(told)) | people_sponsored(seen.policy, people, told)
+
+
+def _with_sponsors(wiring: Wiring, policy: Policy, people: Collection[str]) -> Population:
+    """These people, and those who answer for them."""
+    found = wiring.facts.population(people)
+    others = people_needed(policy, found.people) - set(people)
+    return wiring.facts.population({*people, *others}) if others else found
+
+
+def _is_account_wanted(op: Op, number: int, now: Desired) -> bool:
+    exited = number in now.states[LifecycleState.EXITED]
+    if op is Op.DELETE_ACCOUNT:
+        return exited
+    if op is Op.ENABLE_ACCOUNT:
+        return not exited and number not in now.suspended
+    return exited or number in now.suspended
 
 
 def _ref(change: Change) -> EntitlementRef:
@@ -226,7 +251,9 @@ def _agreement(
     services: dict[str, list[str]] = {}
     ids = {person.number: person.id for person in seen.population}
     moved = _moved(report)
-    for ref in wiring.policy.entitlements:
+    for ref, entitlement in seen.policy.entitlements.items():
+        if entitlement.mode is Mode.OBSERVE:
+            continue  # what is only watched has not come under management
         read = observation.entitlements.get(ref.key)
         if ref.target != target or read is None or read.reading is Reading.FAILED:
             continue

@@ -5,8 +5,10 @@ Looking changes nothing on any target. It remembers in the store which digests i
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,10 +20,13 @@ from reconciler.facts.days import instant_text
 from reconciler.facts.model import Population
 from reconciler.passes.memory import LedgerMemory
 from reconciler.passes.wiring import Wiring
-from reconciler.plan.build import Made, Situation, TargetView, make_plan
+from reconciler.plan.build import Made, make_plan
+from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import with_digests
 from reconciler.plan.model import Change, Plan
-from reconciler.policy.model import Guards
+from reconciler.plan.situation import Situation, TargetView
+from reconciler.policy.former import with_former
+from reconciler.policy.model import EntitlementRef, Guards, Mode, Policy
 from reconciler.targets import Observation, TargetError
 
 WINDOW = timedelta(hours=24)
@@ -44,9 +49,11 @@ class UnknownTarget(ReconcilerError):
 class Look:
     """What a pass saw, and the plan that follows. Observations are None where a target could not be read.
 
-    `everything` are the changes for everybody, of which the plan may show only one person's.
+    `everything` are the changes for everybody, of which the plan may show only one person's. `policy` has what was
+    managed once and is listed no more, too.
     """
 
+    policy: Policy
     made: Made
     population: Population
     desired: Desired
@@ -74,26 +81,46 @@ def look(
     """
     now = wiring.clock()
     progress("reading the facts")
-    population = wiring.facts.population()
+    with _without_collecting():
+        population = wiring.facts.population()
     if not population.people:
         text = "no people are known yet, and an empty company would mean that everybody loses everything"
         raise NothingKnown(text, remedy="bring them in first: reconciler people import")
     names = _chosen(wiring, targets)
+    with wiring.store.reading() as connection:
+        baselines = wiring.journal.baselines(connection)
+    # What was managed under earlier policies and is listed no more: its last members are to be removed, too.
+    policy = with_former(wiring.policy, baselines)
     views, observations = {}, {}
     for name in names:
         progress(f"reading {name}")
-        views[name] = _view(wiring, name)
+        views[name] = _view(wiring, policy, name)
         observations[name] = views[name].observation
     progress("comparing")
-    desired = evaluate(wiring.policy, population, at or now)
-    made = make_plan(_situation(wiring, population, desired, views, now))
+    with _without_collecting():
+        desired = evaluate(policy, population, at or now)
+        made = make_plan(_situation(wiring, policy, baselines, population, desired, views, now))
     everything = made.plan.changes
     if person is not None:
         made = replace(made, plan=_only(made.plan, population, person))
     if at is None:
         with wiring.store.writing() as connection:
             wiring.journal.propose(connection, proposals(made.plan, wiring.actor))
-    return Look(made, population, desired, observations, everything)
+    return Look(policy, made, population, desired, observations, everything)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Nearly everything that a plan is made of stays until it is done: looking for garbage meanwhile takes half of the
+    time and finds none.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
@@ -104,10 +131,10 @@ def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
     return sorted(targets or wiring.targets)
 
 
-def _view(wiring: Wiring, name: str) -> TargetView:
+def _view(wiring: Wiring, policy: Policy, name: str) -> TargetView:
     configured = wiring.targets[name]
     target = configured.target
-    locators = [entry.locator for ref, entry in wiring.policy.entitlements.items() if ref.target == name]
+    locators = [entry.locator for ref, entry in policy.entitlements.items() if ref.target == name]
     observation, error = None, ""
     try:
         observation = target.observe(locators)
@@ -115,6 +142,8 @@ def _view(wiring: Wiring, name: str) -> TargetView:
         error = str(failure)
     with wiring.store.reading() as connection:
         remembered = wiring.journal.links(connection, name)
+        some_disabled = observation is not None and not all(each.enabled for each in observation.accounts.accounts)
+        disabled_here = wiring.journal.disabled_here(connection, name) if some_disabled else frozenset()
     return TargetView(
         capabilities=target.describe(),
         match_attributes=target.match_attributes(),
@@ -123,22 +152,32 @@ def _view(wiring: Wiring, name: str) -> TargetView:
         revoke_foreign=configured.revoke_foreign,
         disable_orphans=configured.disable_orphans,
         remembered=remembered,
+        disabled_here=disabled_here,
     )
 
 
 def _situation(
-    wiring: Wiring, population: Population, desired: Desired, views: Mapping[str, TargetView], now: datetime
+    wiring: Wiring,
+    policy: Policy,
+    baselines: Mapping[EntitlementRef, Baseline],
+    population: Population,
+    desired: Desired,
+    views: Mapping[str, TargetView],
+    now: datetime,
 ) -> Situation:
+    additive = [ref for ref, entitlement in policy.entitlements.items() if entitlement.mode is Mode.ADDITIVE]
     with wiring.store.reading() as connection:
-        baselines = wiring.journal.baselines(connection)
         approvals = wiring.journal.approvals(connection, now)
         recent = wiring.journal.recent(connection, now - WINDOW)
         in_force = wiring.journal.guards_policy(connection)
+        granted_here = wiring.journal.granted_here(connection, additive)
     memory = LedgerMemory(wiring)
+    loosened = in_force is not None and in_force != policy.digest
+    before = memory.policy(in_force) if in_force is not None and loosened else None
     return Situation(
         made_at=now,
         workspace=wiring.organization,
-        policy=wiring.policy,
+        policy=policy,
         population=population,
         desired=desired,
         targets=views,
@@ -146,16 +185,12 @@ def _situation(
         baselines=baselines,
         approvals=approvals,
         recent=recent,
-        guards_in_force=_guards_in_force(wiring, memory, in_force),
+        # A policy that this version cannot read any more guards with the numbers that nobody has to write down.
+        guards_in_force=(before.guards if before else Guards()) if loosened else None,
+        policy_in_force=before,
+        granted_here=granted_here,
+        former=frozenset(policy.entitlements.keys() - wiring.policy.entitlements.keys()),
     )
-
-
-def _guards_in_force(wiring: Wiring, memory: LedgerMemory, digest: str | None) -> Guards | None:
-    if digest is None or digest == wiring.policy.digest:
-        return None
-    policy = memory.policy(digest)
-    # A policy that this version cannot read any more guards with the numbers that nobody has to write down.
-    return policy.guards if policy else Guards()
 
 
 def _only(plan: Plan, population: Population, person: str) -> Plan:
@@ -168,6 +203,7 @@ def _only(plan: Plan, population: Population, person: str) -> Plan:
         changes=tuple(with_digests(own, plan.policy_digest)),
         withheld=tuple(each for each in plan.withheld if each.subject == person),
         findings=tuple(each for each in plan.findings if each.subject == person),
+        observed=tuple(change for change in plan.observed if change.person == person),
     )
 
 
@@ -176,7 +212,7 @@ def proposals(plan: Plan, author: str) -> list[Proposal]:
     slices: dict[str, list[str]] = defaultdict(list)
     titles = {}
     for change in plan.held:
-        if change.held:
+        if change.held and change.held.digest:
             slices[change.held.digest].append(change.id)
             titles[change.held.digest] = f"{change.held.slice} ({change.held.guard})"
     slices[plan.digest] = [change.id for change in plan.changes]

@@ -1,4 +1,7 @@
-"""Changes to accounts themselves: disabling who has left, deleting after the retention, orphans.
+"""Changes to accounts themselves: disabling who has left or is suspended, enabling who is back, deleting after the
+retention, orphans.
+
+Only what a run of ours disabled is enabled again: whoever else disabled an account had a reason that we do not know.
 
 A target that cannot do what the policy asks yields a finding, never a change that would fail in the middle of a run.
 """
@@ -6,14 +9,16 @@ A target that cannot do what the policy asks yields a finding, never a change th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from pyroaring import BitMap
 
 from reconciler.access.days import add_period
 from reconciler.access.model import Desired, LifecycleState
 from reconciler.facts.model import Person
-from reconciler.plan.linking import Links
+from reconciler.plan.linking import NOBODY, Links
 from reconciler.plan.model import Cause, CauseKind, Change, Finding
 from reconciler.policy.model import Policy
 from reconciler.targets import ObservedAccount, Op
@@ -36,13 +41,17 @@ class AccountNeeds:
     ops: Collection[Op]
     disable_orphans: bool
     implicit: bool
+    disabled_here: Collection[str] = frozenset()
+    """Keys of the accounts that a run of ours disabled, and that none has enabled since."""
+    having: BitMap = field(default_factory=BitMap)
+    """The people who should have something on this target."""
 
 
 def account_changes(needs: AccountNeeds) -> tuple[list[Change], list[Finding]]:
     """The account operations that are due, and what this target cannot do."""
     changes: list[Change] = []
     findings: list[Finding] = []
-    for each in [*_leavers(needs), *_orphans(needs)]:
+    for each in [*_leavers(needs), *_suspended(needs), *_returned(needs), *_orphans(needs)]:
         (changes if isinstance(each, Change) else findings).append(each)  # type: ignore[arg-type]
     return changes, findings
 
@@ -50,13 +59,9 @@ def account_changes(needs: AccountNeeds) -> tuple[list[Change], list[Finding]]:
 def _leavers(needs: AccountNeeds) -> Iterator[Change | Finding]:
     if not needs.policy.lifecycle.disable_exited or needs.implicit:
         return
-    exited = needs.desired.states[LifecycleState.EXITED]
-    for number in sorted(needs.links.positions_of):
-        if number not in exited:
-            continue
-        person = needs.people[number]
-        for position in needs.links.positions_of[number]:
-            account = needs.accounts[position]
+    for number in needs.desired.states[LifecycleState.EXITED]:
+        for position in needs.links.positions_of(number):
+            person, account = needs.people[number], needs.accounts[position]
             cause = Cause(CauseKind.PERSON, f"ledger:{_left(person, needs)[0]}", f"{person.id} has left")
             if account.enabled:
                 yield from _disabling(needs, account, cause, person.id)
@@ -64,11 +69,84 @@ def _leavers(needs: AccountNeeds) -> Iterator[Change | Finding]:
                 yield from _deletion(needs, account, cause, person.id)
 
 
+# --- there and back again ---------------------------------------------------------------------------------------------
+
+
+def _suspended(needs: AccountNeeds) -> Iterator[Change | Finding]:
+    done = needs.desired.states[LifecycleState.EXITED] if needs.policy.lifecycle.disable_exited else BitMap()
+    for number in needs.desired.suspended - done if not needs.implicit else ():
+        person = needs.people[number]
+        span = next((span for span in reversed(person.leave) if span.covers(needs.desired.at)), None)
+        ref = f"ledger:{span.entry if span else person.last_entry}"
+        cause = Cause(CauseKind.PERSON, ref, f"{person.id} is on a leave that suspends the account")
+        for account in _accounts_of(number, needs):
+            if account.enabled:
+                yield from _disabling(needs, account, cause, person.id)
+
+
+def _returned(needs: AccountNeeds) -> Iterator[Change | Finding]:
+    """Disabled accounts of people who are there."""
+    if needs.implicit:
+        return
+    out = [needs.desired.states[state] for state in (LifecycleState.EXITED, LifecycleState.PREBOARDING)]
+    away = needs.desired.suspended.union(*out)
+    for position, account in enumerate(needs.accounts):
+        number = NOBODY if account.enabled else needs.links.person_at[position]
+        if number == NOBODY or number in away or _is_locked_out(needs.people[number], needs):
+            continue
+        person = needs.people[number]
+        if account.key not in needs.disabled_here:
+            yield from _disabled_by_others(needs, account, person)
+        elif position not in needs.links.doubtful:
+            yield from _enabling(needs, account, person)
+
+
+def _enabling(needs: AccountNeeds, account: ObservedAccount, person: Person) -> Iterator[Change | Finding]:
+    if Op.ENABLE_ACCOUNT in needs.ops:
+        cause = Cause(CauseKind.PERSON, f"ledger:{_came_back(person, needs)}", f"{person.id} is back")
+        yield replace(_change(Op.ENABLE_ACCOUNT, needs, account, cause, person.id), leaver=False)
+    else:
+        text = f"{account.name} stays disabled although {person.id} is back: {needs.target} cannot enable accounts"
+        yield Finding("cannot-enable", needs.target, account.name, text)
+
+
+def _disabled_by_others(needs: AccountNeeds, account: ObservedAccount, person: Person) -> Iterator[Finding]:
+    if person.number in needs.having:
+        text = (
+            f"{account.name} is disabled, and not from here, although {person.id} should have access on "
+            f"{needs.target}: it is left disabled"
+        )
+        yield Finding("disabled-account", needs.target, account.name, text)
+
+
+def _came_back(person: Person, needs: AccountNeeds) -> int:
+    """The ledger entry that ended the last exit or leave."""
+    over = [span for span in (*person.exited, *person.leave) if span.end is not None and span.end <= needs.desired.at]
+    last = max(over, key=lambda span: span.end or needs.desired.at, default=None)
+    return (last.end_entry or last.entry) if last else person.last_entry
+
+
+def _is_locked_out(person: Person, needs: AccountNeeds) -> bool:
+    """Who may open nothing gets no account back either."""
+    if any(span.covers(needs.desired.at) for span in person.lockouts):
+        return True
+    today = needs.desired.at.astimezone(needs.zone).date()
+    own = (each for each in needs.policy.lockouts if each.person == person.id and each.resources is None)
+    return any(each.since is None or each.since <= today for each in own)
+
+
+def _accounts_of(number: int, needs: AccountNeeds) -> list[ObservedAccount]:
+    return [needs.accounts[position] for position in needs.links.positions_of(number)]
+
+
+# --- single operations ------------------------------------------------------------------------------------------------
+
+
 def _disabling(
     needs: AccountNeeds, account: ObservedAccount, cause: Cause, person: str | None
 ) -> Iterator[Change | Finding]:
     if Op.DISABLE_ACCOUNT not in needs.ops:
-        who = f"{person} has left" if person else "it belongs to nobody"
+        who = cause.text if person else "it belongs to nobody"
         text = f"{account.name} stays enabled although {who}: {needs.target} is not configured to disable accounts"
         yield Finding("cannot-disable", needs.target, account.name, text)
         return

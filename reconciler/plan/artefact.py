@@ -57,6 +57,7 @@ def plan_json(plan: Plan) -> dict[str, Json]:
         "facts": {"ledger_seq": plan.ledger_seq, "people": plan.people},
         "targets": {name: _target(seen) for name, seen in plan.targets.items()},
         "changes": [_change(change) for change in plan.changes],
+        "observed": [_change(change) for change in plan.observed],
         "withheld": [_withheld(each) for each in plan.withheld],
         "findings": [_finding(each) for each in plan.findings],
         "summary": {
@@ -64,6 +65,7 @@ def plan_json(plan: Plan) -> dict[str, Json]:
             "revoke": 0,
             **count_by_op(plan.changes),
             "held": len(plan.held),
+            "observed": len(plan.observed),
             "withheld": len(plan.withheld),
             "findings": len(plan.findings),
         },

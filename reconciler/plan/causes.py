@@ -7,36 +7,28 @@ the policy of then on today's facts. Whichever gives back the baseline is not wh
 
 The leaver's lane is decided here as well, since it is a statement about causes: exits, notice, leave, lockouts, revoked
 evidence, and expiries that were known a week ahead, never something that a policy change brought about.
+
+Everything is decided for whole sets of people at once, and people of one cause share it; what only the single case
+can tell (a ledger entry, an expiry, a lockout) is looked up for those whom it concerns (`attribution`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
 
-from reconciler.access import Explainer, evaluate
-from reconciler.access.model import (
-    Denial,
-    DenialKind,
-    Desired,
-    EvidenceState,
-    Explanation,
-    LifecycleState,
-    Reason,
-    ReasonKind,
-)
-from reconciler.facts.model import Person, Population
+from reconciler.access import evaluate
+from reconciler.access.model import Desired
+from reconciler.access.sponsorship import people_needed
+from reconciler.facts.model import Population
+from reconciler.plan.attribution import Attribution
+from reconciler.plan.explaining import Explaining
 from reconciler.plan.model import Cause, CauseKind
-from reconciler.policy.model import Entitlement, EntitlementRef, Permission, Policy
-
-KNOWN_AHEAD = timedelta(days=7)
-"""An expiry that was on record this long before it came belongs to the leaver's lane: nobody can be surprised by it."""
+from reconciler.policy.model import Entitlement, EntitlementRef, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +85,36 @@ class Verdict:
     leaver: bool = False
 
 
+Grouped = Iterator[tuple[Iterable[int], Verdict]]
+"""People (by number) who share a verdict. Nobody is in two groups."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    person: Person
+class Asked:
+    """An entitlement that is to change: who is missing from it, and who is in it without being desired."""
+
     entitlement: Entitlement
-    wanted: bool
+    missing: BitMap
+    superfluous: BitMap
 
 
 @dataclass(frozen=True, slots=True)
 class _Then:
-    """The counterfactuals for one (policy, ledger position) that baselines name."""
+    """The counterfactuals for one (policy, ledger position) that baselines name. `news` are the people about whom
+    something was learned since then; about the others the facts are what they were.
+    """
 
-    facts_of_then: Desired
-    people_of_then: Desired
+    news: BitMap
+    since: Mapping[str, Sequence[FactRef]]
+    facts_of_then: Desired | None
+    people_of_then: Desired | None
     policy_of_then: Desired | None
     policy_changed: bool
-    since: Mapping[str, Sequence[FactRef]]
 
 
 class Causes:
-    """Finds the causes of the changes of one plan. `find` is asked once for all pairs, so that the counterfactuals
-    are shared.
+    """Finds the causes of the changes of one plan. It is told of all of them first, so that the counterfactuals are
+    worked out once.
     """
 
     def __init__(
@@ -123,193 +124,175 @@ class Causes:
         desired: Desired,
         baselines: Mapping[EntitlementRef, Baseline],
         memory: Memory,
+        asked: Iterable[Asked],
     ) -> None:
         self._policy = policy
         self._population = population
         self._desired = desired
         self._baselines = baselines
         self._memory = memory
-        self._explainer = Explainer(policy, population, desired.at)
-        self._explanations: dict[tuple[str, Permission], Explanation] = {}
+        self.explaining = Explaining(policy, population, desired)
+        self._attribution = Attribution(policy, population, desired, self.explaining)
+        self._verdicts: dict[tuple[Cause, bool], Verdict] = {}
+        self._facts: dict[tuple[int, bool], Cause] = {}
+        self._moments = self._counterfactuals(asked)
 
-    def find(self, pairs: Sequence[tuple[Person, Entitlement, bool]]) -> list[Verdict]:
-        """One verdict per (person, entitlement, wanted now); `wanted` tells grants from revocations."""
-        asked = [_Pair(*pair) for pair in pairs]
-        then = self._counterfactuals(asked)
-        return [self._verdict(pair, then) for pair in asked]
+    def grants(self, entitlement: Entitlement, numbers: BitMap) -> Grouped:
+        """Why these people are to be given the entitlement."""
+        for people, cause in self._causes(entitlement, numbers, wanted=True):
+            yield people, self._verdict(cause)
 
-    def explanation(self, person: Person, permission: Permission) -> Explanation:
-        """Why the person has the permission now, or why not; remembered for the length of one plan."""
-        asked = (person.id, permission)
-        if asked not in self._explanations:
-            self._explanations[asked] = self._explainer.explain(person.id, permission)
-        return self._explanations[asked]
+    def revocations(self, entitlement: Entitlement, numbers: BitMap) -> Grouped:
+        """Why these people are to lose the entitlement, and which of them are leavers."""
+        exited = numbers & self._attribution.exited
+        denied = numbers & self.explaining.withheld_from(entitlement)
+        baseline = self._baselines.get(entitlement.ref)
+        settled = baseline is not None and baseline.settled
+        for people, cause in self._causes(entitlement, numbers, wanted=False):
+            group = BitMap(people)
+            for number in group & exited:
+                by_policy = cause.kind is CauseKind.POLICY
+                yield (number,), self._verdict(self._attribution.left(number) if by_policy else cause, leaver=True)
+            for number in (group - exited) & denied:
+                yield (number,), self._single(entitlement, number, cause, settled=settled)
+            if rest := group - exited - denied:
+                yield rest, self._verdict(cause)
 
-    def _counterfactuals(self, pairs: Sequence[_Pair]) -> Mapping[tuple[str, int], _Then]:
-        people: dict[tuple[str, int], set[str]] = defaultdict(set)
-        for pair in pairs:
-            baseline = self._baselines.get(pair.entitlement.ref)
-            if baseline is not None and baseline.settled:
-                people[baseline.policy_digest, baseline.ledger_seq].add(pair.person.id)
-        return {moment: self._then(*moment, ids) for moment, ids in people.items()}
+    def _single(self, entitlement: Entitlement, number: int, cause: Cause, *, settled: bool) -> Verdict:
+        """For whom something is denied, the denial decides about the lane."""
+        if cause.kind is not CauseKind.POLICY:
+            return self._verdict(cause, leaver=self._attribution.is_leavers(entitlement, number, by_policy=False))
+        # Who is locked out, or has given notice, is out for that, whatever a policy says as well. Before anything has
+        # agreed only this speaks for the lane.
+        state = self._attribution.by_state(entitlement, number)
+        leaver = state is not None if not settled else self._attribution.is_leavers(entitlement, number, by_policy=True)
+        return self._verdict(state or cause if leaver else cause, leaver=leaver)
 
-    def _then(self, policy_digest: str, ledger_seq: int, ids: Collection[str]) -> _Then:
-        at = self._desired.at
-        now = Population(
-            [person for person in self._population if person.id in ids],
-            self._population.evidence,
-            self._population.ledger_seq,
-            self._population.timezone,
-        )
-        past = self._memory.population(ids, ledger_seq)
-        mixed = Population(past.people, self._population.evidence, past.ledger_seq, past.timezone)
-        changed = policy_digest != self._policy.digest
-        old_policy = self._memory.policy(policy_digest) if changed else None
-        return _Then(
-            facts_of_then=evaluate(self._policy, past, at),
-            people_of_then=evaluate(self._policy, mixed, at),
-            policy_of_then=evaluate(old_policy, now, at) if old_policy else None,
-            policy_changed=changed,
-            since=self._memory.facts_since(ids, ledger_seq),
-        )
+    def _verdict(self, cause: Cause, *, leaver: bool = False) -> Verdict:
+        return self._verdicts.setdefault((cause, leaver), Verdict(cause, leaver))
 
-    def _verdict(self, pair: _Pair, moments: Mapping[tuple[str, int], _Then]) -> Verdict:
-        baseline = self._baselines.get(pair.entitlement.ref)
+    # --- causes -----------------------------------------------------------------------------------------------------
+
+    def _causes(
+        self, entitlement: Entitlement, numbers: BitMap, *, wanted: bool
+    ) -> Iterator[tuple[Iterable[int], Cause]]:
+        baseline = self._baselines.get(entitlement.ref)
         if baseline is None or not baseline.settled:
-            return self._first_contact(pair)
-        was = pair.person.number in baseline.members
-        then = moments[baseline.policy_digest, baseline.ledger_seq]
-        cause = drift(wanted=pair.wanted) if was == pair.wanted else self._what_changed(pair, was, then)
-        leaver = not pair.wanted and self._in_leavers_lane(pair, cause)
-        if leaver and cause.kind is CauseKind.POLICY:
-            cause = self._by_person_state(pair) or cause  # who has left is out for that, whatever a policy says as well
-        return Verdict(cause, leaver)
+            # Nothing has agreed yet, so nothing can have drifted: what a rule brings is policy.
+            yield from self._attribution.by_policy(entitlement, numbers, wanted=wanted)
+            return
+        drifted = _alike(baseline.members, numbers, member=wanted)
+        if drifted:
+            yield drifted, drift(wanted=wanted)
+        if changed := numbers - drifted:
+            then = self._moments[baseline.policy_digest, baseline.ledger_seq]
+            yield from self._what_changed(entitlement, changed, then, wanted=wanted)
 
-    def _first_contact(self, pair: _Pair) -> Verdict:
-        # Nothing has agreed yet, so nothing can have drifted: what a rule brings is policy, and only leavers jump the
-        # queue.
-        state = None if pair.wanted else self._by_person_state(pair)
-        return Verdict(state, leaver=True) if state else Verdict(self._by_policy(pair))
+    def _what_changed(
+        self, entitlement: Entitlement, changed: BitMap, then: _Then, *, wanted: bool
+    ) -> Iterator[tuple[Iterable[int], Cause]]:
+        ref, news = entitlement.ref, changed & then.news
+        by_facts = _alike(_members(then.facts_of_then, ref), news, member=not wanted)
+        by_policy = changed - by_facts
+        if not then.policy_changed:
+            by_policy = BitMap()
+        elif then.policy_of_then is not None:
+            by_policy = _alike(_members(then.policy_of_then, ref), by_policy, member=not wanted)
+        by_facts |= news - by_policy
+        people_of_then = _alike(_members(then.people_of_then, ref), by_facts, member=not wanted)
+        for number in by_facts:
+            told = then.since[self._attribution.id_of(number)]
+            yield (number,), self._of_facts(told, person_changed=number in people_of_then)
+        if by_policy:
+            yield from self._attribution.by_policy(entitlement, by_policy, wanted=wanted)
+        if by_time := changed - by_facts - by_policy:
+            yield from self._attribution.by_time(entitlement, by_time, wanted=wanted)
 
-    def _what_changed(self, pair: _Pair, was: bool, then: _Then) -> Cause:
-        news = then.since.get(pair.person.id, ())
-        if news and _holds(then.facts_of_then, pair) == was:
-            return self._by_facts(pair, was, then, news)
-        if then.policy_changed and (then.policy_of_then is None or _holds(then.policy_of_then, pair) == was):
-            return self._by_policy(pair)
-        if news:
-            return self._by_facts(pair, was, then, news)
-        return self._by_time(pair)
+    def _of_facts(self, told: Sequence[FactRef], *, person_changed: bool) -> Cause:
+        known = (id(told), person_changed)  # all that was told is kept as long as this is
+        if known not in self._facts:
+            self._facts[known] = _of_facts(told, person_changed=person_changed)
+        return self._facts[known]
 
-    def _by_facts(self, pair: _Pair, was: bool, then: _Then, news: Sequence[FactRef]) -> Cause:
-        events = [fact for fact in news if not fact.is_evidence]
-        proofs = [fact for fact in news if fact.is_evidence]
-        if events and (not proofs or _holds(then.people_of_then, pair) == was):
-            return Cause(CauseKind.PERSON, f"ledger:{events[-1].seq}", events[-1].text)
-        chosen = (proofs or events)[-1]
-        kind = CauseKind.EVIDENCE if proofs else CauseKind.PERSON
-        return Cause(kind, f"ledger:{chosen.seq}", chosen.text)
+    # --- counterfactuals --------------------------------------------------------------------------------------------
 
-    def _by_policy(self, pair: _Pair) -> Cause:
-        reason, denial = self._strongest(pair)
-        if pair.wanted and reason is not None:
-            if reason.kind is ReasonKind.EXCEPTION:
-                return Cause(CauseKind.EXCEPTION, str(reason.holds_place), reason.text)
-            return Cause(CauseKind.POLICY, str(reason.place), reason.text)
-        if denial is not None:
-            place = denial.place or pair.entitlement.place
-            return Cause(CauseKind.POLICY, str(place), denial.text)
-        return Cause(CauseKind.POLICY, str(pair.entitlement.place), "nothing in the policy gives this access")
+    def _counterfactuals(self, asked: Iterable[Asked]) -> Mapping[tuple[str, int], _Then]:
+        changed: dict[tuple[str, int], BitMap] = defaultdict(BitMap)
+        for each in asked:
+            baseline = self._baselines.get(each.entitlement.ref)
+            if baseline is not None and baseline.settled:
+                otherwise = (each.missing - baseline.members) | (each.superfluous & baseline.members)
+                changed[baseline.policy_digest, baseline.ledger_seq] |= otherwise
+        under: dict[str, BitMap] = defaultdict(BitMap)
+        for (digest, _), numbers in changed.items():
+            if digest != self._policy.digest:
+                under[digest] |= numbers
+        policies = {digest: self._policy_of_then(digest, numbers) for digest, numbers in under.items() if numbers}
+        return {
+            (digest, seq): self._then(seq, numbers, policies.get(digest), policy_changed=digest != self._policy.digest)
+            for (digest, seq), numbers in changed.items()
+        }
 
-    def _by_time(self, pair: _Pair) -> Cause:
-        reason, denial = self._strongest(pair)
-        if pair.wanted:
-            if reason is not None and reason.kind is ReasonKind.EXCEPTION:
-                return Cause(CauseKind.EXCEPTION, str(reason.holds_place), reason.text)
-            ref = f"ledger:{reason.entry}" if reason is not None and reason.entry else ""
-            return Cause(CauseKind.TIME, ref, reason.text if reason else "its day has come")
-        if denial is not None and denial.kind is DenialKind.EVIDENCE:
-            return Cause(CauseKind.EVIDENCE, f"ledger:{denial.entry}" if denial.entry else "", denial.text)
-        if denial is not None:
-            return Cause(CauseKind.TIME, f"ledger:{denial.entry}" if denial.entry else "", denial.text)
-        ended = self._ended_exception(pair)
-        if ended is not None:
-            return ended
-        state = self._by_person_state(pair)
-        return Cause(CauseKind.TIME, state.ref if state else "", state.text if state else "an end date has passed")
-
-    def _ended_exception(self, pair: _Pair) -> Cause | None:
-        today = self._desired.at.astimezone(ZoneInfo(self._population.timezone)).date()
-        for exception in self._policy.exceptions:
-            gave = {grant.permission for grant in exception.grants} & set(pair.entitlement.permissions)
-            if exception.person == pair.person.id and gave and exception.until < today:
-                return Cause(CauseKind.EXCEPTION, str(exception.place), f"the exception ended on {exception.until}")
-        return None
-
-    def _strongest(self, pair: _Pair) -> tuple[Reason | None, Denial | None]:
-        explained = [self.explanation(pair.person, permission) for permission in pair.entitlement.permissions]
-        given = (
-            [each for each in explained if each.allowed] or [each for each in explained if each.reasons] or explained
+    def _then(self, ledger_seq: int, numbers: BitMap, policy_of_then: Desired | None, *, policy_changed: bool) -> _Then:
+        id_of = self._attribution.id_of
+        ids = {id_of(number): number for number in numbers}
+        since = self._memory.facts_since(ids, ledger_seq) if ids else {}
+        told = [person for person in since if since[person]]
+        facts_of_then, people_of_then = self._facts_of_then(told, ledger_seq) if told else (None, None)
+        return _Then(
+            news=BitMap([ids[person] for person in told]),
+            since=since,
+            facts_of_then=facts_of_then,
+            people_of_then=people_of_then,
+            policy_of_then=policy_of_then,
+            policy_changed=policy_changed,
         )
-        reasons, denials = given[0].reasons, given[0].denials
-        return (reasons[0] if reasons else None), (denials[0] if given[0].reasons and denials else None)
 
-    def _by_person_state(self, pair: _Pair) -> Cause | None:
-        """The exit, notice, leave or lockout behind a revocation, where there is one."""
-        if pair.person.number in self._desired.states[LifecycleState.EXITED]:
-            span = next((span for span in reversed(pair.person.exited) if span.covers(self._desired.at)), None)
-            entry = span.entry if span else pair.person.last_entry
-            return Cause(CauseKind.PERSON, f"ledger:{entry}", f"{pair.person.id} has left")
-        for permission in pair.entitlement.permissions:
-            explanation = self.explanation(pair.person, permission)
-            for denial in explanation.denials if explanation.reasons else ():
-                if denial.kind is DenialKind.LOCKOUT or _is_step_down(denial):
-                    ref = f"ledger:{denial.entry}" if denial.entry else str(denial.place or "")
-                    kind = CauseKind.PERSON if denial.entry else CauseKind.POLICY
-                    return Cause(kind, ref, denial.text)
-        return None
+    def _facts_of_then(self, ids: Collection[str], ledger_seq: int) -> tuple[Desired, Desired]:
+        """Today's policy on the facts of then, and on the people of then with the evidence of now."""
+        at, now = self._desired.at, self._population
+        past = self._memory.population(ids, ledger_seq)
+        if others := people_needed(self._policy, past.people) - set(ids):  # those who answer for them
+            past = self._memory.population({*ids, *others}, ledger_seq)
+        mixed = Population(past.people, now.evidence, past.ledger_seq, past.timezone)
+        return evaluate(self._policy, past, at), evaluate(self._policy, mixed, at)
 
-    def _in_leavers_lane(self, pair: _Pair, cause: Cause) -> bool:
-        if pair.person.number in self._desired.states[LifecycleState.EXITED]:
-            return True
-        denials = [
-            denial
-            for permission in pair.entitlement.permissions
-            if (explanation := self.explanation(pair.person, permission)).reasons
-            for denial in explanation.denials
-        ]
-        if any(denial.kind is DenialKind.LOCKOUT for denial in denials):
-            return True
-        if cause.kind is CauseKind.POLICY:
-            return False
-        return any(_is_step_down(denial) or _is_foreseen(denial) for denial in denials)
+    def _policy_of_then(self, digest: str, numbers: BitMap) -> Desired | None:
+        policy, now = self._memory.policy(digest), self._population
+        if policy is None:
+            return None
+        if len(numbers) * 2 < len(now.people):
+            needed = people_needed(policy, (person for person in now if person.number in numbers))
+            some = [person for person in now if person.id in needed]
+            now = Population(some, now.evidence, now.ledger_seq, now.timezone)
+        return evaluate(policy, now, self._desired.at)
 
 
-def _holds(desired: Desired, pair: _Pair) -> bool:
-    return pair.person.number in desired.members.get(pair.entitlement.ref, BitMap())
+_NOBODY = BitMap()
 
 
-def _is_step_down(denial: Denial) -> bool:
-    return denial.kind is DenialKind.LIFECYCLE and denial.what in {
-        LifecycleState.NOTICE.value,
-        LifecycleState.LEAVE.value,
-        LifecycleState.EXITED.value,
-    }
+def _members(desired: Desired | None, ref: EntitlementRef) -> BitMap:
+    return _NOBODY if desired is None else desired.members.get(ref, _NOBODY)
 
 
-def _is_foreseen(denial: Denial) -> bool:
-    if denial.kind is not DenialKind.EVIDENCE:
-        return False
-    if denial.state is EvidenceState.REVOKED:
-        return True
-    return denial.state is EvidenceState.EXPIRED and _was_known(denial.since, denial.known_since)
+def _alike(members: BitMap, numbers: BitMap, *, member: bool) -> BitMap:
+    """Those of whom it was so."""
+    return numbers & members if member else numbers - members
 
 
-def _was_known(since: datetime | None, known: datetime | None) -> bool:
-    return since is not None and known is not None and known + KNOWN_AHEAD <= since
+def _of_facts(told: Sequence[FactRef], *, person_changed: bool) -> Cause:
+    events = [fact for fact in told if not fact.is_evidence]
+    proofs = [fact for fact in told if fact.is_evidence]
+    if events and (not proofs or person_changed):
+        return Cause(CauseKind.PERSON, f"ledger:{events[-1].seq}", events[-1].text)
+    chosen = (proofs or events)[-1]
+    return Cause(CauseKind.EVIDENCE if proofs else CauseKind.PERSON, f"ledger:{chosen.seq}", chosen.text)
 
 
 def drift(*, wanted: bool) -> Cause:
     """Somebody changed the target: nothing that was desired at the last agreement is otherwise now."""
-    text = "somebody took this access away on the target" if wanted else "somebody gave this access on the target"
-    return Cause(CauseKind.DRIFT, "", text)
+    return _TAKEN_AWAY if wanted else _GIVEN
+
+
+_TAKEN_AWAY = Cause(CauseKind.DRIFT, "", "somebody took this access away on the target")
+_GIVEN = Cause(CauseKind.DRIFT, "", "somebody gave this access on the target")

@@ -7,7 +7,7 @@ The leaver's lane passes them all but `protected`. An approved change passes the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyroaring import BitMap
@@ -21,6 +21,9 @@ SMALL = 2
 
 EMPTIES_FROM = 3
 """An entitlement with so many members is not emptied without a decision."""
+
+INVARIANT = "invariant"
+"""What holds a change for an invariant of the policy (`reconciler.plan.invariants`): no approval releases it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,20 @@ class Approvals:
     independent: Mapping[str, frozenset[str]]
 
 
+class _Alike:
+    """Changes that differ in the subject alone: of one slice, on one entitlement, in the lane or out of it. Who is
+    protected is alike to nobody else.
+    """
+
+    __slots__ = ("first", "indexes", "ref", "slice")
+
+    def __init__(self, first: Change) -> None:
+        self.first = first
+        self.ref = EntitlementRef(first.target, entitlement_key(first.locator))
+        self.slice = first.slice
+        self.indexes: list[int] = []
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     """Everything that the checks of one plan share."""
@@ -67,12 +84,49 @@ def hold(
     changes: Sequence[Change], guards: Guards, standing: Standing, approvals: Approvals, policy_digest: str
 ) -> list[Change]:
     """The same changes, each approved, held or free. A held slice carries one digest per guard, to be approved by."""
-    changes = _out_of_the_lane(changes, guards, standing)
-    approved = [replace(change, approved=_is_approved(change, guards, approvals)) for change in changes]
-    counted = [change for change in approved if not change.approved and not change.leaver]
-    asked = _Round(guards, standing, _tripped(counted, guards, standing), _emptied(approved, standing))
-    said = {change.id: _first_objection(change, asked) for change in approved if not change.approved}
-    return _with_digests(approved, said, policy_digest)
+    own = _out_of_the_lane(list(changes), guards, standing)
+    if approvals.actors:
+        own = [change.as_approved() if _is_approved(change, guards, approvals) else change for change in own]
+    groups = _grouped(own, guards.protected)
+    asked = _Round(guards, standing, _tripped(own, groups, guards, standing), _emptied(groups, standing))
+    objections = [(group, said) for group in groups if (said := _first_objection(group, asked)) is not None]
+    return _held(own, objections, policy_digest)
+
+
+def _grouped(changes: Sequence[Change], protected: Collection[str]) -> Sequence[_Alike]:
+    """A plan has few of these and many changes in each."""
+    found: dict[tuple[object, ...], _Alike] = {}
+    origins: dict[int, bool] = {}
+    for index, change in enumerate(changes):
+        cause, subject = change.cause, change.person or change.service_account
+        rules = origins.get(id(cause))
+        if rules is None:
+            rules = origins[id(cause)] = cause.kind.origin is Origin.RULES
+        alone = subject if subject in protected else None
+        # Some by identity, which is quicker: the changes keep them, and changes of one entitlement share the locator.
+        key = (id(change.op), change.target, id(change.locator), change.classification, rules, change.leaver, alone)
+        group = found.get(key)
+        if group is None:
+            group = found[key] = _Alike(change)
+        group.indexes.append(index)
+    return list(found.values())
+
+
+def _held(
+    changes: list[Change], objections: Iterable[tuple[_Alike, tuple[str, str]]], policy_digest: str
+) -> list[Change]:
+    """Hold what is objected to, in place; what one guard holds of one slice goes under one digest."""
+    together: dict[tuple[str, str], list[tuple[list[int], str]]] = defaultdict(list)
+    for group, (guard, text) in objections:
+        if indexes := [index for index in group.indexes if not changes[index].approved]:
+            together[group.slice, guard].append((indexes, text))
+    for (name, guard), parts in together.items():
+        digest = plan_digest(policy_digest, (changes[index].id for indexes, _ in parts for index in indexes))
+        for indexes, text in parts:
+            held = Held(guard, name, digest, text)
+            for index in indexes:
+                changes[index] = changes[index].held_by(held)
+    return changes
 
 
 def stricter(left: Guards, right: Guards) -> Guards:
@@ -106,22 +160,18 @@ def _is_approved(change: Change, guards: Guards, approvals: Approvals) -> bool:
     return bool(approvals.actors.get(change.id))
 
 
-def _out_of_the_lane(changes: Sequence[Change], guards: Guards, standing: Standing) -> Sequence[Change]:
+def _out_of_the_lane(changes: list[Change], guards: Guards, standing: Standing) -> list[Change]:
     """Lockouts that a policy file brings are leavers too, unless there are as many as no day brings: that is a bad
     merge.
     """
     people = {change.subject for change in changes if _is_policy_lockout(change)}
     if not exceeds(guards.exits, len(people), standing.everybody):
         return changes
-    return [replace(change, leaver=False) if _is_policy_lockout(change) else change for change in changes]
+    return [change.out_of_the_lane() if _is_policy_lockout(change) else change for change in changes]
 
 
 def _is_policy_lockout(change: Change) -> bool:
     return change.leaver and change.cause.kind is CauseKind.POLICY
-
-
-def _ref(change: Change) -> EntitlementRef:
-    return EntitlementRef(change.target, entitlement_key(change.locator))
 
 
 # --- what is counted --------------------------------------------------------------------------------------------------
@@ -134,15 +184,21 @@ def _limit_of(change: Change, guards: Guards) -> Limit:
     return guards.rules_revoke if rules else guards.people_revoke
 
 
-def _tripped(changes: Iterable[Change], guards: Guards, standing: Standing) -> dict[str, str]:
+def _tripped(changes: Sequence[Change], groups: Iterable[_Alike], guards: Guards, standing: Standing) -> dict[str, str]:
     """Slice → why it is held, for the slices in which too many people change."""
-    slices: dict[str, list[Change]] = defaultdict(list)
-    for change in changes:
-        slices[change.slice].append(change)
+    slices: dict[str, list[_Alike]] = defaultdict(list)
+    for group in groups:
+        if not group.first.leaver:
+            slices[group.slice].append(group)
     reasons: dict[str, str] = {}
-    for name, members in slices.items():
-        limit, first = _limit_of(members[0], guards), members[0]
-        people = {change.subject for change in members} | standing.recent.get(name, frozenset())
+    for name, own in slices.items():
+        limit, first = _limit_of(own[0].first, guards), own[0].first
+        people = {
+            change.subject for group in own for change in map(changes.__getitem__, group.indexes) if not change.approved
+        }
+        if not people:
+            continue
+        people |= standing.recent.get(name, frozenset())
         covered = standing.covered.get((first.target, first.classification), standing.everybody)
         if exceeds(limit, len(people), covered):
             reasons[name] = (
@@ -152,34 +208,35 @@ def _tripped(changes: Iterable[Change], guards: Guards, standing: Standing) -> d
     return reasons
 
 
-def _emptied(changes: Iterable[Change], standing: Standing) -> frozenset[EntitlementRef]:
+def _emptied(groups: Iterable[_Alike], standing: Standing) -> frozenset[EntitlementRef]:
     """The entitlements of some size that would lose every member of today; a grant may yet be held, so none counts."""
     losses: dict[EntitlementRef, int] = defaultdict(int)
-    for change in changes:
-        if change.op is Op.REVOKE:
-            losses[_ref(change)] += 1
+    for group in groups:
+        if group.first.op is Op.REVOKE:
+            losses[group.ref] += len(group.indexes)
     return frozenset(ref for ref, lost in losses.items() if lost >= max(EMPTIES_FROM, standing.actual.get(ref, 0)))
 
 
 # --- the checks -------------------------------------------------------------------------------------------------------
 
 
-def _protected(change: Change, asked: _Round) -> str | None:
-    names = {change.person, change.service_account} - {None}
-    return f"{change.subject} is protected" if names & asked.guards.protected else None
+def _protected(group: _Alike, asked: _Round) -> str | None:
+    subject = group.first.person or group.first.service_account
+    return f"{subject} is protected" if subject in asked.guards.protected else None
 
 
-def _incomplete_read(change: Change, asked: _Round) -> str | None:
-    if change.op not in (Op.REVOKE, Op.DISABLE_ACCOUNT) or change.leaver:
+def _incomplete_read(group: _Alike, asked: _Round) -> str | None:
+    if group.first.op not in (Op.REVOKE, Op.DISABLE_ACCOUNT) or group.first.leaver:
         return None
-    return asked.standing.unproven.get(_ref(change))
+    return asked.standing.unproven.get(group.ref)
 
 
-def _deletions(change: Change, asked: _Round) -> str | None:
-    return "a deletion always waits for a decision" if change.op is Op.DELETE_ACCOUNT else None
+def _deletions(group: _Alike, asked: _Round) -> str | None:
+    return "a deletion always waits for a decision" if group.first.op is Op.DELETE_ACCOUNT else None
 
 
-def _approvals(change: Change, asked: _Round) -> str | None:
+def _approvals(group: _Alike, asked: _Round) -> str | None:
+    change = group.first
     wanted = asked.guards.approvals.get(change.class_rank, 0) if change.op is Op.GRANT else 0
     if not wanted:
         return None
@@ -188,23 +245,23 @@ def _approvals(change: Change, asked: _Round) -> str | None:
     )
 
 
-def _first_contact(change: Change, asked: _Round) -> str | None:
-    if change.op is not Op.REVOKE or change.leaver or _ref(change) in asked.standing.settled:
+def _first_contact(group: _Alike, asked: _Round) -> str | None:
+    if group.first.op is not Op.REVOKE or group.first.leaver or group.ref in asked.standing.settled:
         return None
     return "these would be the first revocations on an entitlement that has just come under management"
 
 
-def _empties(change: Change, asked: _Round) -> str | None:
-    if change.op is not Op.REVOKE or change.leaver or _ref(change) not in asked.emptied:
+def _empties(group: _Alike, asked: _Round) -> str | None:
+    if group.first.op is not Op.REVOKE or group.first.leaver or group.ref not in asked.emptied:
         return None
-    return f"this would leave nobody of {asked.standing.actual[_ref(change)]} in {change.entitlement}"
+    return f"this would leave nobody of {asked.standing.actual[group.ref]} in {group.first.entitlement}"
 
 
-def _too_many(change: Change, asked: _Round) -> str | None:
-    return None if change.leaver else asked.tripped.get(change.slice)
+def _too_many(group: _Alike, asked: _Round) -> str | None:
+    return None if group.first.leaver else asked.tripped.get(group.slice)
 
 
-CHECKS: Mapping[str, Callable[[Change, _Round], str | None]] = {
+CHECKS: Mapping[str, Callable[[_Alike, _Round], str | None]] = {
     "protected": _protected,
     "incomplete-read": _incomplete_read,
     "deletions": _deletions,
@@ -215,35 +272,35 @@ CHECKS: Mapping[str, Callable[[Change, _Round], str | None]] = {
 }
 
 
-def _first_objection(change: Change, asked: _Round) -> tuple[str, str] | None:
+def _first_objection(group: _Alike, asked: _Round) -> tuple[str, str] | None:
     for guard, check in CHECKS.items():
-        text = check(change, asked)
+        text = check(group, asked)
         if text is not None:
             return guard, text
     return None
 
 
-def _with_digests(
-    changes: Sequence[Change], said: Mapping[str, tuple[str, str] | None], policy_digest: str
-) -> list[Change]:
-    def settle(change: Change) -> Change:
-        objection = said.get(change.id)
-        return replace(change, held=Held(objection[0], change.slice, "", objection[1])) if objection else change
-
-    return with_digests([settle(change) for change in changes], policy_digest)
-
-
 def with_digests(changes: Sequence[Change], policy_digest: str) -> list[Change]:
-    """The same changes; what one guard holds of one slice carries a digest over exactly the changes that are here."""
+    """Part of a plan's changes, or all; what one guard holds of one slice carries a digest over exactly those that are
+    here. What no approval releases carries none.
+    """
     together: dict[tuple[str, str], list[str]] = defaultdict(list)
     for change in changes:
-        if change.held:
+        if change.held and change.held.guard != INVARIANT:
             together[change.held.slice, change.held.guard].append(change.id)
     digests = {key: plan_digest(policy_digest, ids) for key, ids in together.items()}
-    return [
-        replace(change, held=replace(held, digest=digests[held.slice, held.guard])) if (held := change.held) else change
-        for change in changes
-    ]
+    same: dict[Held, Held] = {}
+
+    def settled(change: Change) -> Change:
+        held = change.held
+        digest = digests.get((held.slice, held.guard), "") if held else ""
+        if held is None or held.digest == digest:
+            return change
+        if held not in same:
+            same[held] = replace(held, digest=digest)
+        return change.held_by(same[held])
+
+    return [settled(change) for change in changes]
 
 
 def covered_people(members: Mapping[tuple[str, str], Iterable[BitMap]]) -> dict[tuple[str, str], int]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from json.encoder import encode_basestring
 
 import rfc8785
 
@@ -25,11 +27,27 @@ def content_digest(value: object) -> str:
 
 def change_id(op: str, target: str, account: str, locator: Mapping[str, str], saw: str) -> str:
     """What a change does and what it saw before, as 32 hexadecimal digits of a SHA-256."""
-    # Texts alone, for which the standard library writes what RFC 8785 asks for, several times faster.
-    text = json.dumps(
-        [op, target, account, dict(locator), saw], sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
+    text = _spelled([op, target, account, dict(locator), saw])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def change_ids(op: str, target: str, locator: Mapping[str, str], saw: str) -> Callable[[str], str]:
+    """`change_id` for one account after the other, with everything else spelled once: a plan may hold a million."""
+    head, tail = _spelled([op, target])[:-1] + ",", "," + _spelled([dict(locator), saw])[1:]
+    sha256 = hashlib.sha256
+
+    def of(account: str) -> str:
+        text = f"{head}{encode_basestring(account)}{tail}"
+        return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    return of
+
+
+def _spelled(value: object) -> str:
+    """Canonical JSON of texts alone, for which the standard library writes what RFC 8785 asks for, several times
+    faster.
+    """
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 class CauseKind(StrEnum):
@@ -68,7 +86,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A guard keeps the change back until someone approves `digest` (or the plan's)."""
+    """A guard keeps the change back until someone approves `digest` (or the plan's).
+
+    Without a digest no approval releases it: the policy or the facts have to change.
+    """
 
     guard: str
     slice: str
@@ -109,6 +130,40 @@ class Change:
         if not self.id:
             own = change_id(self.op.value, self.target, self.account_key or self.account, self.locator, self.saw)
             object.__setattr__(self, "id", own)
+
+    def held_by(self, held: Held | None) -> Change:
+        """The same change, held so."""
+        return self._with(self.leaver, self.approved, held)
+
+    def as_approved(self) -> Change:
+        """The same change, which somebody has approved."""
+        return self._with(self.leaver, True, None)
+
+    def out_of_the_lane(self) -> Change:
+        """The same change, no longer in the leaver's lane."""
+        return self._with(False, self.approved, self.held)
+
+    def _with(self, leaver: bool, approved: bool, held: Held | None) -> Change:
+        # Spelled out, since `replace` takes several times as long and plans are long.
+        return Change(
+            self.op,
+            self.target,
+            self.account,
+            self.account_key,
+            self.person,
+            self.service_account,
+            self.entitlement,
+            self.locator,
+            self.permissions,
+            self.classification,
+            self.class_rank,
+            self.cause,
+            self.saw,
+            leaver,
+            approved,
+            held,
+            self.id,
+        )
 
     @property
     def subject(self) -> str:
@@ -188,6 +243,8 @@ class Plan:
     changes: tuple[Change, ...]
     withheld: tuple[Withheld, ...]
     findings: tuple[Finding, ...]
+    observed: tuple[Change, ...] = ()
+    """What would change where the policy only observes: never carried out, not held, in no digest."""
 
     @property
     def digest(self) -> str:
@@ -212,33 +269,38 @@ class Plan:
 
 def plan_digest(policy_digest: str, change_ids: Iterable[str]) -> str:
     """The digest of a plan, or of a held slice of one."""
-    return content_digest({"policy": policy_digest, "changes": sorted(change_ids)})
+    # As `content_digest`, of texts alone.
+    text = _spelled({"policy": policy_digest, "changes": sorted(change_ids)})
+    return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-_OPS = list(Op)
+_OPS = {op: position for position, op in enumerate(Op)}
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The order of a run: disable → end sessions → revoke (leavers, then highest class first) → … → grant (lowest class
     first).
     """
+    # Few groups of many changes: within one, only the subject is left to compare.
+    groups: dict[tuple[Op, bool, int, str, str], list[Change]] = defaultdict(list)
+    for change in changes:
+        groups[change.op, change.leaver, change.class_rank, change.target, change.entitlement].append(change)
+    return tuple(
+        change
+        for _, own in sorted(groups.items(), key=lambda item: _position(*item[0]))
+        for change in sorted(own, key=_within_a_group)
+    )
 
-    def position(change: Change) -> tuple[object, ...]:
-        rank = change.class_rank if change.op is Op.GRANT else -change.class_rank
-        return (
-            _OPS.index(change.op),
-            not change.leaver,
-            rank,
-            change.target,
-            change.entitlement,
-            change.subject,
-            change.account,
-        )
 
-    return tuple(sorted(changes, key=position))
+def _position(op: Op, leaver: bool, rank: int, target: str, entitlement: str) -> tuple[object, ...]:
+    return _OPS[op], not leaver, rank if op is Op.GRANT else -rank, target, entitlement
+
+
+def _within_a_group(change: Change) -> tuple[str, str]:
+    return change.person or change.service_account or change.account, change.account
 
 
 def count_by_op(changes: Sequence[Change]) -> dict[str, int]:
     """How many changes there are of each operation, in the order of operations; operations without any are left out."""
-    counts = {op.value: sum(change.op is op for change in changes) for op in Op}
-    return {op: count for op, count in counts.items() if count}
+    counts = Counter(change.op for change in changes)
+    return {op.value: counts[op] for op in Op if counts[op]}

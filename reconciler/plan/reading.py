@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from rich.text import Text
 
-from reconciler.plan.model import Change, Finding, Plan, Withheld, count_by_op
+from reconciler.plan.model import Change, Finding, Held, Plan, Withheld, count_by_op
 from reconciler.targets import Op
 
 _SIGN = {
@@ -30,10 +31,15 @@ MANY_PEOPLE = 40
 """Beyond so many people on one target, a held slice is told by its numbers and a few names."""
 
 
+MANY_REASONS = 5
+"""So many reasons are told for one held slice."""
+
+
 def plan_lines(plan: Plan, names: Mapping[str, str], *, whole: bool = False) -> Iterator[Text]:
     """The plan, line by line. `names` is person id → name as HR spells it; `whole` never shortens."""
     yield from _targets(plan, names, whole=whole)
     yield from _held(plan)
+    yield from _observed(plan.observed, names, whole=whole)
     yield from _withheld(plan.withheld, names, whole=whole)
     yield from _findings(plan.findings, whole=whole)
     yield summary_line(plan)
@@ -52,6 +58,8 @@ def summary_line(plan: Plan) -> Text:
         line.append(", ".join(parts) or "no changes to carry out", style="bold")
     if plan.held:
         line.append(f" · {len(plan.held)} held", style="bold yellow")
+    if plan.observed:
+        line.append(f" · {len(plan.observed)} only observed")
     if plan.withheld:
         line.append(f" · {len(plan.withheld)} withheld")
     if plan.findings:
@@ -105,7 +113,7 @@ def _change(change: Change) -> Text:
     if change.op in _VERB:
         line.append(f"{_VERB[change.op]} {change.account}", style=style)
     else:
-        line.append(", ".join(change.permissions), style=style)
+        line.append(", ".join(change.permissions) or "retired", style=style)
         line.append(f"  {change.entitlement}", style="dim")
     line.append(f"  [{change.classification}]", style="magenta")
     line.append(f"  {change.cause.kind.value}: {change.cause.text}")
@@ -124,20 +132,40 @@ def _held(plan: Plan) -> Iterator[Text]:
     if not plan.held:
         return
     yield Text("Held until somebody decides", style="bold yellow")
-    slices: dict[str, list[Change]] = defaultdict(list)
+    slices: dict[Held, list[Change]] = defaultdict(list)
     for change in plan.held:
         if change.held:
-            slices[change.held.digest].append(change)
-    for digest, changes in slices.items():
-        held = changes[0].held
-        if held:
-            people = len({change.subject for change in changes})
-            yield Text(f"  {held.slice}  {held.guard}: {len(changes)} changes of {people} people", style="yellow")
-            yield Text(f"    {held.text}")
-            yield Text(f"    reconciler approve {digest} --reason '…'", style="dim")
-    if len(slices) > 1:
+            slices[replace(change.held, text="") if change.held.digest else change.held].append(change)
+    for key, changes in slices.items():
+        held = changes[0].held or key
+        people = len({change.subject for change in changes})
+        yield Text(f"  {held.slice}  {held.guard}: {len(changes)} changes of {people} people", style="yellow")
+        yield from (Text(f"    {text}") for text in _texts(changes))
+        if held.digest:
+            yield Text(f"    reconciler approve {held.digest} --reason '…'", style="dim")
+    if sum(1 for key in slices if key.digest) > 1:
         yield Text("  all of this plan", style="yellow")
         yield Text(f"    reconciler approve {plan.digest} --reason '…'", style="dim")
+    yield Text()
+
+
+def _texts(changes: Sequence[Change]) -> list[str]:
+    """Why these are held, each reason once; a few of them."""
+    texts = list(dict.fromkeys(change.held.text for change in changes if change.held))
+    more = [f"… and {len(texts) - MANY_REASONS} more reasons like these"] if len(texts) > MANY_REASONS else []
+    return texts[:MANY_REASONS] + more
+
+
+def _observed(observed: Sequence[Change], names: Mapping[str, str], *, whole: bool) -> Iterator[Text]:
+    if not observed:
+        return
+    yield Text("Observed: what would change where the policy only watches; nothing of it is carried out", style="bold")
+    targets: dict[str, list[Change]] = defaultdict(list)
+    for change in observed:
+        targets[change.target].append(change)
+    for target, changes in targets.items():
+        yield Text(target, style="underline")
+        yield from _by_subject(changes, names, whole=whole)
     yield Text()
 
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.errors import Place
-from reconciler.policy.document import NOT_YET
 from reconciler.policy.nodes import (
     Fields,
     Items,
@@ -25,11 +24,10 @@ from reconciler.policy.nodes import (
     without,
 )
 from reconciler.policy.report import Report, listed
-from reconciler.policy.values import not_supported
 
 C = TypeVar("C", bound=BaseModel)
 
-_HARMLESS = frozenset({"unknown-key", "not-supported"})
+_HARMLESS = frozenset({"unknown-key"})
 """Mistakes after which a clause that others refer to says as much as before, once the part is left away."""
 _REFERRED_TO = frozenset({"attributes", "resources"})
 """Sections whose clauses are asked for their parts: what is left away there would be missed by others."""
@@ -64,6 +62,18 @@ _MISSING = {
     "classification": "name the clearance that one needs to open it",
     "access": "say what gives access, such as `access: {read: {corp-ldap: {group: docs-readers}}}`",
     "grants": "say what it gives, such as `grants: {read: [handbook]}`",
+    "name": "give it a name by which it can be spoken of",
+    "of": "say whose assignments need a sponsor, such as `of: {employment: contractor}`",
+    "by": "name the attribute that holds the sponsor's id, such as `by: sponsor`",
+    "match": "say whom it concerns, such as `match: {employment: contractor}`",
+    "permission": "say which, such as `permission: basic-docs:read`",
+    "overlap": "say how long, such as `overlap: 7d`",
+    "target": "name the target that it is on, such as `target: corp-ldap`",
+    "entitlement": "say which it is, such as `entitlement: {group: old-readers}`",
+    "members": "say what becomes of its members: `members: revoke` or `members: keep`",
+    "on": "give the day that the test is about, such as `on: 2026-11-24`",
+    "evidence": "name the kind, such as `evidence: nda`",
+    "expect": "say what has to come out, such as `expect: {can: [handbook:read]}`",
 }
 _FREE_TEXT = frozenset({"reason", "comment", "note", "description"})
 
@@ -138,7 +148,9 @@ class _Reader:
     def report_blank(self, path: Path) -> str:
         """Report that nothing stands at the path, and return the code for it."""
         where = f"{self._label}: {self._spot(path)}" if path else self._label
-        remedy = "give it a value, or take the line out" if path else "write `{}` where nothing is to be said"
+        remedy = "give it a value, or take the line out"
+        if not path or path[:-1] == ("values",):
+            remedy = "write `{}` where nothing is to be said"
         self._report.error("blank", f"{where} is blank", self._key(path), remedy)
         return "blank"
 
@@ -149,7 +161,7 @@ class _Reader:
         match kind:
             case "extra_forbidden":
                 return self._unknown_key(loc)
-            case "missing":
+            case "missing" if not context:
                 if loc in self._meant:
                     return "missing"  # it is there, misspelt, and that has been said
                 remedy = _MISSING.get(str(loc[-1]), "")
@@ -174,13 +186,12 @@ class _Reader:
 
     def _unknown_key(self, loc: Path) -> str:
         key, place = str(loc[-1]), self._key(loc)
-        if key in NOT_YET.get(self._section, ()):
-            refusal = not_supported(f"`{key}`")
-            context = refusal.context or {}
-            return self._error(refusal.type, refusal.message(), place, str(context.get("remedy", "")), loc[:-1])
         if self._section == "lockouts" and key in _FREE_TEXT:
             remedy = "git is read by many: keep the words where `ref` points to"
             return self._error("unknown-key", f"a lockout has no `{key}`", place, remedy, loc[:-1])
+        if self._section == "resources" and loc == ("until",):
+            remedy = "only a value of a family ends, as in `values: {falcon: {until: 2027-03-31}}`"
+            return self._error("unknown-key", "a resource has no `until`", place, remedy, loc[:-1])
         keys = _keys(_model_at(self._model, loc[:-1]))
         near = self._report.nearest(key, keys)
         self._meant.add((*loc[:-1], near))

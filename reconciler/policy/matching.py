@@ -28,7 +28,7 @@ from reconciler.policy.model import (
 )
 from reconciler.policy.nodes import Field, Fields, Items, Node, Scalar, sort
 from reconciler.policy.report import Names, Report, listed
-from reconciler.policy.values import name_flaw
+from reconciler.policy.spelling import name_flaw
 
 COMBINATIONS: Mapping[str, Callable[[tuple[Match, ...]], Match]] = {"all": AllOf, "any": AnyOf, "none": NoneOf}
 """Keys that stand beside attributes and combine whole matches; no attribute can have such a name."""

@@ -15,11 +15,19 @@ from pydantic import BaseModel
 
 from reconciler.errors import Place
 from reconciler.policy.clauses import read_clause
-from reconciler.policy.document import NOT_YET
+from reconciler.policy.document.bounds import InvariantClause, SeparationClause, SponsorClause
 from reconciler.policy.document.conduct import GuardsClause, LifecycleClause
-from reconciler.policy.document.grantees import ExceptionClause, LockoutClause, RoleClause, ServiceAccountClause
+from reconciler.policy.document.exceptions import (
+    ExceptionClause,
+    ExceptionLimitClause,
+    LockoutClause,
+    ServiceAccountClause,
+)
+from reconciler.policy.document.grantees import RoleClause
 from reconciler.policy.document.resources import ResourceClause
-from reconciler.policy.document.words import AttributeClause, ClearanceClause, EvidenceClause
+from reconciler.policy.document.retirement import RetirementClause
+from reconciler.policy.document.trials import TrialClause
+from reconciler.policy.document.words import AttributeClause, ClearanceClause, CompartmentClause, EvidenceClause
 from reconciler.policy.nodes import (
     Field,
     Fields,
@@ -33,7 +41,7 @@ from reconciler.policy.nodes import (
     sort,
 )
 from reconciler.policy.report import Names, Report, listed
-from reconciler.policy.values import name_refusal, not_supported, tell
+from reconciler.policy.values import name_refusal, tell
 from reconciler.policy.yaml_tree import read_yaml
 
 C = TypeVar("C", bound=BaseModel)
@@ -84,10 +92,16 @@ class Section(Generic[C]):
     whole: list[Declared[C]] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     complete: bool = True
+    impaired: set[str] = field(default_factory=set)
+    """Names of clauses in `whole` of which a wrong part was left away: they may have meant to say more."""
 
     def names(self) -> Names:
         """The declared names, for checking references."""
         return Names(self.noun, f"unknown-{self.noun.replace(' ', '-')}", self.places, self.complete)
+
+
+_TEMPLATES = frozenset({"compartments", "resources"})
+"""Sections whose names may hold a variable."""
 
 
 class Documents:
@@ -97,13 +111,20 @@ class Documents:
         self.attributes = Section("attributes", "attribute", AttributeClause, Shape.NAMED)
         self.evidence = Section("evidence", "evidence", EvidenceClause, Shape.NAMED)
         self.clearances = Section("clearances", "clearance", ClearanceClause, Shape.RANKED)
+        self.compartments = Section("compartments", "compartment", CompartmentClause, Shape.NAMED)
         self.resources = Section("resources", "resource", ResourceClause, Shape.NAMED)
         self.roles = Section("roles", "role", RoleClause, Shape.NAMED)
         self.exceptions = Section("exceptions", "exception", ExceptionClause, Shape.LISTED)
+        self.exception_limits = Section("exception_limits", "exception limit", ExceptionLimitClause, Shape.NAMED)
         self.lockouts = Section("lockouts", "lockout", LockoutClause, Shape.LISTED)
+        self.separation = Section("separation", "separation", SeparationClause, Shape.LISTED)
+        self.sponsors = Section("sponsors", "sponsor rule", SponsorClause, Shape.LISTED)
         self.lifecycle = Section("lifecycle", "lifecycle", LifecycleClause, Shape.SINGLE)
         self.guards = Section("guards", "guards", GuardsClause, Shape.SINGLE)
+        self.invariants = Section("invariants", "invariant", InvariantClause, Shape.LISTED)
         self.service_accounts = Section("service_accounts", "service account", ServiceAccountClause, Shape.NAMED)
+        self.retired = Section("retired", "retirement", RetirementClause, Shape.LISTED)
+        self.tests = Section("tests", "test", TrialClause, Shape.LISTED)
 
     def sections(self) -> Mapping[str, Section[Any]]:
         """All sections by name."""
@@ -139,8 +160,6 @@ def _read_file(root: Fields, sections: Mapping[str, Section[Any]], report: Repor
             _read_section(sections[name], held, report)
         elif isinstance(held.node, Flaw):
             _spoil(sections.values())
-        elif name in NOT_YET[""]:
-            tell(not_supported(f"`{name}`"), held.key, report)
         else:
             near = report.nearest(name, sections)
             _spoil([sections[near]] if near else [])
@@ -184,6 +203,7 @@ def _read(section: Section[Any], name: str, place: Place, node: Node, report: Re
     label = f"{section.noun} `{name}`" if name else section.noun
     if read := read_clause(section.model, node, section.name, label, place, report):
         section.whole.append(Declared(name, place, *read))
+        section.impaired.update([name] if read[1] is not node else [])
 
 
 def _read_named(section: Section[Any], node: Node, report: Report) -> None:
@@ -193,7 +213,7 @@ def _read_named(section: Section[Any], node: Node, report: Report) -> None:
             section.complete = False
         if not _declare(section, name, held.key, report):
             continue
-        if refusal := name_refusal(name):
+        if refusal := name_refusal(name, templates=section.name in _TEMPLATES):
             tell(refusal, held.key, report, section.noun)
         else:
             _read(section, name, held.key, held.node, report)
@@ -216,10 +236,21 @@ def _read_ranked(section: Section[Any], field: Field, report: Report) -> None:
 
 def _read_listed(section: Section[Any], node: Node, report: Report) -> None:
     for item in node.items if isinstance(node, Items) else ():
-        person = child(item, "person")
-        label = f"{section.noun} for {person.text}" if isinstance(person, Scalar) and person.text else section.noun
+        name = _called(item, "name") if "name" in section.model.model_fields else ""
+        if name and not _declare(section, name, find(item, ("name",)).place, report):
+            continue
+        person = "" if name else _called(item, "person")
+        label = f"{section.noun} `{name}`" if name else f"{section.noun} for {person}" if person else section.noun
         if read := read_clause(section.model, item, section.name, label, item.place, report):
-            section.whole.append(Declared("", item.place, *read))
+            section.whole.append(Declared(name, item.place, *read))
+        elif isinstance(item, Flaw) or not name:
+            section.complete = False
+
+
+def _called(item: Node, key: str) -> str:
+    """What the item says that its name (or its person) is, or nothing."""
+    said = child(item, key)
+    return said.text if isinstance(said, Scalar) else ""
 
 
 def _read_single(section: Section[Any], field: Field, report: Report) -> None:

@@ -17,6 +17,7 @@ from reconciler.errors import Place
 from reconciler.policy.model import Period
 from reconciler.policy.periods import PERIOD_PATTERN, BadPeriod, parse_period
 from reconciler.policy.report import Report
+from reconciler.policy.spelling import has_braces, name_flaw, template_flaw, value_flaw
 
 MATCH_TITLE = "Match"
 """The schema of a match refers to itself, so it is written by hand, in `schema`; this title marks the places."""
@@ -32,26 +33,10 @@ def mistake(code: str, message: str, remedy: str = "") -> PydanticCustomError:
     return PydanticCustomError(code, "{message}", {"message": message, "remedy": remedy})
 
 
-def not_supported(what: str) -> PydanticCustomError:
-    """Something that the language has and this version does not."""
-    return mistake(
-        "not-supported", f"{what} is not supported by this version", "take it out; it is refused, not ignored"
-    )
-
-
 def tell(refusal: PydanticCustomError, place: Place, report: Report, subject: str = "") -> None:
     """Report a refusal that was made outside of a model; `subject` begins the message."""
     remedy = str((refusal.context or {}).get("remedy", ""))
     report.error(refusal.type, f"{subject}: {refusal.message()}" if subject else refusal.message(), place, remedy)
-
-
-def name_flaw(name: str) -> str:
-    """What is wrong with a text as a name or an id, or nothing."""
-    if not name.strip():
-        return "is blank"
-    if name != name.strip():
-        return "begins or ends with a space"
-    return "" if name.isprintable() else "holds a character that cannot be seen"
 
 
 def _word(text: str) -> str:
@@ -61,8 +46,13 @@ def _word(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if "{" in text or "}" in text:
-        raise not_supported(f"`{{…}}` in `{text}`")
+    if has_braces(text):
+        message = f"`{text}` holds a brace, and only resources and compartments have a variable in their names"
+        raise mistake("template", message, "write it without")
+    return _plain_name(text)
+
+
+def _plain_name(text: str) -> str:
     if any(mark in text for mark in ":*"):
         raise mistake(
             "text", f"`{text}` holds a `:` or a `*`, which have a meaning of their own", "choose another name"
@@ -70,18 +60,43 @@ def _name(text: str) -> str:
     return _word(text)
 
 
-def name_refusal(name: str) -> PydanticCustomError | None:
-    """Why a text cannot be the name of a clause, or None."""
+def _template(text: str) -> str:
+    if has_braces(text) and (flaw := template_flaw(text)):
+        raise mistake("template", f"`{text}` {flaw}", "write one variable, such as `{project}`")
+    return _word(text)
+
+
+def _variable(text: str) -> str:
+    if has_braces(text):
+        raise mistake("template", f"`{text}`: a variable is declared without braces", "write its name alone")
+    return _name(text)
+
+
+def _value(text: str) -> str:
+    if flaw := value_flaw(text):
+        raise mistake("text", f"{text!r} {flaw}", "write it without")
+    return text
+
+
+def name_refusal(name: str, *, templates: bool = False) -> PydanticCustomError | None:
+    """Why a text cannot be the name of a clause, or None. With `templates` it may hold one variable, once."""
     try:
-        _name(name)
+        if templates and has_braces(name):
+            _template_name(name)
+        else:
+            _name(name)
     except PydanticCustomError as refusal:
         return refusal
     return None
 
 
+def _template_name(name: str) -> None:
+    _plain_name(_template(name))
+    if name.count("{") > 1:
+        raise mistake("template", f"`{name}` holds its variable more than once", "write it once")
+
+
 def _locator_part(text: str) -> str:
-    if text == "mode":
-        raise not_supported("`mode` of a binding")
     if any(mark in text for mark in "=,\\"):
         raise mistake(
             "text", f"`{text}` holds one of `=`, `,` and `\\`", "a part of a binding has a plain name, such as `group`"
@@ -90,8 +105,8 @@ def _locator_part(text: str) -> str:
 
 
 def _locator_value(text: str) -> str:
-    if "{" in text or "}" in text:
-        raise not_supported(f"`{{…}}` in `{text}`")
+    if has_braces(text):
+        raise mistake("template", f"`{text}` holds a brace, and no variable can stand here", "write the value itself")
     return _word(text)
 
 
@@ -140,6 +155,9 @@ Word = Annotated[str, AfterValidator(_word)]
 Name = Annotated[str, AfterValidator(_name)]
 LocatorPart = Annotated[str, AfterValidator(_locator_part)]
 LocatorValue = Annotated[str, AfterValidator(_locator_value)]
+TemplateText = Annotated[str, AfterValidator(_template)]
+Variable = Annotated[str, AfterValidator(_variable)]
+Value = Annotated[str, AfterValidator(_value)]
 Prose = Annotated[str, AfterValidator(_prose)]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 PeriodText = Annotated[Period, PlainValidator(_period), WithJsonSchema({"type": "string", "pattern": PERIOD_PATTERN})]

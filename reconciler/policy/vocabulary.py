@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.policy.document.words import AttributeClause, ClearanceClause, EvidenceClause
+from reconciler.policy.document.words import AttributeClause, ClearanceClause, CompartmentClause, EvidenceClause
 from reconciler.policy.matching import COMBINATIONS, MatchReader
 from reconciler.policy.model import (
     Attribute,
@@ -13,14 +13,13 @@ from reconciler.policy.model import (
     EvidenceCategory,
     EvidenceKind,
     Match,
-    Proof,
-    Requirement,
 )
+from reconciler.policy.proofs import ProofReader
 from reconciler.policy.reading import Declared, Section
 from reconciler.policy.report import Names, Report
 
-RESERVED_ATTRIBUTES = (*COMBINATIONS, "person")
-"""What has a meaning of its own in a match or as an owner."""
+RESERVED_ATTRIBUTES = (*COMBINATIONS, "person", "since", "until", "transferred")
+"""What has a meaning of its own in a match, as an owner or in an assignment that a policy test supposes."""
 
 
 def compile_attributes(section: Section[AttributeClause], report: Report) -> dict[str, Attribute]:
@@ -65,8 +64,13 @@ def _ranks(declared: Declared[AttributeClause], kind: AttributeKind, report: Rep
     return ranks if whole else None
 
 
-def compile_evidence(section: Section[EvidenceClause], matches: MatchReader) -> dict[str, EvidenceKind]:
+def compile_evidence(
+    section: Section[EvidenceClause], attributes: Names, matches: MatchReader, report: Report
+) -> dict[str, EvidenceKind]:
     """The kinds of evidence that are whole, by name."""
+    for declared in section.whole:
+        if declared.clause.per is not None:
+            attributes.check(declared.clause.per, f"evidence `{declared.name}` is per the", declared.at("per"), report)
     return {declared.name: _evidence(declared, matches) for declared in section.whole}
 
 
@@ -82,11 +86,12 @@ def _evidence(declared: Declared[EvidenceClause], matches: MatchReader) -> Evide
         optional_match(declared, "applies_to", f"evidence `{declared.name}`", matches),
         clause.survives_rehire,
         declared.place,
+        clause.per,
     )
 
 
 def compile_levels(
-    section: Section[ClearanceClause], evidence: Names, matches: MatchReader, report: Report
+    section: Section[ClearanceClause], proofs: ProofReader, matches: MatchReader
 ) -> tuple[ClearanceLevel, ...]:
     """The levels that are whole, lowest first. A rank counts the broken ones too."""
     ranks = level_ranks(section)
@@ -94,7 +99,7 @@ def compile_levels(
         ClearanceLevel(
             declared.name,
             ranks[declared.name],
-            _requirements(declared, evidence, report),
+            proofs.requirements(declared, f"clearance `{declared.name}`"),
             optional_match(declared, "only", f"clearance `{declared.name}`", matches),
             declared.place,
         )
@@ -107,20 +112,11 @@ def level_ranks(section: Section[ClearanceClause]) -> Mapping[str, int]:
     return {name: rank for rank, name in enumerate(section.places)}
 
 
-def _requirements(declared: Declared[ClearanceClause], evidence: Names, report: Report) -> tuple[Requirement, ...]:
-    requirements = []
-    for index, requirement in enumerate(declared.clause.requires):
-        for position, name in enumerate(requirement.any_of):
-            place = declared.at("requires", index, "any_of", position)
-            evidence.check(name, f"clearance `{declared.name}` requires the", place, report)
-        requirements.append(
-            Requirement(tuple(Proof(name) for name in requirement.any_of), declared.at("requires", index))
-        )
-    return tuple(requirements)
-
-
 def optional_match(
-    declared: Declared[EvidenceClause] | Declared[ClearanceClause], key: str, user: str, matches: MatchReader
+    declared: Declared[EvidenceClause] | Declared[ClearanceClause] | Declared[CompartmentClause],
+    key: str,
+    user: str,
+    matches: MatchReader,
 ) -> Match | None:
     """The match under a key of the clause, or None where there is none (or it is broken, which has been reported)."""
     return matches.match(declared.node_at(key), user) if getattr(declared.clause, key) is not None else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,10 +20,12 @@ from reconciler.policy.model import (
     Binding,
     ClearanceLevel,
     Compare,
+    Compartment,
     Entitlement,
     EntitlementRef,
     EvidenceCategory,
     EvidenceKind,
+    ForEach,
     Grant,
     Guards,
     Lifecycle,
@@ -34,8 +37,10 @@ from reconciler.policy.model import (
     Permission,
     Policy,
     Proof,
+    Reach,
     Requirement,
     Resource,
+    ResourceFamily,
     Role,
     ServiceAccount,
     Test,
@@ -76,13 +81,29 @@ def kind(
     applies_to: Match | None = None,
     survives_rehire: bool = False,
     category: EvidenceCategory = EvidenceCategory.TRAINING,
+    per: str | None = None,
 ) -> EvidenceKind:
-    return EvidenceKind(name, category, version, superseded_on, valid_for, grace, applies_to, survives_rehire, place())
+    return EvidenceKind(
+        name, category, version, superseded_on, valid_for, grace, applies_to, survives_rehire, place(), per
+    )
+
+
+def proof(text: str) -> Proof:
+    """``nda``, or ``briefing:falcon`` for one value."""
+    name, _, scope = text.partition(":")
+    return Proof(name, scope)
+
+
+def requirements(*requires: str | tuple[str, ...]) -> tuple[Requirement, ...]:
+    return tuple(Requirement(tuple(map(proof, (r,) if isinstance(r, str) else r)), place()) for r in requires)
 
 
 def level(name: str, rank: int, *requires: str | tuple[str, ...], only: Match | None = None) -> ClearanceLevel:
-    requirements = tuple(Requirement(tuple(map(Proof, (r,) if isinstance(r, str) else r)), place()) for r in requires)
-    return ClearanceLevel(name, rank, requirements, only, place())
+    return ClearanceLevel(name, rank, requirements(*requires), only, place())
+
+
+def compartment(name: str, *requires: str | tuple[str, ...], only: Match | None = None) -> Compartment:
+    return Compartment(name, name, requirements(*requires), only, place())
 
 
 def permission(text: str) -> Permission:
@@ -90,23 +111,40 @@ def permission(text: str) -> Permission:
     return Permission(resource, action)
 
 
-def grants(*texts: str) -> tuple[Grant, ...]:
-    return tuple(Grant(permission(text), place()) for text in texts)
+def grants(*texts: str | Grant) -> tuple[Grant, ...]:
+    return tuple(Grant(permission(text), place()) if isinstance(text, str) else text for text in texts)
+
+
+def grant(text: str, when: Match) -> Grant:
+    return Grant(permission(text), place(), when)
+
+
+def for_each(variable: str, attribute: str, reach: Reach = Reach.OWN) -> ForEach:
+    return ForEach(variable, attribute, reach, place())
+
+
+def family(name: str, variable: str, *values: str, rank: int = 0) -> ResourceFamily:
+    """Named ``docs/{project}``; its values are resources of `a_policy` by themselves."""
+    listed = {value: name.replace(f"{{{variable}}}", value) for value in values}
+    return ResourceFamily(name, variable, rank, None, (), (), listed, place())
 
 
 def role(
     name: str,
-    *gives: str,
+    *gives: str | Grant,
     match: Match | None = None,
     everyone: bool = False,
     members: Sequence[Member] = (),
     inherits: Sequence[Role] = (),
+    each: Sequence[ForEach] = (),
+    families: Sequence[tuple[str, ForEach]] = (),
 ) -> Role:
+    """`each`: its `for_each`; what then depends on a value is given as `grant(…, when)`."""
     own = grants(*gives)
     inherited = tuple((grant, (name, *chain)) for parent in inherits for grant, chain in parent.all_grants)
     every = (*((grant, (name,)) for grant in own), *inherited)
     names = tuple(parent.name for parent in inherits)
-    return Role(name, match, everyone, tuple(members), names, own, every, place())
+    return Role(name, match, everyone, tuple(members), names, own, every, place(), tuple(each), tuple(families))
 
 
 def member(person: str, until: date, since: date | None = None) -> Member:
@@ -136,10 +174,18 @@ def a_policy(
     service_accounts: Sequence[ServiceAccount] = (),
     lifecycle: Lifecycle | None = None,
     attributes: Mapping[str, Attribute] = ATTRIBUTES,
+    compartments: Sequence[Compartment] = (),
+    carrying: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ends: Mapping[str, date] = MappingProxyType({}),
+    families: Sequence[ResourceFamily] = (),
+    **rest: Any,
 ) -> Policy:
-    """`resources`: name → (class, action → groups on the one target "ldap")."""
+    """`resources`: name → (class, action → groups on the one target "ldap"); `carrying`: resource → compartments;
+    `ends`: resource → its last day; `rest`: any other field of `Policy`.
+    """
     carried: dict[str, list[Permission]] = {}
     classes: dict[str, int] = {}
+    closed: dict[str, set[str]] = {}
     declared = {}
     for name, (rank, actions) in resources.items():
         bindings = {}
@@ -147,11 +193,13 @@ def a_policy(
             for group in groups:
                 carried.setdefault(group, []).append(Permission(name, action))
                 classes[group] = max(rank, classes.get(group, 0))
+                closed.setdefault(group, set()).update(carrying.get(name, ()))
             bindings[action] = tuple(
                 Binding(Permission(name, action), EntitlementRef("ldap", group), {"group": group}, place())
                 for group in groups
             )
-        declared[name] = Resource(name, rank, None, bindings, place())
+        within = frozenset(carrying.get(name, ()))
+        declared[name] = Resource(name, rank, None, bindings, place(), within, ends.get(name))
     return Policy(
         digest="sha256:0",
         revision="test",
@@ -161,7 +209,12 @@ def a_policy(
         resources=declared,
         entitlements={
             EntitlementRef("ldap", group): Entitlement(
-                EntitlementRef("ldap", group), {"group": group}, tuple(permissions), classes[group], place()
+                EntitlementRef("ldap", group),
+                {"group": group},
+                tuple(permissions),
+                classes[group],
+                place(),
+                frozenset(closed[group]),
             )
             for group, permissions in carried.items()
         },
@@ -171,6 +224,9 @@ def a_policy(
         service_accounts={each.name: each for each in service_accounts},
         lifecycle=lifecycle or Lifecycle(),
         guards=Guards(),
+        compartments={each.name: each for each in compartments},
+        families={each.name: each for each in families},
+        **rest,
     )
 
 
@@ -197,6 +253,11 @@ def post(name: str = "main", span: Span = ALWAYS, /, **attributes: str) -> Assig
     return Assignment(name, attributes, span)
 
 
+def transferred(name: str, span: Span, /, **attributes: str) -> Assignment:
+    """A post that a transfer ended."""
+    return Assignment(name, attributes, span, transferred=True)
+
+
 def a_person(id_: str, *assignments: Assignment, number: int = 1, **rest: Any) -> Person:
     """`rest`: any other field of `Person`."""
     return replace(Person(number, id_, f"name of {id_}", f"{id_.lower()}@example.com", assignments), **rest)
@@ -211,6 +272,7 @@ def record(
     valid_until: datetime | None = None,
     failed: bool = False,
     revoked: Span | None = None,
+    scope: str = "",
     entry: int = 10,
     recorded_at: datetime | None = None,
 ) -> EvidenceRecord:
@@ -219,7 +281,7 @@ def record(
         entry=entry,
         person=person,
         kind=kind_name,
-        scope="",
+        scope=scope,
         version=version,
         valid_from=start,
         valid_until=valid_until,

@@ -7,13 +7,14 @@ from datetime import date, datetime
 import pytest
 
 from reconciler.access import LifecycleState, evaluate
-from reconciler.access.lifecycle import employed_since, opening_horizon, stand_at, state_ceiling
-from reconciler.facts.model import Person, Span
-from reconciler.policy.model import Lifecycle, Period, StateRule
+from reconciler.access.lifecycle import employed_since, horizon_of, stand_at, state_bound
+from reconciler.facts.model import Assignment, Person, Span
+from reconciler.policy.model import NOTHING, Equals, Lifecycle, Period, Policy, StateRule, Under
 from tests.access.company import (
     SHANGHAI,
     a_person,
     a_policy,
+    compare,
     days,
     exception,
     level,
@@ -31,12 +32,16 @@ WEEK = Lifecycle(preboarding=(StateRule(None, 0, place(), Period(days=7)),))
 PREBOARDING, ACTIVE, NOTICE, LEAVE, EXITED = LifecycleState
 
 
+def living(lifecycle: Lifecycle) -> Policy:
+    return a_policy(levels=[level("public", 0), level("internal", 1)], resources={}, lifecycle=lifecycle)
+
+
 def states(person: Person, at: datetime = AT, lifecycle: Lifecycle = WEEK) -> tuple[LifecycleState, ...]:
-    return stand_at(person, at, opening_horizon(lifecycle, at, SHANGHAI)).states
+    return stand_at(person, at, horizon_of(living(lifecycle), at, SHANGHAI)).states
 
 
 def counting(person: Person, at: datetime = AT) -> list[str]:
-    return [each.name for each in stand_at(person, at, opening_horizon(WEEK, at, SHANGHAI)).assignments]
+    return [each.name for each in stand_at(person, at, horizon_of(living(WEEK), at, SHANGHAI)).assignments]
 
 
 def test_states_follow_the_spans() -> None:
@@ -104,13 +109,15 @@ def test_an_assignment_that_ends_before_it_begins_opens_nothing() -> None:
 
 
 def test_ceilings_of_states_that_are_not_named() -> None:
-    unnamed = Lifecycle()
+    def ceiling(state: LifecycleState, lifecycle: Lifecycle) -> int | None:
+        return state_bound(living(lifecycle), a_person("E1"), state, (), AT, SHANGHAI).ceiling
 
-    assert state_ceiling(unnamed, PREBOARDING) == -1
-    assert state_ceiling(unnamed, EXITED) == -1
-    assert state_ceiling(unnamed, NOTICE) is None
-    assert state_ceiling(unnamed, LEAVE) is None
-    assert state_ceiling(WEEK, PREBOARDING) == 0
+    assert ceiling(PREBOARDING, Lifecycle()) == NOTHING
+    assert ceiling(EXITED, Lifecycle()) == NOTHING
+    assert ceiling(NOTICE, Lifecycle()) is None
+    assert ceiling(LEAVE, Lifecycle()) is None
+    assert ceiling(ACTIVE, Lifecycle()) is None
+    assert ceiling(PREBOARDING, WEEK) == 0
 
 
 @pytest.mark.parametrize(
@@ -182,3 +189,152 @@ def test_the_rehire_that_matters_is_the_one_before_the_moment() -> None:
     assert employed_since(person, local(2024, 6, 1)) is None
     assert employed_since(person, AT) == local(2026, 1, 1)
     assert employed_since(a_person("E1", post(), employed_since=local(2026, 1, 1)), AT) is None
+
+
+# --- lists of rules -------------------------------------------------------------------------------------------------
+
+GERMAN = compare("department", Under(frozenset({"de"})))
+ENGINEER = compare("post", Equals(frozenset({"engineer"})))
+SINCE_MAY = (days(date(2026, 5, 1), None),)
+
+
+def bounded(lifecycle: Lifecycle) -> Policy:
+    return a_policy(
+        levels=[level("public", 0), level("internal", 1), level("core", 2)],
+        resources={name: (rank, {"read": [name]}) for rank, name in enumerate(("wiki", "docs", "code"))},
+        roles=[role("r", "wiki:read", "docs:read", "code:read", everyone=True)],
+        exceptions=[exception("E1", f"{name}:read", until=date(2027, 1, 1)) for name in ("wiki", "docs", "code")],
+        lifecycle=lifecycle,
+    )
+
+
+def reach(lifecycle: Lifecycle, person: Person, at: datetime = AT) -> int:
+    """The highest class that the person may read, -1 for none: the same for everybody and for one."""
+    policy = bounded(lifecycle)
+    allowed = evaluate(policy, people(person), at).allowed
+    found = max((rank for rank, who in enumerate(allowed.values()) if who), default=NOTHING)
+    stand = stand_at(person, at, horizon_of(policy, at, SHANGHAI))
+    bounds = [state_bound(policy, person, state, stand.assignments, at, SHANGHAI) for state in stand.states]
+    assert found == min((bound.ceiling for bound in bounds if bound.ceiling is not None), default=2)
+    return found
+
+
+class TestLists:
+    german_first = Lifecycle(notice=(StateRule(GERMAN, 1, place()), StateRule(None, 0, place())))
+
+    def resigned(self, *posts: Assignment) -> Person:
+        return a_person("E1", *posts, notice=SINCE_MAY)
+
+    def test_the_first_rule_that_fits_the_assignment_holds(self) -> None:
+        assert reach(self.german_first, self.resigned(post(department="de/berlin"))) == 1
+        assert reach(self.german_first, self.resigned(post(department="us"))) == 0
+
+    def test_unknown_fits(self) -> None:
+        assert reach(self.german_first, self.resigned(post())) == 1
+
+    def test_across_assignments_the_lowest_holds(self) -> None:
+        both = self.resigned(post(department="de"), post("second", department="us"))
+
+        assert reach(self.german_first, both) == 0
+
+    def test_what_no_rule_fits_is_not_bounded_on_notice(self) -> None:
+        only_german = Lifecycle(notice=(StateRule(GERMAN, 1, place()),))
+
+        assert reach(only_german, self.resigned(post(department="us"))) == 2
+        assert reach(only_german, self.resigned(post(department="us"), post("second", department="de"))) == 1
+
+    def test_without_an_assignment_the_lowest_of_the_list_holds(self) -> None:
+        lifecycle = Lifecycle(
+            preboarding=(StateRule(ENGINEER, 2, place()), StateRule(GERMAN, 1, place())),
+            notice=self.german_first.notice,
+        )
+
+        assert reach(lifecycle, a_person("E1")) == 1
+        assert reach(lifecycle, a_person("E1", notice=SINCE_MAY)) == 0
+
+
+class TestPreboarding:
+    """Engineers two weeks before they begin, everybody in Germany on the day; nobody else before."""
+
+    lifecycle = Lifecycle(
+        preboarding=(
+            StateRule(ENGINEER, 1, place(), opens=Period(days=14)),
+            StateRule(GERMAN, 2, place(), opens=Period(days=1)),
+        )
+    )
+
+    def opening(self, day: int, **attributes: str) -> list[str]:
+        person = a_person("E1", post("main", days(date(2026, 5, day), None), **attributes))
+        return [
+            each.name for each in stand_at(person, AT, horizon_of(bounded(self.lifecycle), AT, SHANGHAI)).assignments
+        ]
+
+    def test_each_assignment_opens_as_the_first_rule_that_fits_it_says(self) -> None:
+        assert self.opening(18, post="engineer") == ["main"]
+        assert self.opening(19, post="engineer") == []
+        assert self.opening(18, post="engineer", department="de") == ["main"]
+        assert self.opening(5, post="hr", department="de") == ["main"]
+        assert self.opening(6, post="hr", department="de") == []
+
+    def test_what_no_rule_fits_does_not_open(self) -> None:
+        assert self.opening(5, post="hr", department="us") == []
+
+    def test_the_ceiling_is_that_of_the_assignments_that_opened(self) -> None:
+        engineer = post("main", days(date(2026, 5, 10), None), post="engineer", department="us")
+        german = post("second", days(date(2026, 5, 5), None), post="hr", department="de")
+
+        assert reach(self.lifecycle, a_person("E1", engineer)) == 1
+        assert reach(self.lifecycle, a_person("E1", german)) == 2
+        assert reach(self.lifecycle, a_person("E1", engineer, german)) == 1
+
+
+class TestLeave:
+    suspending = Lifecycle(leave=(StateRule(None, None, place(), after=Period(days=30), suspend=True),))
+
+    def away(self, *posts: Assignment, since: date | None = date(2026, 4, 4)) -> Person:
+        return a_person("E1", *(posts or (post(),)), leave=(days(since, None),))
+
+    def suspended(self, lifecycle: Lifecycle, person: Person, at: datetime = AT) -> bool:
+        desired = evaluate(bounded(lifecycle), people(person), at)
+        assert not (desired.suspended and any(desired.allowed.values()))
+        return bool(desired.suspended)
+
+    def test_a_rule_begins_so_long_after_the_leave(self) -> None:
+        assert reach(self.suspending, self.away(), local(2026, 5, 3, 23, 59)) == 2
+        assert reach(self.suspending, self.away(), local(2026, 5, 4)) == NOTHING
+        assert not self.suspended(self.suspending, self.away(), local(2026, 5, 3, 23, 59))
+        assert self.suspended(self.suspending, self.away(), local(2026, 5, 4))
+
+    def test_a_leave_of_which_nobody_knows_the_beginning_has_lasted_long_enough(self) -> None:
+        assert self.suspended(self.suspending, self.away(since=None))
+
+    def test_they_are_back_when_the_leave_ends(self) -> None:
+        back = a_person("E1", post(), leave=(days(date(2026, 1, 1), date(2026, 5, 3)),))
+
+        assert reach(self.suspending, back) == 2
+        assert not self.suspended(self.suspending, back)
+
+    def test_while_a_rule_has_not_begun_the_next_is_not_tried(self) -> None:
+        lifecycle = Lifecycle(leave=(StateRule(GERMAN, 1, place(), after=Period(days=60)), StateRule(None, 0, place())))
+
+        assert reach(lifecycle, self.away(post(department="de"))) == 2
+        assert reach(lifecycle, self.away(post(department="us"))) == 0
+
+    def test_a_ceiling_suspends_nobody(self) -> None:
+        lifecycle = Lifecycle(leave=(StateRule(None, 0, place()),))
+
+        assert reach(lifecycle, self.away()) == 0
+        assert not self.suspended(lifecycle, self.away())
+
+    def test_suspended_for_one_assignment_is_suspended(self) -> None:
+        lifecycle = Lifecycle(
+            leave=(StateRule(GERMAN, None, place(), suspend=True), StateRule(None, 2, place())),
+        )
+
+        assert self.suspended(lifecycle, self.away(post(department="us"), post("second", department="de")))
+        assert not self.suspended(lifecycle, self.away(post(department="us")))
+
+    def test_who_is_exited_is_not_suspended(self) -> None:
+        gone = a_person("E1", post(), leave=(days(date(2026, 1, 1), None),), exited=SINCE_MAY)
+
+        assert not self.suspended(self.suspending, gone)

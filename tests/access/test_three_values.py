@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.access.columns import columns_at
 from reconciler.access.matching import first_place, lies_under, matches, members_of
+from reconciler.access.placement import columns_at
 from reconciler.policy.model import (
     AllOf,
     AnyOf,
@@ -16,11 +16,12 @@ from reconciler.policy.model import (
     Match,
     Negated,
     NoneOf,
+    Present,
     Test,
     Under,
     Within,
 )
-from tests.access import worlds
+from tests.access import drawn_matches, worlds
 from tests.access.company import ATTRIBUTES, a_person, a_policy, compare, level, local, people, post
 from tests.access.naive_rule import NaiveRule
 
@@ -35,7 +36,7 @@ def verdict(match: Match, **attributes: str) -> bool | None:
     policy = a_policy(levels=[level("public", 0)], resources={})
     truth = columns_at(policy, people(a_person("E1", post(**attributes), number=7)), AT).truth(match)
     assert (7 in truth.true) == (one is True)
-    assert (7 in truth.unknown) == (one is None)
+    assert (7 in truth.possible) == (one is not False)
     return one
 
 
@@ -92,6 +93,16 @@ def test_a_blank_set_is_the_empty_set() -> None:
     assert verdict(compare("projects", falcon, absent=True)) is False
 
 
+def test_present_is_unknown_of_a_blank_and_false_of_the_empty_set() -> None:
+    assert verdict(compare("grade", Present()), grade="P3") is True
+    assert verdict(compare("grade", Present())) is None
+    assert verdict(compare("grade", Negated(Present()))) is None
+    assert verdict(compare("grade", Present()), grade="P99") is None
+    assert verdict(compare("grade", Present(), absent=False)) is False
+    assert verdict(compare("projects", Present()), projects=" ; ") is False
+    assert verdict(compare("projects", Negated(Present()))) is True
+
+
 def test_sets_are_separated_by_either_semicolon() -> None:
     assert members_of("falcon； 凤凰 ;;phoenix;") == {"falcon", "凤凰", "phoenix"}
     both = frozenset({"falcon", "凤凰"})
@@ -116,9 +127,9 @@ def test_a_match_stands_where_its_first_comparison_stands() -> None:
 @settings(max_examples=100, deadline=None)
 @given(worlds.worlds(), st.data())
 def test_columns_and_the_single_reading_agree_on_any_match(world: worlds.World, data: st.DataObject) -> None:
-    match = data.draw(worlds.matches)
+    match = data.draw(drawn_matches.matches)
     columns = columns_at(world.policy, world.population, world.at)
-    naive = NaiveRule(world.policy, world.population, world.at)
+    naive = NaiveRule(world.policy, world.population, world.at, world.written)
 
     for person in world.population:
         values = [naive.truth(match, each) for each in naive.assignments(person)]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply.journal import Journal, Kind
+from reconciler.apply.journal import Journal
+from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import NewEntry
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.apply.journal import Kind, OpenIntent
+from reconciler.apply.journal import OpenIntent
 from reconciler.apply.run import RunContext, RunReport, Sight, carry_out, recovered
+from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import Entry, NewEntry
 from reconciler.plan.model import Cause, CauseKind, Change, in_order
 from reconciler.targets import (

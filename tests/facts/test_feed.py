@@ -14,7 +14,8 @@ from sqlalchemy import select
 from reconciler.errors import ReconcilerError
 from reconciler.facts.feed import FeedHeld, ImportUnknown, confirm_import
 from reconciler.facts.feed_state import feed_imports, feed_rows
-from reconciler.facts.people import events_seen, evidence_table, people_table
+from reconciler.facts.people import events_seen
+from reconciler.facts.stored import evidence_table, people_table
 from reconciler.policy.model import Guards, Limit
 from reconciler.sources import SourceError
 from tests.facts.conftest import World, csv_bytes, person_row
@@ -434,11 +435,12 @@ CELLS = st.fixed_dictionaries(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=4))
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=4), st.booleans())
 def test_no_feed_whatever_breaks_the_record_or_brings_anybody_back(
-    make_world: Callable[[], World], feeds: list[list[dict[str, str]]]
+    make_world: Callable[[], World], feeds: list[list[dict[str, str]]], guarded: bool
 ) -> None:
     world = make_world()
+    world.guards = replace(world.guards, exits=Limit(10, 0)) if guarded else world.guards
     out: set[str] = set()
     for rows in feeds:
         try:

@@ -110,6 +110,76 @@ def test_a_transfer_ends_one_stretch_and_starts_another_with_what_stays() -> Non
     ]
 
 
+def moved(*events: PersonEvent) -> list[bool]:
+    return [post.transferred for post in folded(*events).assignments]
+
+
+HIRED = told(1, "hired", "2026-01-01", department="rd", post="engineer")
+
+
+def test_only_what_a_transfer_ended_is_followed_by_an_overlap() -> None:
+    gone = {"department": "sales"}
+
+    assert moved(HIRED, told(2, "transferred", "2026-03-01", department="sales")) == [True, False]
+    assert moved(HIRED, told(2, "attributes-changed", "2026-03-01", department="sales")) == [False, False]
+    assert moved(HIRED, told(2, "transferred", "2026-03-01", department="rd")) == [False]
+    assert moved(HIRED, told(2, "transferred", "2026-03-01", ends_on="2026-06-30")) == [False]
+    assert moved(HIRED, told(2, "assignment-ended", "2026-03-01")) == [False]
+    assert moved(HIRED, told(2, "exited", "2026-03-01")) == [False]
+    assert moved(HIRED, told(2, "assignment-added", "2026-03-01", department="sales")) == [False, False]
+    assert moved(HIRED, told(2, "rehired", "2026-03-01", department="sales")) == [False, False]
+    assert moved(HIRED, told(2, "transferred", "2026-03-01", starts_on="2026-04-01", **gone)) == [False, False]
+
+
+def test_a_transfer_that_an_end_at_the_same_instant_undoes_leaves_no_overlap() -> None:
+    transfer = told(2, "transferred", "2026-03-01", department="sales")
+
+    assert moved(HIRED, transfer, told(3, "assignment-ended", "2026-03-01")) == [False]
+    assert moved(HIRED, transfer, told(3, "exited", "2026-02-28")) == [False]
+    assert moved(HIRED, transfer, told(3, "assignment-added", "2026-03-01", department="hr")) == [False, False]
+    assert moved(HIRED, transfer, told(3, "assignment-added", "2026-02-01", department="hr")) == [False, True, False]
+
+
+def test_what_came_of_a_transfer_may_change_and_end_later() -> None:
+    transfer = told(2, "transferred", "2026-03-01", department="sales")
+
+    assert moved(HIRED, transfer, told(3, "attributes-changed", "2026-03-01", post="manager")) == [True, False]
+    assert moved(HIRED, transfer, told(3, "attributes-changed", "2026-04-01", post="manager")) == [True, False, False]
+    assert moved(HIRED, transfer, told(3, "exited", "2026-04-30")) == [True, False]
+    assert moved(HIRED, transfer, told(3, "transferred", "2026-04-01", department="hr")) == [True, True, False]
+
+
+@settings(max_examples=300, deadline=None)
+@given(person_events())
+def test_a_transferred_assignment_ends_with_a_transfer_and_goes_on_as_another(events: list[PersonEvent]) -> None:
+    person = folded(*events)
+    kinds = {event.seq: (event.kind, event.effective_at) for event in events}
+    for post in person.assignments:
+        if post.transferred:
+            assert kinds[post.span.end_entry] == ("transferred", post.span.end)
+            assert any(other.name == post.name and other.span.start == post.span.end for other in person.assignments)
+    assert not any(post.transferred for post in folded(*(e for e in events if e.kind != "transferred")).assignments)
+
+
+def test_a_post_that_never_ran_cuts_nothing() -> None:
+    never = told(1, "hired", "2026-03-01", ends_on="2026-02-01")
+    begun = told(2, "assignment-added", "2026-03-05", department="rd")
+    earlier = told(3, "attributes-changed", "2026-03-06", starts_on="2026-01-01")
+
+    assert [post.span for post in folded(never, begun, earlier).assignments] == [Span(at("2026-01-01"), None, 2)]
+
+
+def test_a_post_to_come_that_turns_out_to_run_already_runs_since_the_last_one_ended() -> None:
+    postponed = told(2, "attributes-changed", "2026-02-01", starts_on="2026-05-01")
+    since = told(3, "attributes-changed", "2026-02-10", starts_on="2025-12-01")
+
+    assert [post.span.start for post in folded(HIRED, postponed, since).assignments] == [
+        at("2026-01-01"),
+        at("2026-02-01"),
+    ]
+    assert folded(HIRED, postponed, since).assignments[-1].span.end is None
+
+
 def test_ends_on_includes_its_day() -> None:
     person = folded(told(1, "hired", "2026-01-01", ends_on="2026-06-30"))
 

@@ -55,7 +55,7 @@ def test_every_transaction_is_durable_and_keeps_its_references(tmp_path: Path) -
 
 
 def test_the_migrations_make_the_tables_that_are_declared(tmp_path: Path) -> None:
-    assert _people.people_table.metadata is metadata
+    assert _people.events_seen.metadata is metadata
     mine = {"ledger_entries", "ledger_payloads", "subject_keys", "projections", "people", "evidence"}
     mine |= {"events_seen", "feed_rows", "feed_imports"}
 

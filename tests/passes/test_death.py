@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from reconciler.apply.journal import approvals, baselines, effects, intents, runs
+from reconciler.apply.tables import approvals, baselines, effects, intents, runs
 from reconciler.facts.ledger import Entry, NewEntry
 from reconciler.passes import Wiring
 from tests.passes.company import POLICY, Account, Company, Died, Faulty, settled_company

@@ -94,11 +94,34 @@ service_accounts:
   svc-backup: {owner: {post: it}, ceiling: internal, until: 2027-06-30, grants: {read: [basic-docs]}}
 """
 
+BOUNDS = """\
+separation:
+  - {name: 分离, roles: [engineer, staff], on_conflict: report}
+  - {name: wall, between: [["basic-docs:write"], ["handbook:*"]]}
+sponsors: [{of: {employment: contractor}, by: sponsor, must: {employment: employee}, lapse: 14d}]
+exception_limits: {internal: {max: 90d, approvers: 1}, core: {max: 31d}}
+invariants:
+  - {never: {match: {employment: contractor}, permission: "核心算法:*"}}
+  - {at_least: 1, permission: "basic-docs:read"}
+  - {at_most: 25, permission: "核心算法:read"}
+retired:
+  - {target: corp-ldap, entitlement: {group: old-readers}, members: revoke, reason: Replaced by docs-readers}
+tests:
+  - name: an engineer reads what is internal
+    on: 2026-11-24
+    person: "E1001"
+    assignments: [{department: rd/ai, post: engineer, grade: P5, projects: [falcon], since: 2025-01-01}]
+    evidence: [nda, {evidence: secrecy-training, valid_from: 2026-06-01}]
+    others: [{person: "E0007", assignments: [{employment: employee}]}]
+    expect: {can: ["basic-docs:read"], cannot: ["basic-docs:write"], withheld: {"核心算法:read": [only]}}
+"""
+
 COMPANY: Mapping[str, bytes] = {
     "policies/words.yaml": WORDS.encode(),
     "policies/resources.yaml": RESOURCES.encode(),
     "policies/roles.yaml": ROLES.encode(),
     "policies/conduct.yaml": CONDUCT.encode(),
+    "policies/bounds.yaml": BOUNDS.encode(),
 }
 
 

@@ -25,7 +25,7 @@ from reconciler.policy.model import (
     Under,
     Within,
 )
-from tests.policy.company import COMPANY, CONDUCT, RESOURCES, ROLES, WORDS, errors
+from tests.policy.company import BOUNDS, COMPANY, CONDUCT, RESOURCES, ROLES, WORDS, errors
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_guards_are_on_without_a_word_and_keep_what_is_not_said(company: Policy)
 
 
 def test_any_file_may_hold_any_section(company: Policy) -> None:
-    together = load_policy({"all.yaml": (WORDS + RESOURCES + ROLES + CONDUCT).encode()}, revision="abc123")
+    together = load_policy({"all.yaml": (WORDS + RESOURCES + ROLES + CONDUCT + BOUNDS).encode()}, revision="abc123")
 
     assert together.roles.keys() == company.roles.keys()
     assert together.entitlements.keys() == company.entitlements.keys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.policy import check_policy
-from tests.policy.company import RESOURCES, WORDS, errors
+from tests.policy.company import errors
 
 MISTAKES = [
     # the file as YAML
@@ -85,48 +85,6 @@ def test_a_mistake_is_told_where_it_stands(text: str, where: str, message: str, 
     assert found[0].place.file == "a.yaml"
     assert message in found[0].message
     assert remedy in found[0].remedy
-
-
-NOT_SUPPORTED = [
-    ("compartments: {x: {requires: [nda]}}", "1:1"),
-    ("exception_limits: {core: {max: 14d}}", "1:1"),
-    ("separation: []", "1:1"),
-    ("sponsors: []", "1:1"),
-    ("invariants: []", "1:1"),
-    ("tests: []", "1:1"),
-    ("retired: {}", "1:1"),
-    ("evidence:\n  x: {kind: check, per: projects}", "2:20"),
-    ("resources:\n  x: {classification: public, mode: observe, access: {read: {t: {g: x}}}}", "2:31"),
-    ("resources:\n  x: {classification: public, until: 2027-01-01, access: {read: {t: {g: x}}}}", "2:31"),
-    ("resources:\n  x: {classification: public, values: {a: {}}, access: {read: {t: {g: x}}}}", "2:31"),
-    ("resources:\n  x: {classification: public, compartments: [a], access: {read: {t: {g: x}}}}", "2:31"),
-    ("resources:\n  x: {classification: public, access: {read: {t: {g: x, mode: observe}}}}", "2:57"),
-    ('resources:\n  x: {classification: public, access: {read: {t: {g: "p-{project}"}}}}', "2:54"),
-    ('resources:\n  "p/{x}": {classification: public, access: {read: {t: {g: "p-{x}"}}}}', "2:3"),
-    ("roles:\n  x: {for_each: {project: projects}}", "2:7"),
-    ('roles:\n  x: {grants: {read: ["p/{project}"]}}', "2:23"),
-    ("lifecycle: {leave: {after: 30d, suspend: true}}", "1:13"),
-    ("lifecycle: {transfer: {overlap: 7d}}", "1:13"),
-    ("lifecycle: {notice: [{ceiling: internal}]}", "1:21"),
-]
-
-
-@pytest.mark.parametrize(("text", "where"), NOT_SUPPORTED)
-def test_what_this_version_cannot_do_is_refused_and_never_ignored(text: str, where: str) -> None:
-    found = errors(text)
-
-    assert [(f"{problem.place.line}:{problem.place.column}", problem.code) for problem in found] == [
-        (where, "not-supported")
-    ]
-    assert "is not supported by this version" in found[0].message
-
-
-def test_a_requirement_with_an_argument_is_refused() -> None:
-    text = WORDS.replace("requires: [nda]", 'requires: [{nda: "{project}"}]')
-
-    _, found = check_policy({"words.yaml": text.encode(), "resources.yaml": RESOURCES.encode()})
-
-    assert [(problem.place.line, problem.code) for problem in found] == [(17, "not-supported")]
 
 
 def test_a_problem_reads_well() -> None:

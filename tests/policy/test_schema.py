@@ -70,3 +70,19 @@ def test_a_day_and_a_match_are_what_an_author_writes(schema: dict[str, Any]) -> 
     assert schema["$defs"]["ExceptionClause"]["properties"]["until"]["format"] == "date"
     assert schema["$defs"]["RoleClause"]["properties"]["match"]["$ref"] == "#/$defs/Match"
     assert schema["$defs"]["Match"]["properties"].keys() == {"all", "any", "none"}
+
+
+def test_what_has_to_do_with_variables_is_described(schema: dict[str, Any]) -> None:
+    definitions = schema["$defs"]
+
+    assert {"compartments", "mode", "values"} <= definitions["ResourceClause"]["properties"].keys()
+    assert definitions["ResourceClause"]["properties"]["mode"]["enum"] == ["enforce", "additive", "observe"]
+    assert definitions["ValueClause"]["properties"].keys() == {"classification", "compartments", "until", "owner"}
+    assert definitions["CompartmentClause"]["properties"].keys() == {"requires", "only"}
+    assert definitions["EvidenceClause"]["properties"]["per"]["type"] == "string"
+    bound = definitions["RoleClause"]["properties"]["for_each"]["additionalProperties"]
+    assert bound["anyOf"][1]["additionalProperties"]["enum"] == ["ancestors", "descendants"]
+    binding = definitions["ResourceClause"]["properties"]["access"]["additionalProperties"]["additionalProperties"]
+    assert binding["properties"]["mode"]["enum"] == ["enforce", "additive", "observe"]
+    required, listed, spelled_out = definitions["RequirementClause"]["anyOf"]
+    assert (required["type"], listed["type"], spelled_out["required"]) == ("string", "object", ["any_of"])

@@ -11,11 +11,13 @@ import base64
 import csv
 from calendar import monthrange
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -25,6 +27,15 @@ Given = tuple[str, str, str]
 """A target, ``resource:action``, and who has it there."""
 Entries = Collection[tuple[str, Mapping[str, list[str]]]]
 """A directory: the DN and the attributes of every entry."""
+
+
+SECTIONS = {
+    *("attributes", "evidence", "clearances", "resources", "roles", "exceptions", "lockouts", "service_accounts"),
+    *("lifecycle", "sponsors", "separation"),
+    # These give and take nothing by themselves: limits of what may be written, of what a plan may do, and the tests.
+    *("exception_limits", "guards", "invariants", "tests"),
+}
+"""What this reading understands. ``invariants`` are asked about what comes out, in `broken`."""
 
 
 def after(start: date, period: str) -> date:
@@ -42,12 +53,18 @@ def only_keys(what: Mapping[str, Any], *known: str) -> None:
     assert set(what) <= set(known), f"not understood here: {set(what) - set(known)}"
 
 
+def this_day() -> date:
+    """The day on which the story happens; a status of HR's that has no date of its own holds from then on."""
+    return datetime.now(ZoneInfo("Asia/Shanghai")).date()
+
+
 @dataclass(frozen=True)
 class Company:
-    """The example's folder on a day."""
+    """The example's folder on a day. `told` is the day on which HR's file was read."""
 
     folder: Path
     today: date
+    told: date = field(default_factory=this_day)
 
     # --- files ------------------------------------------------------------------------------------------------------
 
@@ -61,6 +78,7 @@ class Company:
         for name in self.workspace["policies"]:
             for path in sorted((self.folder / name).glob("*.yaml")):
                 for section, content in yaml.safe_load(path.read_text("utf-8")).items():
+                    assert section in SECTIONS, f"{path}: {section} is not understood here"
                     if isinstance(content, dict):
                         merged.setdefault(section, {}).update(content)
                     else:
@@ -108,7 +126,9 @@ class Company:
     def ceiling(self, person: str) -> int:
         """The highest level, as a number, that the person's stage admits."""
         stages = self.policy["lifecycle"]
-        only_keys(stages, "preboarding", "notice", "exited")
+        only_keys(
+            stages, "preboarding", "notice", "leave", "transfer", "exited"
+        )  # a transfer takes an event: none here
         if self.status(person) == "exited":
             return -1
         found = [len(self.levels) - 1]
@@ -116,7 +136,31 @@ class Company:
             found.append(self.level(stages["preboarding"]["ceiling"]))
         if self.status(person) == "notice":
             found.append(self.level(stages["notice"]["ceiling"]))
+        if self.status(person) == "leave":
+            only_keys(stages["leave"], "after", "ceiling")
+            if self.today >= after(self.told, stages["leave"]["after"]):
+                found.append(self.level(stages["leave"]["ceiling"]))
         return min(found)
+
+    def answered_for(self, person: str) -> bool:
+        """Whether somebody answers for the person, where somebody has to; a while after they left still counts."""
+        return all(self.has_sponsor(person, rule) for rule in self.policy["sponsors"])
+
+    def has_sponsor(self, person: str, rule: Mapping[str, Any]) -> bool:
+        only_keys(rule, "of", "by", "must", "lapse")
+        asked = [row for row in self.counted(person) if self.fits(rule["of"], row) is not False]
+        return all(self.sponsors(row[rule["by"]], rule) for row in asked)
+
+    def sponsors(self, person: str, rule: Mapping[str, Any]) -> bool:
+        """Whether a post of the person fits, and has not been over for longer than `lapse`."""
+        return any(
+            date.fromisoformat(row["starts_on"]) <= self.today < over
+            for row in self.rows
+            if row["id"] == person and self.fits(rule["must"], row) is True
+            for over in [
+                after(date.fromisoformat(row["ends_on"]) + timedelta(1), rule["lapse"]) if row["ends_on"] else date.max
+            ]
+        )
 
     # --- matching ---------------------------------------------------------------------------------------------------
 
@@ -238,7 +282,40 @@ class Company:
             if each["person"] == person and each["since"] <= self.today:
                 return False
         needed = self.level(self.policy["resources"][permission.rpartition(":")[0]]["classification"])
-        return needed <= min(self.clearance(person), self.ceiling(person))
+        return needed <= min(self.clearance(person), self.ceiling(person)) and self.answered_for(person)
+
+    # --- what has to hold of the outcome ------------------------------------------------------------------------------
+
+    @cached_property
+    def conflicts(self) -> set[tuple[str, str]]:
+        """Who has been given what they should not hold together, and the rule that says so."""
+        given = {person: {what for who, what in self.considered if who == person} for person in self.people}
+        return {
+            (person, rule["name"]) for rule in self.separations for person in self.people if torn(rule, given[person])
+        }
+
+    @cached_property
+    def separations(self) -> list[dict[str, Any]]:
+        for rule in self.policy["separation"]:
+            only_keys(rule, "name", "between", "on_conflict")
+            assert rule["on_conflict"] == "report", "a rule that withholds is not understood here"
+        found: list[dict[str, Any]] = self.policy["separation"]
+        return found
+
+    @cached_property
+    def broken(self) -> list[Any]:
+        """The invariants that what people should have does not keep."""
+        return [rule for rule in self.policy["invariants"] if not self.kept(rule)]
+
+    def kept(self, rule: Mapping[str, Any]) -> bool:
+        if "at_most" in rule:
+            only_keys(rule, "at_most", "permission")
+            most: int = rule["at_most"]
+            return len({who for who, what in self.desired if fits_pattern(rule["permission"], what)}) <= most
+        only_keys(rule, "never")
+        holders = {who for who, what in self.desired if fits_pattern(rule["never"]["permission"], what)}
+        posts = [row for who in holders for row in self.counted(who)]
+        return all(self.fits(rule["never"]["match"], row) is False for row in posts)
 
     @cached_property
     def desired(self) -> set[Pair]:
@@ -306,6 +383,19 @@ class Company:
         if "employeeNumber" in account:
             return account["employeeNumber"][0]
         return account["cn"][0] if "cn" in account else ""
+
+
+def fits_pattern(pattern: str, permission: str) -> bool:
+    """``resource:action``, or ``resource:*``."""
+    resource, _, action = pattern.rpartition(":")
+    assert not {"*", "{"} & {*resource}, pattern
+    return permission == pattern or (action == "*" and permission.rpartition(":")[0] == resource)
+
+
+def torn(rule: Mapping[str, Any], given: Collection[str]) -> bool:
+    """Whether something of two lists of the rule is among what is given."""
+    sides = [{what for what in given if any(fits_pattern(one, what) for one in side)} for side in rule["between"]]
+    return any(one and other for one, other in combinations(sides, 2))
 
 
 def permissions(grants: Mapping[str, Iterable[str]]) -> Iterator[str]:

@@ -53,6 +53,9 @@ def test_plan_equals_the_second_reading(informed_company: Company) -> None:
     assert steps(plan, "revoke") <= now
     withheld = {(each["person"], each["permission"]) for each in plan["withheld"]}
     assert withheld == reading.withheld
+    kinds = [finding["kind"] for finding in plan["findings"]]
+    assert kinds.count("separation") == len(reading.conflicts)
+    assert kinds.count("invariant") == len(reading.broken)
     assert {"E1009", "E1011", "E1024", "E1053"} <= {person for person, _ in withheld}
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler
+from pydantic import Field as Constraint
+from pydantic_core import CoreSchema
 
 
 class Clause(BaseModel):
@@ -15,3 +19,21 @@ class Clause(BaseModel):
         use_attribute_docstrings=True,
         model_title_generator=lambda model: model.__name__.removesuffix("Clause"),
     )
+
+
+class _OrJustOne:
+    """In the schema: the list, or one of its items by itself."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        listed = handler(core_schema)
+        return {"anyOf": [listed["items"], listed]}
+
+
+C = TypeVar("C", bound=Clause)
+OneOrMore = Annotated[
+    list[C],
+    Constraint(min_length=1),
+    BeforeValidator(lambda value: [value] if isinstance(value, dict) else value),
+    _OrJustOne(),
+]
+"""A list of clauses; one of them may stand by itself."""

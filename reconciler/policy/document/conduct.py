@@ -1,26 +1,30 @@
-"""Clauses for how access is kept in bounds: lifecycle, separation, sponsors, guards, invariants."""
+"""Clauses for how access follows somebody's time here, and for the guards that hold changes back."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from pydantic import Field as Constraint
-from pydantic import field_validator
+from pydantic import model_validator
 
-from reconciler.policy.document.clause import Clause
+from reconciler.policy.document.clause import Clause, OneOrMore
 from reconciler.policy.model import Period
 from reconciler.policy.values import (
     Count,
+    MatchText,
     Percent,
     PeriodText,
+    SomeTime,
     Word,
-    not_supported,
+    mistake,
 )
 
 
 class PreboardingClause(Clause):
-    """Hired, and the first assignment has not begun."""
+    """Hired, and the assignment has not begun."""
 
+    match: MatchText | None = None
+    """The assignments that it is about, or that it may be about as far as is known; all where this is left out."""
     ceiling: Word
     """The highest class that such people may open."""
     opens: PeriodText = Period()
@@ -30,8 +34,40 @@ class PreboardingClause(Clause):
 class NoticeClause(Clause):
     """A resignation is submitted and not withdrawn: the step-down happens now, not on the last day."""
 
+    match: MatchText | None = None
+    """The assignments that it is about, or that it may be about as far as is known; all where this is left out."""
     ceiling: Word
     """The highest class that such people may open."""
+
+
+class LeaveClause(Clause):
+    """Away for a time, such as parental leave."""
+
+    match: MatchText | None = None
+    """The assignments that it is about, or that it may be about as far as is known; all where this is left out."""
+    ceiling: Word | None = None
+    """The highest class that such people may open."""
+    after: PeriodText = Period()
+    """How long the leave has lasted when this begins; from its first day where this is left out."""
+    suspend: bool = False
+    """Give nothing, and disable the accounts until they are back."""
+
+    @model_validator(mode="after")
+    def _some_effect(self) -> LeaveClause:
+        if self.suspend and self.ceiling is not None:
+            raise mistake("contradiction", "`suspend: true` makes `ceiling` mean nothing", "keep one of the two")
+        if not self.suspend and self.ceiling is None:
+            raise mistake("missing", "it says nothing: `ceiling` is missing", "name one, or write `suspend: true`")
+        return self
+
+
+class TransferClause(Clause):
+    """What an assignment still gives after a transfer has ended it, so that work can be handed over."""
+
+    overlap: SomeTime
+    """How long."""
+    ceiling: Word
+    """Up to which class."""
 
 
 class ExitedClause(Clause):
@@ -44,21 +80,19 @@ class ExitedClause(Clause):
 
 
 class LifecycleClause(Clause):
-    """What each state of somebody's time here admits."""
+    """What each state of somebody's time here admits. Of a list, the first rule that fits an assignment holds for it,
+    and the lowest ceiling across the assignments."""
 
-    preboarding: PreboardingClause | None = None
+    preboarding: OneOrMore[PreboardingClause] | None = None
     """Without it, such people may open nothing."""
-    notice: NoticeClause | None = None
+    notice: OneOrMore[NoticeClause] | None = None
     """Without it, such people are as active."""
+    leave: OneOrMore[LeaveClause] | None = None
+    """Without it, such people are as active."""
+    transfer: TransferClause | None = None
+    """Without it, an assignment gives nothing from the day after it ended."""
     exited: ExitedClause | None = None
     """Without it, accounts stay enabled, without access."""
-
-    @field_validator("notice", mode="before")
-    @classmethod
-    def _one_notice(cls, value: object) -> object:
-        if isinstance(value, list):
-            raise not_supported("a list under `lifecycle.notice`")
-        return value
 
 
 class LimitClause(Clause):

@@ -1,11 +1,11 @@
-"""Clauses for who gets what: roles, exceptions, lockouts, service accounts."""
+"""Clauses for who gets what: roles and their members."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 from pydantic import Field as Constraint
-from pydantic import model_validator
 
 from reconciler.policy.document.clause import Clause
 from reconciler.policy.values import (
@@ -13,8 +13,8 @@ from reconciler.policy.values import (
     Grants,
     ListOf,
     MatchText,
-    OwnerText,
     Prose,
+    Variable,
     Word,
     mistake,
 )
@@ -33,11 +33,39 @@ class MemberClause(Clause):
     """Why, for reviewers."""
 
 
+def _range(value: object) -> object:
+    return value if isinstance(value, dict | list) else {value: None}
+
+
+_RANGE_SCHEMA = {
+    "description": "An attribute; or of a tree also what lies above or below the value, itself included.",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": {"enum": ["ancestors", "descendants"]},
+        },
+    ],
+}
+RangeText = Annotated[
+    dict[Word, Literal["ancestors", "descendants"] | None],
+    Constraint(min_length=1, max_length=1),
+    BeforeValidator(_range),
+    WithJsonSchema(_RANGE_SCHEMA),
+]
+"""An attribute, and which values of its tree a variable runs over beside the assignment's own."""
+
+
 class RoleClause(Clause):
-    """Who holds it, and what it gives. With neither match, members nor everyone it exists to be inherited."""
+    """Who holds it, and what it gives. With neither match, for_each, members nor everyone it exists to be inherited."""
 
     match: MatchText | None = None
     """Holds for whoever has one assignment for which all of this is true."""
+    for_each: Annotated[dict[Variable, RangeText], Constraint(min_length=1)] | None = None
+    """Holds once for each value of an attribute, bound to a variable: {project: projects} or {site: {location:
+    ancestors}}. Families are then granted by that variable, such as project-docs/{project}."""
     everyone: bool = False
     """Holds for everybody who has an active assignment."""
     members: ListOf[MemberClause] | None = None
@@ -51,49 +79,7 @@ class RoleClause(Clause):
     def _one_audience(self) -> RoleClause:
         if self.everyone and self.match is not None:
             raise mistake("contradiction", "`everyone: true` makes `match` mean nothing", "keep one of the two")
+        if self.everyone and self.for_each is not None:
+            message = "`everyone: true` binds no variable, and `for_each` does"
+            raise mistake("contradiction", message, "keep one of the two")
         return self
-
-
-class ExceptionClause(Clause):
-    """Access for one person beside the roles. It ends, and clearance is needed all the same."""
-
-    person: Word
-    """The person's id, in quotes."""
-    grants: Grants
-    """What it gives: action → resources."""
-    since: Day | None = None
-    """The first day."""
-    until: Day
-    """The last day; every exception ends."""
-    reason: Prose
-    """Why, for reviewers and auditors."""
-    ticket: Word = ""
-    """Where it was asked for."""
-    approved_by: ListOf[Word] | None = None
-    """The ids of those who approved it, in quotes; never the person's own."""
-
-
-class LockoutClause(Clause):
-    """A person who may open nothing, or not some resources. Without free text, since git is read by many."""
-
-    person: Word
-    """The person's id, in quotes."""
-    ref: Word
-    """Where those who may know can read why, such as a case number."""
-    since: Day | None = None
-    """The first day; from ever where this is left out."""
-    from_: Annotated[ListOf[Word] | None, Constraint(alias="from")] = None
-    """The resources that it is about; all where this is left out."""
-
-
-class ServiceAccountClause(Clause):
-    """An account that is no person."""
-
-    owner: OwnerText
-    """Who answers for it: an attribute and its value, or {person: id}."""
-    ceiling: Word
-    """The highest class that it may open."""
-    until: Day
-    """The last day; every service account ends, and is then renewed on purpose."""
-    grants: Grants
-    """What it gives: action → resources."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, model_validator
+from pydantic import BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic import Field as Constraint
 
 from reconciler.policy.document.clause import Clause
@@ -18,7 +18,7 @@ from reconciler.policy.values import (
     Ranks,
     SomeTime,
     Word,
-    not_supported,
+    mistake,
 )
 
 
@@ -27,10 +27,11 @@ def _near(value: Mapping[str, Any], key: str) -> bool:
     return re.sub(r"[^a-z]", "", next(iter(value)).casefold()) == re.sub(r"[^a-z]", "", key)
 
 
-def _also_text(schema: dict[str, Any], description: str) -> None:
+def _also_plain(schema: dict[str, Any]) -> None:
     spelled_out = {**schema}
     schema.clear()
-    schema.update({"anyOf": [{"type": "string"}, spelled_out], "description": description})
+    description = "A kind of evidence, with the value where it is per an attribute; or {any_of: […]}, of which any do."
+    schema.update({"anyOf": [*_PROOF_SCHEMA["anyOf"], spelled_out], "description": description})
 
 
 class AttributeClause(Clause):
@@ -60,26 +61,43 @@ class EvidenceClause(Clause):
     """Whom it is asked of; of everybody where this is left out."""
     survives_rehire: bool = False
     """Whether evidence from before a rehire still counts."""
+    per: Word | None = None
+    """An attribute for each of whose values a proof of its own is needed; its records carry that value as scope."""
+
+
+def _proof(value: object) -> object:
+    return value if isinstance(value, dict | list) else {value: None}
+
+
+_PROOF_SCHEMA = {
+    "description": "A kind of evidence; of one that is per an attribute, with the value: {briefing: falcon}.",
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": {"type": "string"}},
+    ],
+}
+ProofText = Annotated[
+    dict[Word, Word | None],
+    Constraint(min_length=1, max_length=1),
+    BeforeValidator(_proof),
+    WithJsonSchema(_PROOF_SCHEMA),
+]
+"""A kind of evidence with its scope, or None where it is written without one."""
 
 
 class RequirementClause(Clause):
     """A kind of evidence, or several of which any is enough."""
 
-    any_of: ListOf[Word]
+    any_of: ListOf[ProofText]
     """Kinds of evidence, of which any one is enough."""
 
-    model_config = ConfigDict(
-        json_schema_extra=lambda schema: _also_text(
-            schema, "A kind of evidence; or {any_of: […]}, of which any is enough."
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=_also_plain)
 
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
-        if isinstance(value, dict) and len(value) == 1 and "any_of" not in value and not _near(value, "any_of"):
-            raise not_supported(f"a requirement with an argument (`{next(iter(value))}: …`)")
-        return {"any_of": [value]} if not isinstance(value, dict | list) else value
+        listing = isinstance(value, dict) and ("any_of" in value or (len(value) == 1 and _near(value, "any_of")))
+        return value if listing or isinstance(value, list) else {"any_of": [value]}
 
 
 class ClearanceClause(Clause):
@@ -89,3 +107,19 @@ class ClearanceClause(Clause):
     """The evidence that this level needs beside what those below need."""
     only: MatchText | None = None
     """Whom it is reserved for: this has to hold for every active assignment."""
+
+
+class CompartmentClause(Clause):
+    """Need-to-know beside the level: it needs its own requirements, and nothing of any level. Its name may hold one
+    variable, such as project/{project}."""
+
+    requires: ListOf[RequirementClause] | None = None
+    """The evidence that it needs; of a kind that is per an attribute, also {briefing: "{project}"}."""
+    only: MatchText | None = None
+    """Whom it is reserved for: this has to hold for every active assignment."""
+
+    @model_validator(mode="after")
+    def _some_effect(self) -> CompartmentClause:
+        if self.requires is None and self.only is None:
+            raise mistake("empty-compartment", "it asks for nothing and so keeps nobody out", "say what it `requires`")
+        return self

@@ -1,0 +1,294 @@
+"""Ledger entries → rows of the journal's tables. `flush` is the only place that writes them.
+
+INVARIANT: the same entries make the same rows, in whatever batches they come.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from pyroaring import BitMap
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from reconciler.apply.tables import (
+    Kind,
+    account_links,
+    approvals,
+    baselines,
+    effects,
+    intents,
+    policies,
+    runs,
+)
+from reconciler.facts.days import instant_text
+from reconciler.facts.ledger import Entry
+from reconciler.facts.people import people
+from reconciler.plan.causes import Baseline
+from reconciler.policy.model import EntitlementRef
+
+
+def flush(connection: Connection, by_kind: dict[Kind, list[Entry]]) -> None:
+    """Write the rows of these entries, and forget them."""
+    for kind, entries in by_kind.items():
+        _PROJECT[kind](connection, entries)
+    by_kind.clear()
+
+
+def _said(entry: Entry) -> Mapping[str, Any]:
+    """The payload; its shape is what `run`, and the passes, wrote under this kind."""
+    return entry.payload
+
+
+def _policy_recorded(connection: Connection, entries: Sequence[Entry]) -> None:
+    known = set(connection.execute(select(policies.c.digest)).scalars())
+    first = {_said(entry)["digest"]: entry.seq for entry in reversed(entries)}  # recorded twice is recorded once
+    rows = [{"digest": digest, "entry": seq} for digest, seq in first.items() if digest not in known]
+    if rows:
+        connection.execute(insert(policies), rows)
+
+
+def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        known = (
+            account_links.c.target == _said(entry)["target"],
+            account_links.c.account_key == _said(entry)["account_key"],
+        )
+        connection.execute(delete(account_links).where(*known))
+    rows = {
+        (_said(e)["target"], _said(e)["account_key"]): {
+            "target": _said(e)["target"],
+            "account_key": _said(e)["account_key"],
+            "person": e.subject,
+            "entry": e.seq,
+        }
+        for e in entries
+    }
+    connection.execute(insert(account_links), list(rows.values()))
+
+
+def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
+    rows = [
+        {
+            "entry": entry.seq,
+            "change_id": change_id,
+            "actor": entry.actor,
+            "author": _said(entry)["author"],
+            "expires_at": _said(entry)["expires_at"],
+            "policy_digest": _said(entry)["policy_digest"],
+            "used_entry": None,
+        }
+        for entry in entries
+        for change_id in _said(entry)["change_ids"]
+    ]
+    connection.execute(insert(approvals), rows)
+
+
+def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
+    rows = [
+        {
+            "run": _said(entry)["run"],
+            "entry": entry.seq,
+            "plan_digest": _said(entry)["plan"],
+            "plan_made_at": _said(entry)["plan_made_at"],
+            "policy_digest": _said(entry)["policy"],
+            "finished_entry": None,
+        }
+        for entry in entries
+    ]
+    connection.execute(insert(runs), rows)
+
+
+def _run_finished(connection: Connection, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        finished = update(runs).where(runs.c.run == _said(entry)["run"]).values(finished_entry=entry.seq)
+        connection.execute(finished)
+
+
+def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
+    rows = [
+        {
+            "run": _said(entry)["run"],
+            "change_id": change["id"],
+            "entry": entry.seq,
+            "target": _said(entry)["target"],
+            "change": json.dumps(change, ensure_ascii=False, sort_keys=True),
+            "outcome_entry": None,
+        }
+        for entry in entries
+        for change in _said(entry)["changes"]
+    ]
+    connection.execute(insert(intents), rows)
+
+
+def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
+    rows = [_effect_row(entry) for entry in entries]
+    connection.execute(insert(effects), rows)
+    done = [row for row in rows if row["outcome"] in ("applied", "already")]
+    for row in rows:
+        own = (intents.c.run == row["run"], intents.c.change_id == row["change_id"])
+        connection.execute(update(intents).where(*own).values(outcome_entry=row["entry"]))
+    for row in done:
+        mine = (approvals.c.change_id == row["change_id"], approvals.c.used_entry.is_(None))
+        connection.execute(update(approvals).where(*mine).values(used_entry=row["entry"]))
+    _move_members(connection, entries, {row["entry"] for row in done})
+
+
+def _effect_row(entry: Entry) -> dict[str, Any]:
+    payload = _said(entry)
+    applied = payload["outcome"] == "applied"
+    return {
+        "entry": entry.seq,
+        "run": payload["run"],
+        "change_id": payload["change"],
+        "op": payload["op"],
+        "target": payload["target"],
+        "entitlement_key": payload["entitlement_key"],
+        "subject": entry.subject,
+        "slice": payload["slice"],
+        "outcome": payload["outcome"],
+        "recorded_at": instant_text(entry.recorded_at),
+        "counts": applied and not payload["approved"] and not payload["leaver"],
+    }
+
+
+def _move_members(connection: Connection, entries: Sequence[Entry], done: Collection[int]) -> None:
+    moves: dict[EntitlementRef, list[tuple[str, bool, bool]]] = defaultdict(list)
+    for entry in entries:
+        payload = _said(entry)
+        if entry.seq in done and payload["op"] in ("grant", "revoke") and payload["holder"] != "nobody":
+            ref = EntitlementRef(payload["target"], payload["entitlement_key"])
+            moves[ref].append((entry.subject, payload["op"] == "grant", payload["holder"] == "person"))
+    if not moves:
+        return
+    numbers = _numbers(connection, {subject for own in moves.values() for subject, _, is_person in own if is_person})
+    for ref, own in moves.items():
+        baseline = _baseline(connection, ref)
+        members, services = BitMap(baseline.members), set(baseline.services)
+        for subject, granted, is_person in own:
+            if is_person and subject in numbers:
+                (members.add if granted else members.discard)(numbers[subject])
+            elif not is_person:
+                (services.add if granted else services.discard)(subject)
+        _save(connection, ref, members, services, baseline.policy_digest, baseline.ledger_seq, settled=baseline.settled)
+
+
+def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Reading back said otherwise: the effect is not there, whatever the target answered."""
+    for entry in entries:
+        connection.execute(
+            update(effects)
+            .where(effects.c.entry == _said(entry)["effect"])
+            .values(outcome="contradicted", counts=False)
+        )
+        unspent = update(approvals).where(approvals.c.used_entry == _said(entry)["effect"]).values(used_entry=None)
+        connection.execute(unspent)
+        if _said(entry)["op"] not in ("grant", "revoke"):
+            continue
+        ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
+        baseline = _baseline(connection, ref)
+        members = BitMap(baseline.members)
+        number = _numbers(connection, {entry.subject}).get(entry.subject)
+        if number is not None:
+            (members.discard if _said(entry)["op"] == "grant" else members.add)(number)
+        _save(
+            connection,
+            ref,
+            members,
+            baseline.services,
+            baseline.policy_digest,
+            baseline.ledger_seq,
+            settled=baseline.settled,
+        )
+
+
+def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        payload = _said(entry)
+        adopted, dropped, services = payload["adopted"], payload["dropped"], payload["services"]
+        ids = {person for own in [*adopted.values(), *dropped.values()] for person in own}
+        numbers = _numbers(connection, ids)
+        settled = set(payload["settled"])
+        for key in sorted({*adopted, *dropped, *services, *settled}):
+            ref = EntitlementRef(payload["target"], key)
+            baseline = _baseline(connection, ref)
+            members = baseline.members | BitMap(numbers[p] for p in adopted.get(key, ()))
+            members -= BitMap(numbers[p] for p in dropped.get(key, ()))
+            now = key in settled
+            _save(
+                connection,
+                ref,
+                members,
+                services.get(key, baseline.services),
+                payload["policy"] if now else baseline.policy_digest,
+                payload["facts"] if now else baseline.ledger_seq,
+                settled=now or baseline.settled,
+            )
+
+
+_PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
+    Kind.POLICY_RECORDED: _policy_recorded,
+    Kind.ACCOUNT_LINKED: _account_linked,
+    Kind.APPROVED: _approved,
+    Kind.RUN_STARTED: _run_started,
+    Kind.INTENDED: _intended,
+    Kind.EFFECT: _effect,
+    Kind.CONTRADICTED: _contradicted,
+    Kind.CONVERGED: _converged,
+    Kind.RUN_FINISHED: _run_finished,
+}
+
+
+def _baseline(connection: Connection, ref: EntitlementRef) -> Baseline:
+    row = connection.execute(select(baselines).where(*_is(ref))).mappings().first()
+    return as_baseline(row) if row else Baseline(BitMap(), frozenset(), "", 0, settled=False)
+
+
+def as_baseline(row: RowMapping) -> Baseline:
+    """What the row says."""
+    return Baseline(
+        members=BitMap.deserialize(row["members"]),
+        services=frozenset(json.loads(row["services"])),
+        policy_digest=row["policy_digest"],
+        ledger_seq=row["ledger_seq"],
+        settled=row["settled"],
+    )
+
+
+def _save(
+    connection: Connection,
+    ref: EntitlementRef,
+    members: BitMap,
+    services: Iterable[str],
+    policy_digest: str,
+    ledger_seq: int,
+    *,
+    settled: bool,
+) -> None:
+    connection.execute(delete(baselines).where(*_is(ref)))
+    row = {
+        "target": ref.target,
+        "entitlement_key": ref.key,
+        "members": members.serialize(),
+        "services": json.dumps(sorted(services)),
+        "policy_digest": policy_digest,
+        "ledger_seq": ledger_seq,
+        "settled": settled,
+    }
+    connection.execute(insert(baselines).values(row))
+
+
+def _is(ref: EntitlementRef) -> tuple[Any, Any]:
+    return baselines.c.target == ref.target, baselines.c.entitlement_key == ref.key
+
+
+def _numbers(connection: Connection, ids: Collection[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    listed = sorted(ids)
+    for start in range(0, len(listed), 500):
+        chunk = listed[start : start + 500]
+        rows = connection.execute(select(people.c.id, people.c.number).where(people.c.id.in_(chunk)))
+        found |= {row.id: row.number for row in rows}
+    return found

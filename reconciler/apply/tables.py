@@ -1,0 +1,116 @@
+"""The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
+
+Every table here is a projection of ledger entries, but `proposals`: the digests of plans that were shown, so that
+`approve` can say what a digest stands for. Losing it costs making the plan again.
+
+The kinds of ledger entries that this room writes stand in `Kind`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import Boolean, Column, LargeBinary, String, Table, Text
+
+from reconciler.facts.ledger import Sequence64
+from reconciler.facts.store import metadata
+
+
+class Kind(StrEnum):
+    """The kinds of ledger entries that speak of policies, plans and runs."""
+
+    POLICY_RECORDED = "policy-recorded"
+    ACCOUNT_LINKED = "account-linked"
+    APPROVED = "approved"
+    RUN_STARTED = "run-started"
+    INTENDED = "intended"
+    EFFECT = "effect"
+    CONTRADICTED = "contradicted"
+    CONVERGED = "converged"
+    RUN_FINISHED = "run-finished"
+
+
+account_links = Table(
+    "account_links",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("account_key", Text, primary_key=True),
+    Column("person", Text, nullable=False, index=True),
+    Column("entry", Sequence64, nullable=False),
+)
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("entry", Sequence64, primary_key=True, autoincrement=False),
+    Column("change_id", Text, primary_key=True, index=True),
+    Column("actor", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("expires_at", String(27), nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("used_entry", Sequence64),
+)
+runs = Table(
+    "runs",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("entry", Sequence64, nullable=False),
+    Column("plan_digest", Text, nullable=False),
+    Column("plan_made_at", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("finished_entry", Sequence64),
+)
+intents = Table(
+    "intents",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("change_id", Text, primary_key=True),
+    Column("entry", Sequence64, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("outcome_entry", Sequence64, index=True),
+)
+effects = Table(
+    "effects",
+    metadata,
+    Column("entry", Sequence64, primary_key=True, autoincrement=False),
+    Column("run", Text, nullable=False),
+    Column("change_id", Text, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("entitlement_key", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("slice", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("recorded_at", String(27), nullable=False, index=True),
+    Column("counts", Boolean, nullable=False),
+)
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("entitlement_key", Text, primary_key=True),
+    Column("members", LargeBinary, nullable=False),
+    Column("services", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("ledger_seq", Sequence64, nullable=False),
+    Column("settled", Boolean, nullable=False),
+)
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("entry", Sequence64, nullable=False),
+)
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("plan_digest", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("made_at", String(27), nullable=False),
+    Column("change_ids", Text, nullable=False),
+    Column("title", Text, nullable=False),
+)
+
+PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)

@@ -1,0 +1,166 @@
+"""Which clause is responsible for what somebody gains or loses between two policies.
+
+Told from the side that gives it (a gain: the new policy, a loss: the old one), and by what is *different* there: the
+condition of a match that changed rather than the role that it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.access.model import Denial, DenialKind, GivenBy
+from reconciler.audit.meaning import same
+from reconciler.errors import Place
+from reconciler.policy.model import Compare, Match, Permission, Policy, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """What is responsible, in words, and where it stands: in the new revision or, with `gone`, only in the old one."""
+
+    text: str
+    place: Place | None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A comparison from one side: `here` is the policy that gives something, `there` the one that does not.
+
+    For a gain, `here` is the new one; for a loss, the old one.
+    """
+
+    here: Policy
+    there: Policy
+    gains: bool
+
+    @property
+    def new(self) -> Policy:
+        """The policy of the new revision."""
+        return self.here if self.gains else self.there
+
+    def giving(self, permission: Permission, by: GivenBy, person: str) -> Clause | None:
+        """The clause behind a grant that one side makes and the other does not; None where this one is the same in
+        both.
+        """
+        if by.exception is not None:
+            return self._exception(by, person)
+        return self._role(permission, self.here.roles[by.roles[0]], by, person)
+
+    def letting_through(self, permission: Permission, denial: Denial) -> Clause:
+        """The clause behind a denial that only `there` makes."""
+        here, there = self.here, self.there
+        if _has(here, permission) and _has(there, permission):
+            if here.effective_class(permission) != there.effective_class(permission):
+                return self._reclassified(permission)
+            if here.effective_compartments(permission) != there.effective_compartments(permission):
+                return self._recompartmented(permission)
+        name = denial.level or denial.compartment or denial.what
+        what = {
+            DenialKind.EVIDENCE: f"what `{name}` requires",
+            DenialKind.LIFECYCLE: f"what `{denial.what}` admits",
+            DenialKind.LOCKOUT: f"lockout `{denial.what}`",
+            DenialKind.SEPARATION: f"separation `{denial.what}`",
+        }[denial.kind]
+        detail = f" ({denial.what})" if denial.kind is DenialKind.EVIDENCE else ""
+        changed = self._gate(denial) if self.gains else None
+        if changed is not None:
+            return Clause(f"{what} has changed{detail}", changed)
+        verb = "is no longer asked" if self.gains else "now withholds"
+        text = f"{what}{detail} {verb}" if self.gains else f"{what}{detail} {verb} it"
+        return Clause(text, denial.place, gone=self.gains)
+
+    # --- what gives -------------------------------------------------------------------------------------------------
+
+    def _exception(self, by: GivenBy, person: str) -> Clause | None:
+        assert by.exception is not None  # noqa: S101  (the caller asked)
+        mine = [by.exception.since, by.exception.until]
+        for other in self.there.exceptions:
+            granted = {grant.permission for grant in other.grants}
+            if other.person == person and by.grant.permission in granted and [other.since, other.until] == mine:
+                return None
+        return Clause(f"the exception for {person}{self._verdict}", by.grant.place, gone=not self.gains)
+
+    @property
+    def _verdict(self) -> str:
+        return " is new" if self.gains else " is gone"
+
+    def _role(self, permission: Permission, role: Role, by: GivenBy, person: str) -> Clause | None:
+        other = self.there.roles.get(role.name)
+        if other is None:
+            return Clause(f"role `{role.name}`{self._verdict}", role.place, gone=not self.gains)
+        granted = [grant for grant, _ in other.all_grants if grant.permission == permission]
+        if not granted:
+            via = f" (through `{by.roles[-1]}`)" if len(by.roles) > 1 else ""
+            verb = "now grants" if self.gains else "no longer grants"
+            place = by.grant.place if self.gains else other.place
+            return Clause(f"role `{role.name}` {verb} `{permission}`{via}", place)
+        if not same(role.match, other.match) or role.everyone != other.everyone:
+            return self._audience(role, other)
+        if not any(same(by.grant.when, grant.when) for grant in granted):
+            return Clause(f"role `{role.name}` runs over other values", (role if self.gains else other).place)
+        named = {(one.person, one.since, one.until) for one in other.members}
+        for member in role.members:
+            if member.person == person and (member.person, member.since, member.until) not in named:
+                text = f"role `{role.name}`: member {person}{self._verdict}"
+                return Clause(text, member.place, gone=not self.gains)
+        return None
+
+    def _audience(self, role: Role, other: Role) -> Clause:
+        new, old = (role, other) if self.gains else (other, role)
+        if new.match is None or old.match is None or new.everyone != old.everyone:
+            return Clause(f"who holds role `{role.name}` has changed", new.place)
+        added = list(_unlike(new.match, old.match))
+        dropped = list(_unlike(old.match, new.match))
+        changed = added or dropped
+        asked = ", ".join(dict.fromkeys(f"`{one.attribute}`" for one in changed)) or "its conditions"
+        place = added[0].place if added else new.place
+        return Clause(f"the match of role `{role.name}` has changed: {asked}", place)
+
+    # --- what lets through --------------------------------------------------------------------------------------------
+
+    def _reclassified(self, permission: Permission) -> Clause:
+        old, new = (self.there, self.here) if self.gains else (self.here, self.there)
+        before = old.levels[old.effective_class(permission)].name
+        after = new.levels[new.effective_class(permission)].name
+        place = new.resources[permission.resource].place
+        return Clause(f"`{permission}` is now `{after}`, and was `{before}`", place)
+
+    def _recompartmented(self, permission: Permission) -> Clause:
+        old, new = (self.there, self.here) if self.gains else (self.here, self.there)
+        before, after = old.effective_compartments(permission), new.effective_compartments(permission)
+        said = [f"no longer in `{name}`" for name in sorted(before - after)]
+        said += [f"now in `{name}`" for name in sorted(after - before)]
+        return Clause(f"`{permission}` is {', '.join(said)}", new.resources[permission.resource].place)
+
+    def _gate(self, denial: Denial) -> Place | None:
+        """Where the clause that used to deny stands in the new policy, if it is still there."""
+        if denial.compartment:
+            found = self.new.compartments.get(denial.compartment)
+            return found.place if found else None
+        if denial.level:
+            level = self.new.level(denial.level)
+            return level.place if level else None
+        if denial.kind is DenialKind.SEPARATION:
+            return next((one.place for one in self.new.separations if one.name == denial.what), None)
+        return None
+
+
+def _has(policy: Policy, permission: Permission) -> bool:
+    resource = policy.resources.get(permission.resource)
+    return resource is not None and permission.action in resource.actions
+
+
+def _comparisons(match: Match) -> Iterator[Compare]:
+    if isinstance(match, Compare):
+        yield match
+        return
+    for part in match.parts:
+        yield from _comparisons(part)
+
+
+def _unlike(match: Match, other: Match) -> Iterator[Compare]:
+    """The comparisons of a match that the other one does not make."""
+    theirs = list(_comparisons(other))
+    yield from (one for one in _comparisons(match) if not any(same(one, each) for each in theirs))

@@ -1,0 +1,106 @@
+"""What a family gave for values that it lists no more, and what was retired: both stay managed.
+
+Otherwise the last member of an ended project would stay in its group for ever. Nobody is given what is former: its
+desired membership is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from reconciler.policy.collisions import Produced, TemplateIndex
+from reconciler.policy.model import (
+    Binding,
+    Entitlement,
+    EntitlementRef,
+    Permission,
+    Policy,
+    Resource,
+    ResourceFamily,
+)
+from reconciler.policy.spelling import Template
+from reconciler.targets import entitlement_key, entitlement_locator
+
+
+def with_former(policy: Policy, refs: Iterable[EntitlementRef]) -> Policy:
+    """The policy that also manages those of these entitlements, managed once, that are its own business still.
+
+    What a family could have bound for a value comes back as an entitlement with the family's class and compartments
+    (those of them that the policy has), and with a resource that ended on the first of all days; no role grants it.
+    What is retired with `revoke` comes back without permissions, at the highest class. All else is left out: it belongs
+    to nobody here, or (retired with `keep`) is to be left as it is.
+    """
+    missing = sorted({ref for ref in refs if ref not in policy.entitlements})
+    found = _Former(policy)
+    index = TemplateIndex.of(policy.families.values()) if missing else TemplateIndex()
+    for ref in missing:
+        locator = entitlement_locator(ref.key)
+        retirement = policy.retired.get(ref)
+        if retirement is not None:
+            if retirement.revoke:
+                found.entitlements[ref] = Entitlement(
+                    ref, retirement.locator, (), len(policy.levels) - 1, retirement.place
+                )
+        elif entitlement_key(locator) == ref.key:
+            for made in index.producing(ref.target, locator):
+                found.add(ref, locator, made)
+    if not found.entitlements:
+        return policy
+    return replace(
+        policy,
+        resources={**policy.resources, **found.resources},
+        entitlements={**policy.entitlements, **found.entitlements},
+    )
+
+
+@dataclass(slots=True)
+class _Former:
+    """What comes back."""
+
+    policy: Policy
+    resources: dict[str, Resource] = field(default_factory=dict)
+    entitlements: dict[EntitlementRef, Entitlement] = field(default_factory=dict)
+
+    def add(self, ref: EntitlementRef, locator: Mapping[str, str], made: Produced) -> None:
+        """Take back what a template made."""
+        name = Template.of(made.family.name).fill(made.value)
+        compartments = _compartments(made.family, made.value, self.policy.compartments)
+        permission = Permission(name, made.template.action)
+        living = name in self.policy.resources
+        first = Entitlement(ref, locator, (), 0, made.template.place, frozenset(), made.template.mode)
+        known = self.entitlements.get(ref, first)
+        self.entitlements[ref] = replace(
+            known,
+            # A resource that took over the name gives its permissions through its own entitlements, never this one.
+            permissions=known.permissions if living else (*known.permissions, permission),
+            classification=max(known.classification, made.family.classification),
+            compartments=known.compartments | compartments,
+        )
+        if not living:
+            self._bind(
+                name, Binding(permission, ref, locator, made.template.place, made.template.mode), made, compartments
+            )
+
+    def _bind(self, name: str, binding: Binding, made: Produced, compartments: frozenset[str]) -> None:
+        family, action = made.family, made.template.action
+        ended = Resource(
+            name,
+            family.classification,
+            family.owner,
+            {},
+            family.place,
+            compartments,
+            date.min,
+            family.name,
+            made.value,
+        )
+        resource = self.resources.get(name, ended)
+        actions = {**resource.actions, action: (*resource.actions.get(action, ()), binding)}
+        self.resources[name] = replace(resource, actions=actions)
+
+
+def _compartments(family: ResourceFamily, value: str, known: Collection[str]) -> frozenset[str]:
+    names = (Template.of(name).fill(value) for name in family.compartments)
+    return frozenset(name for name in names if name in known)

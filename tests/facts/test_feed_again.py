@@ -1,0 +1,223 @@
+"""The same feed a second time, people who leave and come back, and posts that end or change beside others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from reconciler.facts.feed import confirm_import
+from reconciler.policy.model import Guards, Limit
+from tests.facts.conftest import World, person_row
+
+row = person_row
+COMPANY = [row(f"E{n}", name="王芳") for n in range(10)]
+
+Cells = dict[str, str]
+SECOND = {"assignment": "second"}
+HISTORIES: dict[str, list[list[Cells]]] = {
+    "returns in another assignment, beside much else": [
+        [{"id": "E3"}, {"id": "E1", "ends_on": "2026-12-31", **SECOND}, {"id": "E2", "status": "active"}],
+        [
+            {"id": "E1", "status": "exited"},
+            {"id": "e1"},
+            {"id": "E2", "status": "exited"},
+            {"id": "E3", "ends_on": "x"},
+        ],
+        [{"id": "E1", "starts_on": "2026-12-01"}, {"id": "e1", **SECOND}, {"id": "E2", "status": "exited"}],
+        [{"id": "E1"}, {"id": "E2", "starts_on": "2026-12-01", "department": "hr", **SECOND}],
+    ],
+    "returns in another assignment": [
+        [{"id": "E1", "status": "exited"}],
+        [{"id": "E1", "starts_on": "2026-12-01", **SECOND}],
+    ],
+    "returns beside a new assignment": [
+        [{"id": "E1", "status": "exited"}],
+        [{"id": "E1", "department": "hr", **SECOND}, {"id": "E1", "starts_on": "2026-12-01"}],
+    ],
+    "one row says leave, the other one work": [
+        [{"id": "E1", "status": "leave"}],
+        [{"id": "E1", "status": "leave", "starts_on": "?", **SECOND}, {"id": "E1", "status": "active"}],
+    ],
+    "the rest leaves when a row is missing for good": [
+        [{"id": "E1"}],
+        [{"id": "E1", "status": "exited", **SECOND}],
+        [{"id": "E1", "status": "exited", "ends_on": "2026-12-31", **SECOND}],
+    ],
+    "a bad row of a source that is new to the assignment": [
+        [{"id": "E1", "status": "exited", "ends_on": "2026-12-31"}],
+        [{"id": "E3"}],
+        [{"id": "E1", "status": "leave", "starts_on": "?", "ends_on": "2026-06-30"}],
+    ],
+    "the same, still at work": [
+        [{"id": "E1", "status": "exited", "ends_on": "2026-12-31"}],
+        [{"id": "E3"}],
+        [{"id": "E1", "status": "active", "starts_on": "?", "ends_on": "2026-06-30"}],
+    ],
+}
+
+
+@pytest.mark.parametrize("exits", [Limit(100, 1000), Limit(10, 0)], ids=["free", "guarded"])
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
+def test_the_same_feed_again_is_nothing_new_after(world: World, history: list[list[Cells]], exits: Limit) -> None:
+    world.guards = Guards(shrink_percent=60, exits=exits)
+    for feed in history:
+        world.feed(*feed)
+        assert world.feed(*feed).nothing_new
+
+
+def test_who_comes_back_later_is_out_until_then_and_their_other_posts_start_with_it(world: World) -> None:
+    world.feed({"id": "E1", "status": "exited", "ends_on": "2026-06-30"})
+    world.feed({"id": "E1", "starts_on": "2026-12-01", "status": "notice"}, {"id": "E1", "department": "hr", **SECOND})
+
+    assert world.out("E1")
+    assert world.person("E1").notice == ()
+    world.now = datetime(2026, 12, 1, 1, tzinfo=UTC)
+    world.feed({"id": "E1", "starts_on": "2026-12-01", "status": "notice"}, {"id": "E1", "department": "hr", **SECOND})
+    assert not world.out("E1")
+    assert world.post("E1") is not None
+    assert world.post("E1", "second") == {"department": "hr"}
+    assert len(world.person("E1").notice) == 1
+
+
+def test_who_is_back_with_a_resignation_has_resigned(world: World) -> None:
+    world.feed(row("E1", status="exited", ends_on="2026-06-30"))
+    world.feed(row("E1", status="notice", starts_on="2026-07-01"))
+
+    assert not world.out("E1")
+    assert len(world.person("E1").notice) == 1
+
+
+def test_a_side_post_that_is_over_brings_nobody_back(world: World) -> None:
+    world.feed({"id": "E1"}, {"id": "E1", **SECOND})
+    world.say("exited", "E1")
+    world.feed({"id": "E1"}, {"id": "E1", "status": "exited", "starts_on": "2026-12-01", **SECOND})
+
+    assert world.facts.ledger.head() > 0
+    assert "rehired" not in world.kinds()
+
+
+@pytest.mark.parametrize("cells", [{"department": "hr"}, {"starts_on": "2026-12-15"}, {"ends_on": "2027-06-30"}])
+def test_what_changes_before_somebody_starts_counts(world: World, cells: Cells) -> None:
+    coming = row("E1", status="preboarding", starts_on="2026-12-10")
+    world.feed(coming)
+    world.feed({**coming, **cells})
+    expected = world.person("E1").assignments
+    assert len(expected) == 1
+
+    world.feed(row("E2", starts_on="2026-12-10") | cells, {**coming, **cells})
+    assert [post.attributes for post in expected] == [post.attributes for post in world.person("E2").assignments]
+    assert [(post.span.start, post.span.end) for post in expected] == [
+        (post.span.start, post.span.end) for post in world.person("E2").assignments
+    ]
+
+
+def test_leave_lasts_as_long_as_a_row_says_so(world: World) -> None:
+    both = row("E1", status="leave"), row("E1", status="leave", assignment="second")
+    world.feed(*both)
+    world.feed(row("E1"), both[1])
+    assert world.person("E1").leave[0].end is None
+    world.feed(row("E1"), row("E1", assignment="second"))
+    assert world.person("E1").leave[0].end is not None
+
+
+def test_a_side_post_that_ended_before_it_was_known_ends(world: World) -> None:
+    world.feed({"id": "E1"}, {"id": "E1", "department": "hr", **SECOND})
+    world.feed({"id": "E1"}, {"id": "E1", "department": "hr", "status": "exited", "ends_on": "2026-06-30", **SECOND})
+
+    assert world.post("E1", "second") is None
+    assert world.post("E1") is not None
+
+
+def test_a_return_that_is_taken_back_is_an_exit(world: World) -> None:
+    gone = row("E1", status="exited", ends_on="2026-06-30")
+    world.feed(gone)
+    world.feed(row("E1", starts_on="2026-07-01"))
+    assert not world.out("E1")
+    world.feed(gone)
+    assert world.out("E1")
+
+
+def test_the_day_of_an_exit_before_a_rehire_may_be_corrected(world: World) -> None:
+    world.feed(row("E1", status="exited", ends_on="2026-06-30"))
+    world.say("rehired", "E1", department="hr")
+    world.feed(row("E1", status="exited", ends_on="2026-06-29"))
+
+    assert not world.out("E1")
+
+
+def test_who_leaves_and_comes_back_later_does_both(world: World) -> None:
+    world.feed(row("E1"), row("E2"))
+    world.feed(row("E1", status="exited", ends_on="2026-12-31"), row("E2"))
+    back = row("E1", starts_on="2027-01-15", department="hr")
+    world.feed(back, row("E2"))
+    assert world.feed({**back, "department": "sales"}, row("E2")).nothing_new
+
+    spans = [(post.attributes["department"], post.span.end) for post in world.person("E1").assignments]
+    assert spans == [("rd/ai", datetime(2026, 12, 31, 16, tzinfo=UTC)), ("hr", None)]
+    world.now = datetime(2027, 1, 10, tzinfo=UTC)
+    assert world.out("E1")
+    world.feed({**back, "department": "sales"}, row("E2"))
+    world.now = datetime(2027, 1, 20, tzinfo=UTC)
+    assert world.post("E1") == {"department": "sales", "post": "engineer"}
+
+
+def test_a_transfer_is_told_from_other_changes_in_every_reading(world: World) -> None:
+    world.feed(row("E1"), row("E2"))
+    before = world.facts.ledger.head()
+    world.feed(row("E1", department="sales"), row("E2", projects="falcon"))
+    world.say("transferred", "E1", "2026-12-01", department="hr")
+    expected = {"E1": [True, True, False], "E2": [False, False]}
+
+    def marks(known_at: int | None = None) -> dict[str, list[bool]]:
+        people = world.facts.population(known_at=known_at).people
+        return {person.id: [post.transferred for post in person.assignments] for person in people}
+
+    assert marks() == expected
+    assert [post.transferred for post in world.person("E1").assignments] == expected["E1"]
+    assert marks(before) == {"E1": [False], "E2": [False]}
+    assert marks(world.facts.ledger.head() - 1) == {"E1": [True, False], "E2": [False, False]}
+    with world.facts.store.writing() as connection:
+        world.facts.ledger.rebuild(connection)
+    assert marks() == expected
+
+
+def test_the_employed_are_those_who_were_never_said_to_leave_or_are_back(world: World) -> None:
+    world.feed(*COMPANY[:4], row("E9", assignment='"exited":'))
+    world.say("exited", "E0")
+    world.say("exited", "E1", "2027-03-01")
+    world.say("exited", "E2")
+    world.say("rehired", "E2", department="hr")
+    with world.facts.store.reading() as connection:
+        assert world.facts.count_employed(connection) == 3
+
+
+def _two_posts(count: int) -> list[Cells]:
+    return [row(f"E{n}", assignment=name) for n in range(count) for name in ("", "second")]
+
+
+def test_two_posts_that_end_in_one_feed_are_an_exit(world: World) -> None:
+    world.guards = Guards(shrink_percent=60)
+    world.feed(*_two_posts(5))
+    ended = [{**cells, "ends_on": "2026-11-20"} for cells in _two_posts(5)]
+    report = world.feed(*ended)
+
+    assert len(report.waiting) == 5
+    assert all(world.post(f"E{n}") or world.post(f"E{n}", "second") for n in range(5))
+    assert world.feed(*ended).nothing_new
+
+
+def test_a5_last_posts_whose_rows_are_lost_wait_as_exits_do(world: World) -> None:
+    world.guards = Guards()
+    over = {"assignment": "second", "ends_on": "2026-06-30"}
+    people = [[row(f"E{n}"), row(f"E{n}", **over)] for n in range(5)]
+    world.feed(*(cells for both in people for cells in both))
+    lost = [second for _, second in people]
+    world.feed(*lost)
+    report = world.feed(*lost, row("E98"))
+
+    assert [item.reason for item in report.waiting] == ["exits"] * 5
+    assert all(world.post(f"E{n}") for n in range(5))
+    assert world.feed(*lost, row("E98")).nothing_new
+    confirm_import(world.facts, report.import_id, now=world.now, actor="boss")
+    assert not any(world.post(f"E{n}") for n in range(5))
