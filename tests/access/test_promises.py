@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -122,7 +123,7 @@ def test_nothing_changes_between_two_boundaries(world: World) -> None:
     boundaries = _boundaries(world)
     for person in world.population:
         own = sorted(boundaries.of_person(person) | boundaries.of_policy())
-        for start, end in zip(own, own[1:], strict=False):
+        for start, end in pairwise(own):
             if end - start > timedelta(days=200):
                 continue
             asked = [start, start + (end - start) / 2, end - TICK]

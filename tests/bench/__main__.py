@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import directory, people, planning
+from tests.bench import directory, people, planning, reviewing
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
 ROOMS: Mapping[str, Room] = {
     **{f"plan/{part}": room for part, room in planning.PARTS.items()},
+    **{f"impact/{part}": room for part, room in reviewing.PARTS.items()},
     "people": people.room,
     "ldap": directory.room,
 }

@@ -144,7 +144,11 @@ class SecretCompany:
 
     def policy(self) -> Policy:
         """Roles by department and grade, and one for the members of projects."""
-        return load_policy({"policy.yaml": "\n".join(self._lines()).encode()}, revision="bench")
+        return load_policy({"policy.yaml": self.text().encode()}, revision="bench")
+
+    def text(self) -> str:
+        """The policy as a file."""
+        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield SECRET_POLICY
