@@ -51,25 +51,25 @@ class Sides:
     def letting_through(self, permission: Permission, denial: Denial) -> Clause:
         """The clause behind a denial that only `there` makes."""
         here, there = self.here, self.there
-        if _has(here, permission) and _has(there, permission):
+        by_class = denial.kind in (DenialKind.EVIDENCE, DenialKind.LIFECYCLE)
+        if by_class and _has(here, permission) and _has(there, permission):
             if here.effective_class(permission) != there.effective_class(permission):
                 return self._reclassified(permission)
             if here.effective_compartments(permission) != there.effective_compartments(permission):
                 return self._recompartmented(permission)
-        name = denial.level or denial.compartment or denial.what
-        what = {
-            DenialKind.EVIDENCE: f"what `{name}` requires",
-            DenialKind.LIFECYCLE: f"what `{denial.what}` admits",
-            DenialKind.LOCKOUT: f"lockout `{denial.what}`",
-            DenialKind.SEPARATION: f"separation `{denial.what}`",
-        }[denial.kind]
-        detail = f" ({denial.what})" if denial.kind is DenialKind.EVIDENCE else ""
-        changed = self._gate(denial) if self.gains else None
-        if changed is not None:
-            return Clause(f"{what} has changed{detail}", changed)
-        verb = "is no longer asked" if self.gains else "now withholds"
-        text = f"{what}{detail} {verb}" if self.gains else f"{what}{detail} {verb} it"
-        return Clause(text, denial.place, gone=self.gains)
+        match denial.kind:
+            case DenialKind.EVIDENCE:
+                return self._proof(denial)
+            case DenialKind.LOCKOUT:
+                known = any(one.ref == denial.what for one in here.lockouts)
+                return self._come_or_gone(f"lockout `{denial.what}`", denial, known=known)
+            case DenialKind.SEPARATION:
+                known = any(one.name == denial.what for one in here.separations)
+                return self._come_or_gone(f"separation `{denial.what}`", denial, known=known)
+            case DenialKind.LIFECYCLE if denial.what == "sponsor":
+                return self._come_or_gone("the sponsor rule", denial, known=bool(here.sponsors))
+            case DenialKind.LIFECYCLE:
+                return Clause(f"what `{denial.what}` admits has changed", denial.place, gone=self.gains)
 
     # --- what gives -------------------------------------------------------------------------------------------------
 
@@ -134,17 +134,31 @@ class Sides:
         said += [f"now in `{name}`" for name in sorted(after - before)]
         return Clause(f"`{permission}` is {', '.join(said)}", new.resources[permission.resource].place)
 
-    def _gate(self, denial: Denial) -> Place | None:
-        """Where the clause that used to deny stands in the new policy, if it is still there."""
+    def _proof(self, denial: Denial) -> Clause:
+        asked = denial.compartment or denial.level
+        for kind in dict.fromkeys(proof.kind for proof in denial.proofs):
+            old, new = self.there.evidence.get(kind), self.new.evidence.get(kind)
+            if new is not None and not same(old, self.here.evidence.get(kind)):
+                return Clause(f"evidence `{kind}` counts otherwise now (`{asked}` requires it)", new.place)
+        if denial.what == "only":
+            return self._come_or_gone(f"whom `{asked}` is reserved for", denial, known=True)
+        if self.gains:
+            return Clause(f"`{asked}` no longer requires {denial.what} as it did", self._asking(denial), gone=False)
+        return Clause(f"`{asked}` now requires {denial.what}", denial.place)
+
+    def _come_or_gone(self, what: str, denial: Denial, *, known: bool) -> Clause:
+        """`known`: whether the side that does not deny has such a clause as well."""
+        if known:
+            return Clause(f"{what} has changed", denial.place, gone=self.gains)
+        return Clause(f"{what} {'is gone' if self.gains else 'is new'}", denial.place, gone=self.gains)
+
+    def _asking(self, denial: Denial) -> Place | None:
+        """Where the level or compartment that used to deny stands in the new policy, if it is still there."""
         if denial.compartment:
             found = self.new.compartments.get(denial.compartment)
             return found.place if found else None
-        if denial.level:
-            level = self.new.level(denial.level)
-            return level.place if level else None
-        if denial.kind is DenialKind.SEPARATION:
-            return next((one.place for one in self.new.separations if one.name == denial.what), None)
-        return None
+        level = self.new.level(denial.level)
+        return level.place if level else None
 
 
 def _has(policy: Policy, permission: Permission) -> bool:

@@ -106,13 +106,39 @@ DOCS, CODEC = "docs: {classification: ", "codec: {classification: "
         ),
         ("members: [{person: E7, until: 2027-01-31, reason: owner}]\n    ", "", "role `senior`: member E7 is gone"),
         ("{person: E9, grants", "{person: E1, grants", "the exception for E9 is gone"),
-        ("requires: [training], only", "requires: [], only", "what `core` requires has changed (training)"),
+        ("requires: [training], only", "requires: [], only", "`core` no longer requires training as it did"),
         (f"{CODEC}core", f"{CODEC}internal", "`codec:read` is now `internal`, and was `core`"),
         (f"{DOCS}internal", f"{DOCS}core", "`docs:read` is now `core`, and was `internal`"),
     ],
 )
 def test_the_clause_responsible_is_named(old: str, new: str, expected: str) -> None:
     assert expected in " | ".join(text for *_, text in told(impact(changed(old, new))))
+
+
+BOUNDS = {
+    "separation `apart` is": ("", "separation: [{name: apart, roles: [engineer, senior]}]\n"),
+    "lockout `SEC-1` is": ("", "lockouts: [{person: E3, ref: SEC-1}]\n"),
+    "the sponsor rule is": ("  sponsor: {kind: person}\n", "sponsors: [{of: {employment: contractor}, by: sponsor}]\n"),
+}
+
+
+@pytest.mark.parametrize(("text", "bound"), BOUNDS.items())
+def test_a_bound_that_comes_or_goes_is_responsible_for_what_it_withholds(text: str, bound: tuple[str, str]) -> None:
+    attribute, clause = bound
+    words = WORDS.replace("attributes:\n", f"attributes:\n{attribute}")
+    bounded = policy(words, ROLES + clause)
+    lost, gained = impact(bounded), impact(BASE, bounded)
+    assert {each[-1] for each in told(lost)} == {f"{text} new"}
+    assert {each[-1] for each in told(gained)} == {f"{text} gone"}
+    assert all(clause.gone for shift in gained.shifts for clause in shift.clauses)
+    assert not any(clause.gone for shift in lost.shifts for clause in shift.clauses)
+
+
+def test_where_what_counts_as_proof_has_changed_its_clause_is_named_and_not_the_level() -> None:
+    result = impact(changed("valid_for: 1y", "valid_for: 1mo"))
+    assert {each[-1] for each in told(result)} == {"evidence `training` counts otherwise now (`core` requires it)"}
+    places = {str(clause.place) for shift in result.shifts for clause in shift.clauses}
+    assert places == {"p/0.yaml:9:3"}
 
 
 def test_no_effective_change_is_said_of_a_refactoring_and_only_of_one() -> None:
