@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 import click
 from rich.text import Text
 
-from reconciler.access import evaluate, explain
+from reconciler.access import evaluate, explain, people_needed
 from reconciler.access.inquiry import SubjectAccess, access_of, holders_of
 from reconciler.access.model import Explanation
 from reconciler.cli.explanations import answer_line, explanation_json, explanation_lines, local
 from reconciler.cli.moments import moment
 from reconciler.cli.shell import Exit, Shell, end, shared
 from reconciler.facts.model import Population
+from reconciler.facts.people import Facts
 from reconciler.plan.artefact import instant
 from reconciler.policy.model import Permission, Policy
 from reconciler.workspace import now
@@ -40,11 +41,20 @@ class _Known:
         return f"{subject} ({person.name})" if person and person.name else subject
 
 
-def _known(shell: Shell, when: str | None) -> _Known:
+def _known(shell: Shell, when: str | None, subject: str | None = None) -> _Known:
+    """What is known of everybody, or of one subject and those who answer for them: that takes no time in any crowd."""
     workspace = shell.workspace()
-    policy = workspace.policy()
-    population = workspace.facts(create=False).population()
+    policy, facts = workspace.policy(), workspace.facts(create=False)
+    population = facts.population() if subject is None else _about(subject, policy, facts)
     return _Known(policy, population, moment(when, workspace.zone) if when else now(), workspace.zone)
+
+
+def _about(subject: str, policy: Policy, facts: Facts) -> Population:
+    alone = facts.population([subject])
+    if not alone.people:  # a service account, or somebody whose name has to be guessed among all
+        return facts.population([]) if subject in policy.service_accounts else facts.population()
+    needed = people_needed(policy, alone.people)
+    return alone if needed <= alone.by_id.keys() else facts.population(needed)
 
 
 def _permission(text: str) -> Permission:
@@ -74,7 +84,7 @@ def why(shell: Shell, person: str, permission: str, when: str | None) -> None:
     lacking for them, and the smallest set of facts that would make it a yes. PERSON may be a service account.
     """
     asked = _permission(permission)
-    known = _known(shell, when)
+    known = _known(shell, when, person)
     explanation = explain(known.policy, known.population, person, asked, known.at)
     if shell.as_json:
         shell.give({**explanation_json(explanation), "policy": _policy_json(known.policy)})
@@ -91,7 +101,7 @@ def why(shell: Shell, person: str, permission: str, when: str | None) -> None:
 def can(shell: Shell, person: str, permission: str, when: str | None, detailed_exitcode: bool) -> None:
     """Whether PERSON may do that: yes or no, and nothing else. `why` says why."""
     asked = _permission(permission)
-    known = _known(shell, when)
+    known = _known(shell, when, person)
     explanation = explain(known.policy, known.population, person, asked, known.at)
     if shell.as_json:
         told = {"subject": person, "permission": str(asked), "at": instant(known.at), "allowed": explanation.allowed}
@@ -110,7 +120,7 @@ def access(shell: Shell, person: str, when: str | None) -> None:
 
     PERSON may be a service account.
     """
-    known = _known(shell, when)
+    known = _known(shell, when, person)
     found = access_of(known.policy, known.population, person, known.at)
     allowed, withheld = _by_class(found.allowed, known.policy), _by_class(found.withheld, known.policy)
     if shell.as_json:
