@@ -14,6 +14,7 @@ import pytest
 from tests.cli.company import Company
 
 CORE = "core-algorithms:read"
+CONTRACTOR, MANAGER = "E1051", "E1004"
 TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).date().isoformat()
 
 
@@ -202,3 +203,18 @@ def test_casbin_decides_alike_from_the_exported_files(informed_company: Company,
         }
         assert {one for one in everybody if enforcer.enforce(one, resource, action)} == holders & everybody
     assert (tmp_path / "出口" / "policy.csv").stat().st_mode & 0o077 == 0
+
+
+def test_questions_about_one_person_know_who_answers_for_them(informed_company: Company) -> None:
+    """They read that person alone from the record, and whoever is named as the sponsor."""
+    company = informed_company
+    rule = "{of: {employment: contractor}, by: manager, must: {employment: employee}}"
+    company.write("../policies/bounds.yaml", f"sponsors: [{rule}]\n")
+    assert company.run("can", CONTRACTOR, "handbook:read").out == "yes\n"
+    assert company.run("simulate", "exit", MANAGER, "--output", "json").json["losses"][CONTRACTOR]
+    company.run("people", "event", "exited", MANAGER, "--at", "2026-01-31T18:00", "--confirmed")
+    found = company.run("why", CONTRACTOR, "handbook:read", "--output", "json").json
+    assert {denial["what"] for denial in found["denials"]} == {"sponsor"}
+    assert not company.run("access", CONTRACTOR, "--output", "json").json["allowed"]
+    everybody = company.run("who", "handbook:read", "--output", "json").json
+    assert CONTRACTOR in {one["subject"] for one in everybody["withheld"]}
