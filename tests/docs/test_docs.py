@@ -348,6 +348,18 @@ def test_the_example_of_the_policy_page_passes() -> None:
     assert {"engineer", "lead"} == set(policy.roles)
 
 
+@pytest.mark.parametrize("document", ["docs/policies.md", "docs/policy-tests.md"])
+def test_every_policy_that_is_shown_passes(document: str) -> None:
+    """A block that is a part of a policy (without levels of its own) is read beside the starter set."""
+    starter = {path.name: path.read_bytes() for path in (ROOT / "policies").glob("*.yaml")}
+    shown = [block for block in blocks(document, "yaml") if "repos:" not in block]
+
+    assert shown
+    for block in shown:
+        whole = "clearances" in yaml.safe_load(block)
+        load_policy({**({} if whole else starter), "shown.yaml": block.encode()}, revision="")
+
+
 def test_the_targets_that_the_docs_configure_can_be_made(tmp_path: Path) -> None:
     kinds = {point.name: point.load() for point in entry_points(group="reconciler.targets")}
     shown = [yaml.safe_load(block) for block in blocks("docs/operations.md", "yaml")]

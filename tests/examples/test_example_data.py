@@ -154,6 +154,25 @@ def test_everything_that_gives_access_ends_and_names_people_of_the_company() -> 
     assert set(NAMED["guards"]["protected"]) <= IDS | POLICY["service_accounts"].keys()
 
 
+def test_exceptions_keep_the_limits_of_their_classes() -> None:
+    limits = POLICY["exception_limits"]
+    for entry in NAMED["exceptions"]:
+        for resource in chain.from_iterable(entry["grants"].values()):
+            limit = limits[POLICY["resources"][resource]["classification"]]
+            assert limit["max"].endswith("d"), "compared in days here"
+            assert (entry["until"] - entry["since"]).days < int(limit["max"].removesuffix("d")), entry
+            assert len({*entry["approved_by"]} - {entry["person"]}) >= limit["approvers"], entry
+
+
+def test_whoever_needs_a_sponsor_has_one_at_work() -> None:
+    (rule,) = yaml_of(POLICIES / "safeguards.yaml")["sponsors"]
+    employees = {row["id"] for row in PEOPLE if row["employment"] == "employee" and row["status"] == "active"}
+    contractors = [row for row in PEOPLE if row["employment"] == rule["of"]["employment"]]
+
+    assert contractors
+    assert {row[rule["by"]] for row in contractors} <= employees
+
+
 # --- people and evidence --------------------------------------------------------------------------
 
 
