@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reconciler.access.casbin import casbin_export
+from reconciler.cli.explanations import local
 from reconciler.cli.moments import moment
 from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place, ReconcilerError
@@ -52,4 +53,4 @@ def casbin(shell: Shell, folder: Path, when: str | None) -> None:
         shell.give({"at": instant(at), **{name: str(path) for name, path in written.items()}})
         return
     shell.say(*(f"  {path}" for path in written.values()))
-    shell.say(f"The decisions of {at:%Y-%m-%d %H:%M} UTC: enforce(person, resource, action).")
+    shell.say(f"The decisions of {local(at, workspace.zone)}: enforce(person, resource, action).")

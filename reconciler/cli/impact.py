@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +14,7 @@ from reconciler.audit.impact import Impact, Shift, Tally, impact_of
 from reconciler.audit.impact_markdown import impact_markdown
 from reconciler.audit.impact_reading import clause_text, impact_json, verdict
 from reconciler.audit.revisions import Repository, Revision
+from reconciler.cli.explanations import local
 from reconciler.cli.moments import moment
 from reconciler.cli.shell import Exit, Shell, end, shared_with
 from reconciler.errors import Problem, ProblemsFound
@@ -73,7 +73,7 @@ def impact(
         result = impact_of(before, after, population, moment(when, workspace.zone) if when else now())
     told = {(one.code, one.message) for one in known}
     warnings = [one for one in found if (one.code, one.message) not in told]
-    _give(shell, result, (base, head), warnings, names=names, limit=limit)
+    _give(shell, result, (base, head), warnings, workspace.zone, names=names, limit=limit)
     if _uncommitted(repository, head, policies):
         shell.note("the working tree has changes that are not committed; they are not part of this")
     end(Exit.PENDING if detailed_exitcode and result.changes_access else Exit.DONE)
@@ -84,6 +84,7 @@ def _give(
     result: Impact,
     revisions: tuple[Revision, Revision],
     warnings: Sequence[Problem],
+    zone: ZoneInfo,
     *,
     names: bool,
     limit: int,
@@ -94,7 +95,7 @@ def _give(
         click.echo(impact_markdown(result, *revisions, warnings, names=names, limit=limit))
     else:
         most = 10**9 if shell.verbose else limit
-        shell.say(*_lines(result, revisions, warnings, most))
+        shell.say(*_lines(result, revisions, warnings, most, zone))
 
 
 def _policy(
@@ -130,11 +131,11 @@ def _uncommitted(repository: Repository, head: Revision, paths: Sequence[str]) -
 
 
 def _lines(
-    result: Impact, revisions: tuple[Revision, Revision], warnings: Sequence[Problem], most: int
+    result: Impact, revisions: tuple[Revision, Revision], warnings: Sequence[Problem], most: int, zone: ZoneInfo
 ) -> Iterator[Text | str]:
     base, head = revisions
     yield Text(f"{base.short}..{head.short}", style="bold").append(
-        f"  {result.people} people, as of {_local(result.at)}", style="dim"
+        f"  {result.people} people, as of {local(result.at, zone)}", style="dim"
     )
     yield Text(verdict(result), style="bold yellow" if result.changes_access else "bold green")
     for breach in result.broken:
@@ -151,10 +152,6 @@ def _lines(
     yield from (Text(f"  {text}") for text in result.services)
     for warning in warnings:
         yield Text(f"! new warning: {warning.place}: {warning.message} [{warning.code}]", style="yellow")
-
-
-def _local(at: datetime) -> str:
-    return f"{at.astimezone(ZoneInfo('UTC')):%Y-%m-%d %H:%M} UTC"
 
 
 def _shift(shift: Shift, most: int) -> Iterator[Text]:

@@ -30,7 +30,7 @@ A first day with it:
   reconciler approve DIGEST --reason …  release what a guard holds
   reconciler apply                      carry it out, on record
 
-Exit status: 0 done or in sync · 1 error, nothing done · 2 changes pending (plan --detailed-exitcode) ·
+Exit status: 0 done or in sync · 1 error, nothing done · 2 changes pending, or no (only with --detailed-exitcode) ·
 3 something is held or waits for a decision · 4 some changes failed · 64 wrong usage.
 """
 

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import click
 from rich.text import Text
 
-from reconciler.access import evaluate
+from reconciler.access import evaluate, people_sponsored
 from reconciler.access.explain import Explainer
 from reconciler.access.forecast import Foreseen, forecast
 from reconciler.access.inquiry import access_of
-from reconciler.access.model import Explanation
+from reconciler.access.model import EndKind, Explanation
 from reconciler.cli.explanations import answer_line, explanation_json, local, needed_json
 from reconciler.cli.moments import moment
 from reconciler.cli.people import raw_event
@@ -189,10 +189,11 @@ def _simulate(shell: Shell, workspace: Workspace, policy: Policy, raw: Sequence[
     moved = _difference(policy, supposed, at)
     (person,) = supposed.people
     standing = access_of(policy, supposed.supposed, person, at)
+    sponsored = people_sponsored(policy, supposed.supposed, [person])
     later = [
         one
         for one in forecast(policy, supposed.supposed, at, at + timedelta(days=days))
-        if one.subject == person or one.subject in moved.lost
+        if one.subject in (person, *moved.lost) or (one.kind is EndKind.SPONSOR and one.subject in sponsored)
     ]
     if shell.as_json:
         shell.give(

@@ -215,7 +215,9 @@ def _applied_lines(done: Applied) -> list[Text]:
     elif done.report is None:
         lines.append(Text("Nothing was carried out.", style="bold"))
     if done.plan.held:
-        text = f"{len(done.plan.held)} changes are held; see `reconciler plan`, then `reconciler approve DIGEST`."
+        text = f"{len(done.plan.held)} changes are held; see `reconciler plan`"
+        releasable = any(each.held.digest for each in done.plan.held if each.held)
+        text += ", then `reconciler approve DIGEST`." if releasable else "."
         lines.append(Text(text, style="bold yellow"))
     return lines
 

@@ -71,7 +71,7 @@ def _lines(run: TrialRun, covered: float, *, verbose: bool) -> Iterator[Text]:
         yield Text(f"… and {len(untried) - 10} more that no test tries (all of them: --verbose)", style="dim")
     tests = len({id(result.test) for result in run.results})
     failed = len(run.failed)
-    verdict = f"{tests} tests, {len(run.results)} expectations: "
+    verdict = f"{tests} test{'' if tests == 1 else 's'}, {len(run.results)} expectations: "
     verdict += f"{failed} not met" if failed else "all met"
     tried = run.coverage.clauses - len(untried)
     verdict += f"; {tried} of {run.coverage.clauses} clauses tried ({covered:.0f} %)."

@@ -73,6 +73,10 @@ def _plural(op: str, count: int) -> str:
     return f"{op}{'s' if count != 1 and not op.endswith('s') else ''}".replace("-", " ")
 
 
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
 def _targets(plan: Plan, names: Mapping[str, str], *, whole: bool) -> Iterator[Text]:
     for target, seen in plan.targets.items():
         changes = [change for change in plan.changes if change.target == target]
@@ -139,7 +143,8 @@ def _held(plan: Plan) -> Iterator[Text]:
     for key, changes in slices.items():
         held = changes[0].held or key
         people = len({change.subject for change in changes})
-        yield Text(f"  {held.slice}  {held.guard}: {len(changes)} changes of {people} people", style="yellow")
+        told = f"{_count(len(changes), 'change', 'changes')} of {_count(people, 'person', 'people')}"
+        yield Text(f"  {held.slice}  {held.guard}: {told}", style="yellow")
         yield from (Text(f"    {text}") for text in _texts(changes))
         if held.digest:
             yield Text(f"    reconciler approve {held.digest} --reason '…'", style="dim")

@@ -218,3 +218,11 @@ def test_questions_about_one_person_know_who_answers_for_them(informed_company: 
     assert not company.run("access", CONTRACTOR, "--output", "json").json["allowed"]
     everybody = company.run("who", "handbook:read", "--output", "json").json
     assert CONTRACTOR in {one["subject"] for one in everybody["withheld"]}
+
+
+def test_simulating_an_exit_tells_whose_sponsor_it_was(informed_company: Company) -> None:
+    """The starter policies let what a contractor has lapse two weeks after the sponsor has gone."""
+    told = informed_company.run("simulate", "exit", MANAGER, "--days", "30", "--output", "json").json
+    (lapse,) = [one for one in told["later"] if one["subject"] == CONTRACTOR]
+    assert (lapse["kind"], lapse["direction"]) == ("sponsor", "loss")
+    assert {one["subject"] for one in told["later"]} <= {CONTRACTOR, MANAGER}

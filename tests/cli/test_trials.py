@@ -41,7 +41,7 @@ def with_tests(company: Company, expected: str) -> Company:
 def test_expectations_that_are_met_pass_and_coverage_names_what_nothing_tries(bare: Company) -> None:
     done = with_tests(bare, RIGHT).run("test", "--verbose")
     assert '✓ 高级工程师 & "core" <b>' in done.out
-    assert "1 tests, 4 expectations: all met" in done.out
+    assert "1 test, 4 expectations: all met" in done.out
     assert "role architect: nobody in a test holds it" in done.out
     data = bare.run("test", "--output", "json").json
     assert data["ok"]
