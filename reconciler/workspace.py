@@ -38,7 +38,7 @@ from reconciler.policy.model import Limit, Policy
 from reconciler.policy.nodes import Node, find, key_place
 from reconciler.policy.report import Report
 from reconciler.policy.yaml_tree import read_yaml
-from reconciler.sources import Source, SourceContext
+from reconciler.sources import Feed, Source, SourceContext, SourceError
 from reconciler.targets import Target, TargetContext
 
 TARGETS = "reconciler.targets"
@@ -328,8 +328,7 @@ class Workspace:
         Read by way of a record of their own under `folder`, which is for the caller to throw away.
         """
         facts, at = Facts(Store.open("sqlite:///supposed.db", folder=folder), self.zone), now()
-        source = self.source(people) if people in self.spec.sources else self.file_source(Path(people))
-        feed = source.read(feed_columns(policy.attributes), REQUIRED_COLUMNS)
+        feed = self._supposed_feed(people, policy)
         guards = replace(policy.guards, exits=Limit(100, 10**9))  # there is no mass exit in what is only supposed
         taken = import_people(
             facts, feed, source="file", attributes=policy.attributes, guards=guards, now=at, actor=login_name()
@@ -340,6 +339,19 @@ class Workspace:
         kinds = policy.evidence
         proven = import_evidence(facts, proofs, source="file", kinds=kinds, now=at, actor=login_name())
         return facts.population(), (*taken.quarantined, *proven.quarantined)
+
+    def _supposed_feed(self, people: str, policy: Policy) -> Feed:
+        columns = feed_columns(policy.attributes)
+        if people in self.spec.sources:
+            return self.source(people).read(columns, REQUIRED_COLUMNS)
+        try:
+            return self.file_source(Path(people)).read(columns, REQUIRED_COLUMNS)
+        except SourceError as error:
+            if not self.spec.sources:
+                raise
+            known = ", ".join(self.spec.sources)
+            remedy = f"a file has our own columns; where HR's are mapped, name the source (it has: {known})"
+            raise SourceError(error.message, place=error.place, remedy=remedy) from None
 
     def targets(self, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
         """The targets (all, or these), their settings checked and their secrets resolved; nothing is reached yet."""

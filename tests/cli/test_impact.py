@@ -154,3 +154,10 @@ def test_people_may_come_from_a_configured_source(reviewed: Company) -> None:
     asked = ("--people", "hr", "--evidence", "evidence.csv", "--output", "json")
     supposed = reviewed.run("impact", "main..topic", *asked).json
     assert supposed["summary"] == recorded["summary"]
+
+
+def test_a_file_with_headers_of_hrs_own_is_answered_with_the_source_that_maps_them(reviewed: Company) -> None:
+    lower_the_bound(reviewed)
+    commit(reviewed, "lower the bound")
+    said = reviewed.run("impact", "main..topic", "--people", "people.csv", status=1).err
+    assert "name the source (it has: hr)" in said
