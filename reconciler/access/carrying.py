@@ -1,7 +1,8 @@
-"""How one person's proof stands at a moment, which record carries it, and how long a requirement stays met.
+"""Explanation: how one person's proof stands, which record carries it, and how long a requirement stays met.
 
-`evidence` says when a record counts. Here stands what follows for a `Proof`, which is a kind of evidence and, where the
-kind is per an attribute, one value: only records with that scope speak of it.
+`proven` says who has a proof at all, for everybody in bitmaps; `evidence` when a record counts. Here stands what
+follows for a `Proof`, which is a kind of evidence and, where the kind is per an attribute, one value: only records with
+that scope speak of it.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ class ProofAt:
 
 def proof_at(proof: Proof, moment: Moment, who: PersonAt) -> ProofAt:
     """How the proof stands."""
-    records = _records_of(proof, moment, who)
+    records = records_of(proof, who)
     return ProofAt(proof, moment.kinds[proof.kind].standing(records, who.rehired), records)
 
 
-def _records_of(proof: Proof, moment: Moment, who: PersonAt) -> Sequence[EvidenceRecord]:
+def records_of(proof: Proof, who: PersonAt) -> Sequence[EvidenceRecord]:
+    """The person's records that speak of the proof, whether or not they count."""
     records = who.evidence.get(proof.kind, ())
-    if not records or moment.policy.evidence[proof.kind].per is None:
+    if not records or not proof.scope:
         return records
     return [record for record in records if record.scope.strip() == proof.scope]
 

@@ -8,11 +8,11 @@ qualifies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.access.carrying import ProofAt, can_be_had, carrier, met_until, proof_at
+from reconciler.access.carrying import ProofAt, can_be_had, carrier, met_until, proof_at, records_of
 from reconciler.access.days import BEGINNING, day_text
 from reconciler.access.evidence import Standing
 from reconciler.access.matching import first_place
@@ -22,13 +22,54 @@ from reconciler.errors import Place
 from reconciler.facts.model import Population
 from reconciler.policy.model import ClearanceLevel, Compartment, EvidenceCategory, Match, Policy, Proof, Requirement
 
+_MISSING = "is missing"
+
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What one level or compartment finds of a person: what is missing and what is proven, of its own alone."""
+class Asking:
+    """One requirement of a clause, made ready to be asked of many people.
 
-    denials: tuple[Denial, ...]
-    proven: tuple[Proven, ...]
+    `applies_to` is whom each kind applies to, None where some kind applies to everybody. `unrecorded` is the denial of
+    whoever has no record of any of the proofs: the same for all of them.
+    """
+
+    requirement: Requirement
+    applies_to: tuple[Match, ...] | None
+    unrecorded: Denial
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one level or compartment asks for by itself, without the levels below."""
+
+    clause: ClearanceLevel | Compartment
+    asks: tuple[Asking, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a policy asks for before it lets anybody through: the levels by rank, the compartments by name."""
+
+    levels: Sequence[Demand]
+    compartments: Mapping[str, Demand]
+
+
+def demands_of(policy: Policy) -> Demands:
+    """The policy's levels and compartments, made ready for questions about single people."""
+    return Demands(
+        levels=[_demand(level, policy) for level in policy.levels],
+        compartments={name: _demand(each, policy) for name, each in policy.compartments.items()},
+    )
+
+
+def _demand(clause: ClearanceLevel | Compartment, policy: Policy) -> Demand:
+    return Demand(clause, tuple(_asking(requirement, clause, policy) for requirement in clause.requires))
+
+
+def _asking(requirement: Requirement, clause: ClearanceLevel | Compartment, policy: Policy) -> Asking:
+    scopes = [policy.evidence[proof.kind].applies_to for proof in requirement.any_of]
+    known = tuple(scope for scope in scopes if scope is not None)
+    return Asking(requirement, known if len(known) == len(scopes) else None, _unrecorded(requirement, clause, policy))
 
 
 def clearance_of(policy: Policy, population: Population, person: str, at: datetime) -> str:
@@ -38,32 +79,32 @@ def clearance_of(policy: Policy, population: Population, person: str, at: dateti
     """
     moment = moment_of(policy, population, at)
     who = moment.person(person)
-    return reached(policy, (check(level, moment, who) for level in policy.levels))
+    return reached(policy, (missing(level, moment, who) for level in demands_of(policy).levels))
 
 
-def reached(policy: Policy, checks: Iterable[Check]) -> str:
-    """The name of the highest level up to which nothing is missing, "" where there is none; checks by rank."""
+def reached(policy: Policy, found: Iterable[Sequence[Denial]]) -> str:
+    """The name of the highest level up to which nothing is missing, "" where there is none; what is missing by rank."""
     name = ""
-    for level, found in zip(policy.levels, checks, strict=False):
-        if found.denials:
+    for level, denials in zip(policy.levels, found, strict=False):
+        if denials:
             break
         name = level.name
     return name
 
 
-def check(clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt) -> Check:
-    """What the clause's own requirements and `only` find, without the levels below."""
-    denials: list[Denial] = []
-    proven: list[Proven] = []
-    for requirement in clause.requires:
-        found = _required(requirement, clause, moment, who)
-        if isinstance(found, Denial):
-            denials.append(found)
-        else:
-            proven.append(found)
-    if clause.only is not None:
-        denials += _reserved(clause, clause.only, moment, who)
-    return Check(tuple(denials), tuple(proven))
+def missing(demand: Demand, moment: Moment, who: PersonAt) -> tuple[Denial, ...]:
+    """What the person lacks of what the clause asks for, in its order: evidence, then `only`."""
+    found = [denial for asking in demand.asks if (denial := _lacked(asking, demand.clause, moment, who)) is not None]
+    only = demand.clause.only
+    return tuple(found) if only is None else (*found, *_reserved(demand.clause, only, moment, who))
+
+
+def proven_by(demand: Demand, moment: Moment, who: PersonAt) -> Iterator[Proven]:
+    """The clause's requirements that the person meets, with what meets them."""
+    for asking in demand.asks:
+        found = _proven(asking, demand.clause, moment, who)
+        if found is not None:
+            yield found
 
 
 def _named(clause: ClearanceLevel | Compartment) -> str:
@@ -81,17 +122,28 @@ def _compartment_name(clause: ClearanceLevel | Compartment) -> str:
 # --- evidence -------------------------------------------------------------------------------------------------------
 
 
-def _required(
-    requirement: Requirement, clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt
-) -> Denial | Proven:
-    level, compartment = _level_name(clause), _compartment_name(clause)
-    if _is_exempt(requirement, moment, who):
+def _lacked(asking: Asking, clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt) -> Denial | None:
+    recorded = False
+    for proof in asking.requirement.any_of:
+        records = records_of(proof, who)
+        if records:
+            recorded = True
+            if moment.kinds[proof.kind].counts(records, who.rehired):
+                return None
+    if _is_exempt(asking, moment, who):
+        return None
+    return _unmet(asking.requirement, clause, moment, who) if recorded else asking.unrecorded
+
+
+def _proven(asking: Asking, clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt) -> Proven | None:
+    level, compartment, requirement = _level_name(clause), _compartment_name(clause), asking.requirement
+    if _is_exempt(asking, moment, who):
         why = _exempt_because(requirement, who)
         return Proven(requirement.any_of[0], level, compartment, 0, None, None, why, requirement.place)
     proofs = [proof_at(proof, moment, who) for proof in requirement.any_of]
     counting = [proof for proof in proofs if proof.standing.counts]
     if not counting:
-        return _unmet(requirement, proofs, clause, moment)
+        return None
     best = counting[0] if len(counting) == 1 else max(counting, key=_lasts)
     record = carrier(best, moment, who)
     until = met_until(proofs, moment, who)
@@ -102,15 +154,14 @@ def _lasts(proof: ProofAt) -> tuple[bool, datetime]:
     return proof.standing.until is None, proof.standing.until or BEGINNING
 
 
-def _unmet(
-    requirement: Requirement, proofs: Sequence[ProofAt], clause: ClearanceLevel | Compartment, moment: Moment
-) -> Denial:
+def _unmet(requirement: Requirement, clause: ClearanceLevel | Compartment, moment: Moment, who: PersonAt) -> Denial:
+    proofs = [proof_at(proof, moment, who) for proof in requirement.any_of]
     told = max((proof.standing for proof in proofs), key=_newest)
     obtainable = tuple(proof.proof for proof in proofs if can_be_had(proof, moment))
     return Denial(
         kind=DenialKind.EVIDENCE,
-        what="|".join(map(str, requirement.any_of)),
-        text=f"{_told_all(proofs, moment)} ({_named(clause)})",
+        what=_what(requirement),
+        text=f"{', and '.join(_told(proof, moment) for proof in proofs)} ({_named(clause)})",
         remedy=to_record(obtainable, moment.policy) if obtainable else _once_more(proofs, moment),
         level=_level_name(clause),
         state=told.state,
@@ -121,6 +172,24 @@ def _unmet(
         compartment=_compartment_name(clause),
         proofs=obtainable,
     )
+
+
+def _unrecorded(requirement: Requirement, clause: ClearanceLevel | Compartment, policy: Policy) -> Denial:
+    return Denial(
+        kind=DenialKind.EVIDENCE,
+        what=_what(requirement),
+        text=f"{', and '.join(f'{_called(proof)} {_MISSING}' for proof in requirement.any_of)} ({_named(clause)})",
+        remedy=to_record(requirement.any_of, policy),
+        level=_level_name(clause),
+        state=EvidenceState.MISSING,
+        place=requirement.place,
+        compartment=_compartment_name(clause),
+        proofs=requirement.any_of,
+    )
+
+
+def _what(requirement: Requirement) -> str:
+    return "|".join(map(str, requirement.any_of))
 
 
 def to_record(proofs: Sequence[Proof], policy: Policy) -> str:
@@ -140,14 +209,10 @@ def _once_more(proofs: Sequence[ProofAt], moment: Moment) -> str:
     return f"{to_record([proof.proof for proof in proofs], moment.policy)}, from after the failure"
 
 
-def _is_exempt(requirement: Requirement, moment: Moment, who: PersonAt) -> bool:
-    if not who.assignments:
+def _is_exempt(asking: Asking, moment: Moment, who: PersonAt) -> bool:
+    if asking.applies_to is None or not who.assignments:
         return False
-    for proof in requirement.any_of:
-        scope = moment.policy.evidence[proof.kind].applies_to
-        if scope is None or any(moment.reads(scope, each.attributes) is not False for each in who.assignments):
-            return False
-    return True
+    return all(moment.reads(scope, each.attributes) is False for scope in asking.applies_to for each in who.assignments)
 
 
 def _exempt_because(requirement: Requirement, who: PersonAt) -> str:
@@ -158,10 +223,6 @@ def _exempt_because(requirement: Requirement, who: PersonAt) -> str:
 
 def _newest(standing: Standing) -> tuple[bool, datetime]:
     return standing.state is not EvidenceState.MISSING, standing.since or BEGINNING
-
-
-def _told_all(proofs: Iterable[ProofAt], moment: Moment) -> str:
-    return ", and ".join(_told(proof, moment) for proof in proofs)
 
 
 def _told(proof: ProofAt, moment: Moment) -> str:
@@ -186,9 +247,12 @@ def _told(proof: ProofAt, moment: Moment) -> str:
         case EvidenceState.BEFORE_REHIRE:
             text = f"is from before the rehire{on}"
         case _:
-            text = "is missing"
-    named = f"{proof.proof.kind} for {proof.proof.scope}" if proof.proof.scope else proof.proof.kind
-    return f"{named} {text}"
+            text = _MISSING
+    return f"{_called(proof.proof)} {text}"
+
+
+def _called(proof: Proof) -> str:
+    return f"{proof.kind} for {proof.scope}" if proof.scope else proof.kind
 
 
 # --- reserved levels and compartments -------------------------------------------------------------------------------

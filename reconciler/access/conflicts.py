@@ -1,8 +1,9 @@
-"""Which separation rules one person comes into conflict with, and what those withhold.
+"""Explanation: the separation rules that one person is in conflict with, by what they hold, and what those withhold.
 
-What is compared is what is given, before any denial. Roles: whoever holds two of them is in conflict (who holds a role
-that inherits another holds both), and what the conflicting ones give is withheld by whatever route it comes. Lists of
-permissions: whoever is given something out of two of them may have nothing of either.
+`separation` finds everybody in conflict at once, in bitmaps and without words. What is compared is what is given,
+before any denial. Roles: whoever holds two of them is in conflict (who holds a role that inherits another holds both),
+and what the conflicting ones give is withheld by whatever route it comes. Lists of permissions: whoever is given
+something out of two of them may have nothing of either.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from reconciler.access.holdings import Holding
 from reconciler.access.model import Denial, DenialKind
+from reconciler.access.separation import lineage
 from reconciler.access.subject import Moment
 from reconciler.policy.model import Grant, Permission, Policy, Role, Separation
 
@@ -54,21 +56,10 @@ def separations_of(policy: Policy) -> Separations:
 def _carriers(separation: Separation, policy: Policy) -> dict[str, list[Carrier]]:
     carriers: dict[str, list[Carrier]] = {name: [] for name in separation.roles}
     for role in policy.roles.values():
-        for name in _with_inherited(role, policy).intersection(carriers):
+        for name in lineage([role.name], policy.roles).intersection(carriers):
             by_it = tuple(grant for grant, chain in role.all_grants if name in chain)
             carriers[name].append(Carrier(role, by_it))
     return carriers
-
-
-def _with_inherited(role: Role, policy: Policy) -> frozenset[str]:
-    found: set[str] = set()
-    waiting = [role.name]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += policy.roles[name].inherits
-    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

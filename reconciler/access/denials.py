@@ -10,14 +10,11 @@ from collections.abc import Iterable, Iterator
 from reconciler.access.days import day_start, day_text, days_cover
 from reconciler.access.lifecycle import covering, state_bound
 from reconciler.access.model import Denial, DenialKind, LifecycleState
-from reconciler.access.sponsors import Lapse, lapses
+from reconciler.access.sponsors import SPONSOR, Lapse, lapses
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.errors import Place
 from reconciler.facts.model import Assignment, Span
 from reconciler.policy.model import NOTHING, Lockout, Policy, StateRule
-
-SPONSOR = "sponsor"
-"""The word of a denial for a lapsed sponsor."""
 
 _REMEDIES = {
     LifecycleState.PREBOARDING: "access follows when the first assignment begins",

@@ -6,17 +6,18 @@ only on the permission's class and compartments: one `Gate` serves all permissio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.access.clearance import Check, check, reached
+from reconciler.access.clearance import Demand, Demands, demands_of, missing, proven_by, reached
 from reconciler.access.conflicts import ConflictAt, Separations, conflicts_of, denials_for, separations_of
 from reconciler.access.days import day_end
 from reconciler.access.denials import lifecycle_denials, lockouts_from, lockouts_from_all, sponsor_denials
 from reconciler.access.holdings import Holding, exception_reasons, holdings, role_reason
 from reconciler.access.model import Denial, End, Proven, Reason, ReasonKind
 from reconciler.access.outlook import announced, only_ends, proof_ends, proven_end
+from reconciler.access.separation import lineage
 from reconciler.access.subject import Moment, PersonAt, check_permission
 from reconciler.access.ways import Clause
 from reconciler.policy.model import Permission, Policy, Resource, Role
@@ -64,6 +65,7 @@ class Book:
         self._zone = moment.zone
         self._asked: dict[Permission, Asked] = {}
         self._clauses = _clauses(moment.policy)
+        self.demands: Demands = demands_of(moment.policy)
         self.separations: Separations = separations_of(moment.policy)
         self.is_separating = bool(self.separations.roles or self.separations.lists)
 
@@ -97,26 +99,32 @@ def _clauses(policy: Policy) -> dict[Permission, list[Clause]]:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What stands between a person and everything of one class and its compartments, and what carries them through.
-
-    `ends` are those of the proofs, `until` the first of them.
-    """
+    """What stands between a person and everything of one class and its compartments; `denials` are all of it."""
 
     shut: tuple[Denial, ...]
     lifecycle: tuple[Denial, ...]
     evidence: tuple[Denial, ...]
     denials: tuple[Denial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a person's clearance for everything of one class and its compartments rests on.
+
+    `ends` are those of the proofs, `until` the first of them.
+    """
+
     proven: tuple[Proven, ...]
     ends: tuple[End, ...]
     until: datetime | None
 
 
 class Dossier:
-    """One person at the moment; fills as it is asked."""
+    """One person at the moment; fills as it is asked: `denials` read no more than it takes to tell what withholds."""
 
     __slots__ = (
-        "_announced", "_book", "_checks", "_clearance", "_compartments", "_conflicts", "_gates", "_holdings", "_moment",
-        "_only_ends", "_sponsors", "who",
+        "_announced", "_book", "_clearance", "_compartments", "_conflicts", "_footings", "_gates", "_holdings",
+        "_levels", "_lifecycle", "_moment", "_only_ends", "_proven", "_shut", "_sponsors", "who",
     )  # fmt: skip
 
     def __init__(self, book: Book, moment: Moment, who: PersonAt) -> None:
@@ -124,12 +132,16 @@ class Dossier:
         self._book = book
         self._moment = moment
         self._holdings: dict[str, tuple[Holding, ...]] = {}
-        self._checks: list[Check] = []
-        self._compartments: dict[str, Check] = {}
+        self._levels: list[tuple[Denial, ...]] = []
+        self._compartments: dict[str, tuple[Denial, ...]] = {}
         self._gates: dict[tuple[int, tuple[str, ...]], Gate] = {}
+        self._proven: dict[int, tuple[Proven, ...]] = {}
+        self._footings: dict[tuple[int, tuple[str, ...]], Footing] = {}
+        self._lifecycle: dict[int, tuple[Denial, ...]] = {}
+        self._shut: tuple[Denial, ...] | None = None
+        self._sponsors: tuple[Denial, ...] | None = None
         self._conflicts: tuple[ConflictAt, ...] | None = None
         self._clearance: str | None = None
-        self._sponsors: tuple[Denial, ...] | None = None
         self._announced: list[End] | None = None
         self._only_ends: bool | None = None
 
@@ -208,14 +220,8 @@ class Dossier:
 
     def roles_held(self) -> frozenset[str]:
         """The roles that the person holds, with those that these inherit."""
-        roles, found = self._moment.policy.roles, set[str]()
-        waiting = [name for name, role in roles.items() if self.held(role)]
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += roles[name].inherits
-        return frozenset(found)
+        roles = self._moment.policy.roles
+        return lineage([name for name, role in roles.items() if self.held(role)], roles)
 
     # --- what is let through ----------------------------------------------------------------------------------------
 
@@ -224,6 +230,12 @@ class Dossier:
         key = (asked.rank, asked.compartments)
         found = self._gates.get(key)
         return found if found is not None else self._gates.setdefault(key, self._gate(asked))
+
+    def footing(self, asked: Asked) -> Footing:
+        """What carries the person through to all permissions of this one's class and compartments."""
+        key = (asked.rank, asked.compartments)
+        found = self._footings.get(key)
+        return found if found is not None else self._footings.setdefault(key, self._footing(asked))
 
     def denials(self, asked: Asked) -> tuple[Denial, ...]:
         """Everything that withholds the permission."""
@@ -244,55 +256,73 @@ class Dossier:
     def _is_given_now(self, permission: Permission) -> bool:
         return self.is_given(permission)
 
-    def _level(self, rank: int) -> Check:
-        while len(self._checks) <= rank:
-            level = self._moment.policy.levels[len(self._checks)]
-            self._checks.append(check(level, self._moment, self.who))
-        return self._checks[rank]
-
-    def _compartment(self, name: str) -> Check:
-        if name not in self._compartments:
-            self._compartments[name] = check(self._moment.policy.compartments[name], self._moment, self.who)
-        return self._compartments[name]
-
     def _gate(self, asked: Asked) -> Gate:
-        moment, who = self._moment, self.who
-        checks = [*(self._level(rank) for rank in range(asked.rank + 1)), *map(self._compartment, asked.compartments)]
-        proven = _proven(checks)
-        shut = tuple(lockouts_from_all(moment, who))
-        lifecycle = (*lifecycle_denials(asked.rank, moment, who), *self._sponsor_denials())
-        evidence = _missing(checks)
-        return Gate(
-            shut=shut,
-            lifecycle=lifecycle,
-            evidence=evidence,
-            denials=(*shut, *lifecycle, *evidence),
-            proven=proven,
-            ends=tuple(proof_ends(proven, moment)),
-            until=proven_end(proven),
-        )
+        if self._shut is None:
+            self._shut = tuple(lockouts_from_all(self._moment, self.who))
+        shut, lifecycle, evidence = self._shut, self._not_admitted(asked.rank), self._missing(asked)
+        denials = (*shut, *lifecycle, *evidence) if shut or lifecycle else evidence
+        return Gate(shut, lifecycle, evidence, denials)
 
-    def _sponsor_denials(self) -> tuple[Denial, ...]:
+    def _not_admitted(self, rank: int) -> tuple[Denial, ...]:
+        found = self._lifecycle.get(rank)
+        if found is None:
+            found = (*lifecycle_denials(rank, self._moment, self.who), *self._unanswered())
+            self._lifecycle[rank] = found
+        return found
+
+    def _unanswered(self) -> tuple[Denial, ...]:
         if self._sponsors is None:
             self._sponsors = tuple(sponsor_denials(self._moment, self.who)) if self._moment.policy.sponsors else ()
         return self._sponsors
 
+    def _missing(self, asked: Asked) -> tuple[Denial, ...]:
+        found = self._level(asked.rank)
+        of_compartments = [self._compartment(name) for name in asked.compartments]
+        return _told_once(found, *of_compartments) if any(of_compartments) else found
 
-def _missing(checks: Sequence[Check]) -> tuple[Denial, ...]:
+    def _level(self, rank: int) -> tuple[Denial, ...]:
+        """What is missing of the level and of all below it."""
+        levels = self._levels
+        while len(levels) <= rank:
+            own = missing(self._book.demands.levels[len(levels)], self._moment, self.who)
+            below = levels[-1] if levels else ()
+            levels.append(_told_once(below, own) if own else below)
+        return levels[rank]
+
+    def _compartment(self, name: str) -> tuple[Denial, ...]:
+        found = self._compartments.get(name)
+        if found is None:
+            found = self._compartments[name] = missing(self._book.demands.compartments[name], self._moment, self.who)
+        return found
+
+    def _footing(self, asked: Asked) -> Footing:
+        demands = self._book.demands
+        named = (demands.compartments[name] for name in asked.compartments)
+        proven = _proven_once(self._proven_by(each) for each in (*demands.levels[: asked.rank + 1], *named))
+        return Footing(proven, tuple(proof_ends(proven, self._moment)), proven_end(proven))
+
+    def _proven_by(self, demand: Demand) -> tuple[Proven, ...]:
+        found = self._proven.get(id(demand))
+        if found is None:
+            found = self._proven[id(demand)] = tuple(proven_by(demand, self._moment, self.who))
+        return found
+
+
+def _told_once(*found: Sequence[Denial]) -> tuple[Denial, ...]:
     """What several levels and compartments ask for is told once, for the lowest."""
     told: set[str] = set()
-    found: list[Denial] = []
-    for each in checks:
-        for denial in each.denials:
+    kept: list[Denial] = []
+    for denials in found:
+        for denial in denials:
             if denial.what == "only" or denial.what not in told:
                 told.add(denial.what)
-                found.append(denial)
-    return tuple(found)
+                kept.append(denial)
+    return tuple(kept)
 
 
-def _proven(checks: Sequence[Check]) -> tuple[Proven, ...]:
+def _proven_once(found: Iterable[Sequence[Proven]]) -> tuple[Proven, ...]:
     by_proof: dict[tuple[object, ...], Proven] = {}
-    for each in checks:
-        for proven in each.proven:
+    for several in found:
+        for proven in several:
             by_proof.setdefault((proven.proof, proven.until, proven.exempt), proven)
     return tuple(by_proof.values())

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.access.boundaries import Boundaries
-from reconciler.access.dossier import Asked, Book, Dossier, Gate
+from reconciler.access.dossier import Asked, Book, Dossier, Footing
 from reconciler.access.evidence import kinds_at
 from reconciler.access.holdings import earliest
 from reconciler.access.lifecycle import horizon_of
-from reconciler.access.model import Denial, End, Explanation, FactKind, NeededFact, Reason, Way
+from reconciler.access.model import Denial, End, EndKind, Explanation, FactKind, NeededFact, Reason, Way
 from reconciler.access.needed import needed_facts
-from reconciler.access.outlook import in_order, last_day, reason_ends, reasons_end, resource_end
+from reconciler.access.outlook import denial_end, in_order, last_day, reason_ends, reasons_end, resource_end
 from reconciler.access.service_accounts import explain_service_account
 from reconciler.access.subject import Moment, moment_of
 from reconciler.access.ways import MOST_SHOWN, Route, ended_way, no_way, routes_to
 from reconciler.facts.model import Person, Population
 from reconciler.policy.model import Permission, Policy
+
+_TICK = timedelta(microseconds=1)
 
 
 def explain(policy: Policy, population: Population, subject: str, permission: Permission, at: datetime) -> Explanation:
@@ -77,10 +79,8 @@ class Explainer:
 
     def _explain_person(self, dossier: Dossier, asked: Asked) -> Explanation:
         moment, who = self._moment, dossier.who
-        gate = dossier.gate(asked)
+        footing = dossier.footing(asked)
         reasons, denials = dossier.reasons(asked), dossier.denials(asked)
-        if asked.until is not None:
-            reasons = tuple(replace(each, until=earliest(each.until, asked.until)) for each in reasons)
         allowed = bool(reasons) and not denials
         ends: tuple[End, ...] = ()
         until: datetime | None = None
@@ -88,8 +88,8 @@ class Explainer:
         needed: tuple[NeededFact, ...] = ()
         found = 0
         if allowed:
-            until = self._until(dossier, asked, gate, reasons)
-            ends = _ends(dossier, asked, gate, reasons, until)
+            until = self._until(dossier, asked, footing, reasons)
+            ends = self._ends(dossier, asked, footing, reasons, until)
         elif reasons:
             needed = needed_facts(denials, moment, who)
         else:
@@ -99,7 +99,7 @@ class Explainer:
             permission=asked.permission,
             at=moment.at,
             allowed=allowed,
-            reasons=reasons,
+            reasons=_within(asked, reasons),
             denials=denials,
             classification=asked.classification,
             clearance=dossier.clearance,
@@ -107,19 +107,29 @@ class Explainer:
             ways=ways,
             needed=needed,
             ways_found=found,
-            proven=gate.proven,
+            proven=footing.proven,
             ends=ends,
             until=until,
         )
 
     # --- a yes: how long --------------------------------------------------------------------------------------------
 
-    def _until(self, dossier: Dossier, asked: Asked, gate: Gate, reasons: tuple[Reason, ...]) -> datetime | None:
-        until = earliest(reasons_end(reasons), gate.until, asked.until, last_day(dossier.who))
+    def _until(self, dossier: Dossier, asked: Asked, footing: Footing, reasons: tuple[Reason, ...]) -> datetime | None:
+        until = earliest(reasons_end(reasons), footing.until, asked.until, last_day(dossier.who))
         if dossier.only_ends:
             return until
-        known = (*(reason.until for reason in reasons), gate.until, asked.until)
+        known = (*(reason.until for reason in reasons), footing.until, asked.until)
         return self._future.first_no(dossier.who.person, asked.permission, known)
+
+    def _ends(
+        self, dossier: Dossier, asked: Asked, footing: Footing, reasons: tuple[Reason, ...], until: datetime | None
+    ) -> tuple[End, ...]:
+        found = [*reason_ends(reasons, dossier.who), *footing.ends, *dossier.announced]
+        if asked.until is not None:
+            found.append(resource_end(asked.resource, asked.until))
+        if until is not None and not any(end.at == until for end in found):
+            found += self._future.deciding(dossier.who.person, asked, until)
+        return in_order(found, until) if found else ()
 
     # --- a no: what it takes ----------------------------------------------------------------------------------------
 
@@ -160,15 +170,11 @@ def _effort(needed: tuple[NeededFact, ...]) -> tuple[bool, int]:
     return any(fact.kind is FactKind.POLICY for fact in needed), len(needed)
 
 
-def _ends(
-    dossier: Dossier, asked: Asked, gate: Gate, reasons: tuple[Reason, ...], until: datetime | None
-) -> tuple[End, ...]:
-    if until is None and not gate.ends and all(reason.until is None for reason in reasons) and dossier.only_ends:
-        return ()
-    found = [*reason_ends(reasons), *gate.ends, *dossier.announced]
-    if asked.until is not None:
-        found.append(resource_end(asked.resource, asked.until))
-    return in_order(found, until)
+def _within(asked: Asked, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The reasons, none of which lasts longer than the resource."""
+    if asked.until is None:
+        return reasons
+    return tuple(replace(each, until=earliest(each.until, asked.until)) for each in reasons)
 
 
 class _Future:
@@ -179,15 +185,14 @@ class _Future:
         self._book = book
         self._boundaries = Boundaries(moment.policy, moment.population, moment.named, moment.zone)
         self._moments: dict[datetime, Moment] = {}
-        self._person: str = ""
+        self._person: Person | None = None
         self._dossiers: dict[datetime, Dossier] = {}
-        self._instants: list[datetime] = []
+        self._instants: list[datetime] | None = None
 
     def first_no(self, person: Person, permission: Permission, known: Iterable[datetime | None]) -> datetime | None:
         """The first instant after the moment at which the person may not; None where there is none."""
-        if person.id != self._person:
-            self._person = person.id
-            self._dossiers.clear()
+        self._turn_to(person)
+        if self._instants is None:
             found = self._boundaries.of_person(person) | self._boundaries.of_policy()
             self._instants = sorted(each for each in found if each > self._moment.at)
         asked = self._book.asked(permission)
@@ -196,6 +201,22 @@ class _Future:
             if not dossier.is_given(permission) or dossier.denials(asked):
                 return instant
         return None
+
+    def deciding(self, person: Person, asked: Asked, until: datetime) -> list[End]:
+        """What ends the person's access at that instant, where nothing does that holds at the moment: something that
+        begins and ends later, or that begins to deny.
+        """
+        self._turn_to(person)
+        before = self._dossier(person, until - _TICK)
+        ends = [*reason_ends(before.reasons(asked), before.who), *before.footing(asked).ends]
+        deciding = [end for end in ends if end.at == until]
+        denying = deciding or [denial_end(each, until) for each in self._dossier(person, until).denials(asked)]
+        return denying or [End(until, EndKind.ASSIGNMENT, "", "what gives it does not count any more")]
+
+    def _turn_to(self, person: Person) -> None:
+        if person is not self._person:
+            self._person, self._instants = person, None
+            self._dossiers.clear()
 
     def _dossier(self, person: Person, at: datetime) -> Dossier:
         if at not in self._dossiers:

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from pyroaring import BitMap
 
 from reconciler.access.boundaries import Boundaries
+from reconciler.access.columns import union
 from reconciler.access.days import day_end, day_start
 from reconciler.access.evaluate import evaluate
 from reconciler.access.explain import Explainer
-from reconciler.access.model import Desired, End, EndKind, Explanation, NeededFact
+from reconciler.access.model import Desired, EndKind, Explanation, FactKind, NeededFact
 from reconciler.access.sponsorship import people_needed
 from reconciler.access.subject import moment_of
 from reconciler.errors import Place
@@ -77,7 +78,8 @@ class _Calendar:
         for person in self._population:
             for instant in self._boundaries.of_person(person):
                 self._note(instant, person.number)
-        for instant, people in self._policy_dates(now):
+        touched = BitMap([number for day in self.days.values() for number in day])
+        for instant, people in self._policy_dates(now, touched):
             for number in people:
                 self._note(instant, number)
 
@@ -86,11 +88,14 @@ class _Calendar:
             day = self.days.setdefault(instant.astimezone(self._zone).date(), {})
             day.setdefault(number, []).append(instant)
 
-    def _policy_dates(self, now: Desired) -> Iterator[tuple[datetime, Iterable[int]]]:
+    def _policy_dates(self, now: Desired, touched: BitMap) -> Iterator[tuple[datetime, Iterable[int]]]:
+        """Whom each date concerns. Of a resource's end: whoever is given it, or may have been given it since, being
+        `touched` by something of their own.
+        """
         for resource in self._policy.resources.values():
             if resource.until is not None:
-                for action in resource.actions:
-                    yield day_end(resource.until, self._zone), now.given[Permission(resource.name, action)]
+                given = (now.given[Permission(resource.name, action)] for action in resource.actions)
+                yield day_end(resource.until, self._zone), union((touched, *given))
         for kind in self._policy.evidence.values():
             if kind.superseded_on is not None:
                 yield day_start(kind.superseded_on, self._zone), self._with_older(kind.name, kind.version)
@@ -207,16 +212,13 @@ def _with(foreseen: Foreseen, permissions: tuple[Permission, ...]) -> Foreseen:
 
 
 def _lost(had: Explanation, then: Explanation, at: datetime) -> Foreseen:
-    end = next((each for each in had.ends if each.decides), None) or _by_denial(then, at)
-    return Foreseen(at, had.subject, False, (), end.kind, end.what, end.text, then.needed, end.entry, end.place)
+    end = next(each for each in had.ends if each.decides)
+    prevents = _goes_on(end.what) if end.kind is EndKind.ASSIGNMENT and end.what else then.needed
+    return Foreseen(at, had.subject, False, (), end.kind, end.what, end.text, prevents, end.entry, end.place)
 
 
-def _by_denial(then: Explanation, at: datetime) -> End:
-    if not then.denials:
-        return End(at, EndKind.ASSIGNMENT, "", "nothing gives it any more")
-    denial = then.denials[0]
-    kind = EndKind.EVIDENCE if denial.kind.value == "evidence" else EndKind.LIFECYCLE
-    return End(at, kind, denial.what, denial.text, denial.entry, denial.place)
+def _goes_on(assignment: str) -> tuple[NeededFact, ...]:
+    return (NeededFact(FactKind.ASSIGNMENT, f"assignment {assignment} goes on", wanted="active"),)
 
 
 def _gained(lacked: Explanation, has: Explanation, at: datetime) -> Foreseen:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 
 from reconciler.access.matching import matches, members_of, rank_within, value_of
 from reconciler.access.model import FactKind, NeededFact
+from reconciler.access.readings import comparisons
 from reconciler.errors import Place
 from reconciler.policy.model import (
     AllOf,
@@ -30,6 +32,8 @@ from reconciler.policy.model import (
 )
 
 _MOST_NAMED = 6
+_MOST_TRIED = 500
+"""So many combinations of values are tried where what is lacking does not go together as it stands."""
 
 Attributes = Mapping[str, Attribute]
 Values = Mapping[str, str]
@@ -96,7 +100,40 @@ def _fewest(found: Iterable[tuple[Lack, ...]]) -> tuple[Lack, ...]:
     return min(found, key=len, default=())
 
 
-def with_values(values: Values, missing: Sequence[Lack], attributes: Attributes) -> Values | None:
+def with_match(match: Match, values: Values, missing: Sequence[Lack], attributes: Attributes) -> Values | None:
+    """The assignment's values, otherwise where they lack something, with which the match is true; None where none are
+    found: the lacks exclude each other, or nobody can tell which values would do.
+    """
+    changed = _with_values(values, missing, attributes)
+    if changed is not None and matches(match, changed, attributes) is True:
+        return changed
+    names = list(dict.fromkeys(lack.attribute for lack in missing))
+    for texts in islice(product(*(_texts(name, match, attributes) for name in names)), _MOST_TRIED):
+        changed = {**values, **dict(zip(names, texts, strict=True))}
+        if matches(match, changed, attributes) is True:
+            return changed
+    return None
+
+
+def _texts(name: str, match: Match, attributes: Attributes) -> Sequence[str]:
+    """The texts worth trying for an attribute: those declared or, where any may be sent, those that the match names."""
+    if attributes[name].ranks:
+        return [*attributes[name].ranks, ""]
+    spelled = sorted({value for each in comparisons(match) if each.attribute == name for value in _spelled(each.test)})
+    return [*spelled, ";".join(spelled), ""] if attributes[name].kind is AttributeKind.SET else [*spelled, ""]
+
+
+def _spelled(test: Test) -> frozenset[str]:
+    match test:
+        case Equals(values) | Under(values) | Contains(values, _):
+            return values
+        case Negated(inner):
+            return _spelled(inner)
+        case _:
+            return frozenset()
+
+
+def _with_values(values: Values, missing: Sequence[Lack], attributes: Attributes) -> Values | None:
     """The assignment's values as the lacks would have them; None where a text for one of them cannot be told."""
     changed = dict(values)
     for lack in missing:

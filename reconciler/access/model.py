@@ -257,6 +257,7 @@ class EndKind(StrEnum):
     LIFECYCLE = "lifecycle"
     LOCKOUT = "lockout"
     SPONSOR = "sponsor"
+    SEPARATION = "separation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from reconciler.access.clearance import to_record
-from reconciler.access.denials import SPONSOR
 from reconciler.access.lacking import lacks
 from reconciler.access.model import Denial, DenialKind, EvidenceState, FactKind, NeededFact
+from reconciler.access.sponsors import SPONSOR
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.access.ways import NO_ASSIGNMENT
 from reconciler.policy.model import ClearanceLevel, Compartment, Policy, Proof

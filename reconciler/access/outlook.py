@@ -13,8 +13,8 @@ from datetime import datetime
 
 from reconciler.access.days import add_period, day_start
 from reconciler.access.holdings import earliest, last_end_of
-from reconciler.access.model import End, EndKind, Proven, Reason, ReasonKind
-from reconciler.access.sponsors import sponsored
+from reconciler.access.model import Denial, DenialKind, End, EndKind, Proven, Reason, ReasonKind
+from reconciler.access.sponsors import SPONSOR, lapses_to_come, sponsored
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.facts.model import Person, Span
 from reconciler.policy.model import EvidenceKind, Resource
@@ -25,7 +25,13 @@ _REASONS = {
     ReasonKind.MEMBER: EndKind.MEMBERSHIP,
     ReasonKind.OVERLAP: EndKind.OVERLAP,
     ReasonKind.EXCEPTION: EndKind.EXCEPTION,
-    ReasonKind.SERVICE_ACCOUNT: EndKind.SERVICE_ACCOUNT,
+}
+
+_DENIALS = {
+    DenialKind.EVIDENCE: EndKind.EVIDENCE,
+    DenialKind.LIFECYCLE: EndKind.LIFECYCLE,
+    DenialKind.LOCKOUT: EndKind.LOCKOUT,
+    DenialKind.SEPARATION: EndKind.SEPARATION,
 }
 
 
@@ -81,34 +87,40 @@ def last_day(who: PersonAt) -> datetime | None:
 # --- in words -------------------------------------------------------------------------------------------------------
 
 
-def reason_ends(reasons: Iterable[Reason]) -> Iterator[End]:
-    """The ends of the reasons, those of one assignment once."""
+def reason_ends(reasons: Iterable[Reason], who: PersonAt) -> Iterator[End]:
+    """The ends of the person's reasons, those of one assignment once.
+
+    Who holds a role by name, or because everyone does, holds it no longer than there is an assignment.
+    """
     seen: set[tuple[EndKind, str, datetime]] = set()
     for reason in reasons:
-        if reason.until is None:
-            continue
-        kind = _REASONS[reason.kind]
-        what = reason.assignment if kind in (EndKind.ASSIGNMENT, EndKind.OVERLAP) else "".join(reason.roles[:1])
-        key = (kind, what, reason.until)
-        if key not in seen:
-            seen.add(key)
-            yield End(
-                reason.until, kind, what or kind.value, _reason_text(kind, what), reason.entry, reason.holds_place
-            )
+        end = None if reason.until is None else _reason_end(reason, reason.until, who)
+        if end is not None and (end.kind, end.what, end.at) not in seen:
+            seen.add((end.kind, end.what, end.at))
+            yield end
 
 
-def _reason_text(kind: EndKind, what: str) -> str:
+def _reason_end(reason: Reason, until: datetime, who: PersonAt) -> End:
+    kind = _REASONS[reason.kind]
+    role = "".join(reason.roles[:1])
     match kind:
-        case EndKind.ASSIGNMENT:
-            return f"assignment {what} ends"
-        case EndKind.OVERLAP:
-            return f"the overlap of assignment {what} ends"
-        case EndKind.MEMBERSHIP:
-            return f"membership of role {what} ends"
         case EndKind.EXCEPTION:
-            return "the exception ends"
+            return End(until, kind, kind.value, "the exception ends", 0, reason.holds_place)
+        case EndKind.OVERLAP:
+            text = f"the overlap of assignment {reason.assignment} ends"
+            return End(until, kind, reason.assignment, text, reason.entry)
+        case EndKind.MEMBERSHIP if last_day(who) != until:
+            return End(until, kind, role, f"membership of role {role} ends", 0, reason.holds_place)
         case _:
-            return "the service account ends"
+            name = reason.assignment if reason.kind is ReasonKind.ROLE else ""
+            return _assignment_end(name, until, who)
+
+
+def _assignment_end(name: str, until: datetime, who: PersonAt) -> End:
+    """The end of the assignment that ends then, of this name if it matters."""
+    ending = next(each for each in who.assignments if each.span.end == until and name in ("", each.name))
+    entry = ending.span.end_entry or ending.span.entry
+    return End(until, EndKind.ASSIGNMENT, ending.name, f"assignment {ending.name} ends", entry)
 
 
 def proof_ends(proven: Iterable[Proven], moment: Moment) -> Iterator[End]:
@@ -133,7 +145,7 @@ def resource_end(resource: Resource, until: datetime) -> End:
 
 
 def announced(moment: Moment, who: PersonAt) -> list[End]:
-    """The states and lockouts that are known to begin after the moment."""
+    """The states, lockouts and lapses of sponsors that are known to begin after the moment."""
     person = who.person
     found = [
         *_to_begin(person.exited, EndKind.LIFECYCLE, "exited", "leaves", moment),
@@ -150,7 +162,17 @@ def announced(moment: Moment, who: PersonAt) -> list[End]:
     for lockout in moment.named.lockouts.get(person.id, ()):
         if lockout.since is not None and (start := day_start(lockout.since, moment.zone)) > moment.at:
             found.append(End(start, EndKind.LOCKOUT, lockout.ref, "a lockout begins", 0, lockout.place))
+    for lapse in lapses_to_come(moment, who):
+        text = f"{lapse.sponsor} answers for assignment {lapse.assignment.name} no more"
+        found.append(End(lapse.at, EndKind.SPONSOR, lapse.sponsor, text, lapse.entry, lapse.rule.place))
     return list(dict.fromkeys(found))
+
+
+def denial_end(denial: Denial, at: datetime) -> End:
+    """Something that begins to deny at that instant, as what ends an access."""
+    sponsor = denial.kind is DenialKind.LIFECYCLE and denial.what == SPONSOR
+    kind = EndKind.SPONSOR if sponsor else _DENIALS[denial.kind]
+    return End(at, kind, denial.what, denial.text, denial.entry, denial.place)
 
 
 def _to_begin(spans: Iterable[Span], kind: EndKind, what: str, text: str, moment: Moment) -> Iterator[End]:

@@ -1,8 +1,9 @@
-"""One pass over the evidence: for each proof that the policy asks for, the people whose records count.
+"""Evaluation: for each proof that the policy asks for, all people whose records count, as bitmaps from one pass.
 
-Of a kind that is `per` an attribute, a record counts for the value in its scope (stripped) alone; of any other kind
-its scope says nothing. Almost everybody has only passed records of one employment, where each record stands for itself
-and is read at once; whoever has a failed one, or left and came back, is read with care (`KindAt.counts`).
+`carrying` tells of one person which record carries a proof, and how long. Of a kind that is `per` an attribute, a
+record counts for the value in its scope (stripped) alone; of any other kind its scope says nothing. Almost everybody
+has only passed records of one employment, where each record stands for itself and is read at once; whoever has a failed
+one, or left and came back, is read with care (`KindAt.counts`).
 """
 
 from __future__ import annotations

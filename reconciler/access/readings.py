@@ -25,7 +25,8 @@ class MatchReader:
     def __call__(self, match: Match, values: Mapping[str, str]) -> bool | None:
         known = self._known.get(id(match))
         if known is None:
-            known = self._known[id(match)] = (match, tuple(sorted(set(attributes_of(match)))), {})
+            looked_at = tuple(sorted({each.attribute for each in comparisons(match)}))
+            known = self._known[id(match)] = (match, looked_at, {})
         _, names, answers = known
         asked = tuple([values.get(name) for name in names])
         try:
@@ -34,10 +35,10 @@ class MatchReader:
             return answers.setdefault(asked, matches(match, values, self.attributes))
 
 
-def attributes_of(match: Match) -> Iterator[str]:
-    """The attributes that the match looks at; one that it compares twice comes twice."""
+def comparisons(match: Match) -> Iterator[Compare]:
+    """Every comparison that the match is made of."""
     if isinstance(match, Compare):
-        yield match.attribute
+        yield match
     else:
         for part in match.parts:
-            yield from attributes_of(part)
+            yield from comparisons(part)

@@ -1,12 +1,13 @@
-"""What nobody may have together: who comes into conflict with which rule, and what that withholds from them.
+"""Evaluation: all people who come into conflict with a separation rule, as bitmaps, and what that takes from them.
 
-It compares what is given, before any denial. Between roles it withholds what the conflicting roles give (by whatever
-route it comes), with what they inherit; between lists of permissions everything that these hold.
+`conflicts` tells the same of one person, with the words for it. It compares what is given, before any denial. Between
+roles it withholds what the conflicting roles give (by whatever route it comes), with what they inherit; between lists
+of permissions everything that these hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pyroaring import BitMap
 
@@ -56,15 +57,15 @@ def _holders(roles: Mapping[str, Role], given: Given) -> dict[str, BitMap]:
     """Role → whoever holds it, or one that inherits it."""
     holding: dict[str, list[BitMap]] = {}
     for role in roles.values():
-        for name in _lineage(role, roles):
+        for name in lineage([role.name], roles):
             holding.setdefault(name, []).append(given.holders[role.name])
     return {name: union(people) for name, people in holding.items()}
 
 
-def _lineage(role: Role, roles: Mapping[str, Role]) -> frozenset[str]:
-    """The role and all that it inherits, near and far."""
+def lineage(names: Iterable[str], roles: Mapping[str, Role]) -> frozenset[str]:
+    """These roles and all that they inherit, near and far: whoever holds them holds those too."""
     found: set[str] = set()
-    waiting = [role.name]
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:

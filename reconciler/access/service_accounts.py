@@ -7,8 +7,18 @@ from collections.abc import Iterator
 from reconciler.access.days import day_end, days_cover
 from reconciler.access.dossier import Asked
 from reconciler.access.holdings import earliest
-from reconciler.access.model import Denial, DenialKind, Explanation, FactKind, NeededFact, Reason, ReasonKind
-from reconciler.access.outlook import in_order, reason_ends, reasons_end, resource_end
+from reconciler.access.model import (
+    Denial,
+    DenialKind,
+    End,
+    EndKind,
+    Explanation,
+    FactKind,
+    NeededFact,
+    Reason,
+    ReasonKind,
+)
+from reconciler.access.outlook import in_order, reasons_end, resource_end
 from reconciler.access.subject import Moment
 from reconciler.access.ways import ended_way, no_way
 from reconciler.policy.model import ServiceAccount
@@ -21,9 +31,7 @@ def explain_service_account(account: ServiceAccount, asked: Asked, moment: Momen
     denials = tuple(_denials(account, asked, moment))
     allowed = bool(reasons) and not denials
     until = reasons_end(reasons) if allowed else None
-    ends = list(reason_ends(reasons)) if allowed else []
-    if allowed and asked.until is not None:
-        ends.append(resource_end(asked.resource, asked.until))
+    ends = list(_ends(account, asked, moment)) if allowed else []
     ended = asked.has_ended(moment.at)
     return Explanation(
         subject=account.name,
@@ -58,6 +66,13 @@ def _reasons(account: ServiceAccount, asked: Asked, moment: Moment) -> Iterator[
                 until=earliest(day_end(account.until, moment.zone), asked.until),
                 text=f"declared for the service account until {account.until}",
             )
+
+
+def _ends(account: ServiceAccount, asked: Asked, moment: Moment) -> Iterator[End]:
+    end = day_end(account.until, moment.zone)
+    yield End(end, EndKind.SERVICE_ACCOUNT, account.name, "the service account ends", 0, account.place)
+    if asked.until is not None:
+        yield resource_end(asked.resource, asked.until)
 
 
 def _denials(account: ServiceAccount, asked: Asked, moment: Moment) -> Iterator[Denial]:

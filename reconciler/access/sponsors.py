@@ -1,4 +1,6 @@
-"""Whether the people who answer for somebody are there.
+"""Explanation: of one person, the assignments for which nobody answers, with the sponsor and the instant behind it.
+
+`sponsorship` finds all such people at once, in a bitmap and without reasons.
 
 Whoever has an assignment that counts, and of which the rule's `of` is not false, needs the sponsor whom that assignment
 names: a person with an active assignment of which `must` is true. What they have lapses some time after that ceased; at
@@ -12,9 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.access.days import BEGINNING, FOREVER, add_period
+from reconciler.access.lifecycle import covering
+from reconciler.access.sponsorship import service_of
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.facts.model import Assignment, Person, Span
-from reconciler.policy.model import Match, SponsorRule
+from reconciler.policy.model import SponsorRule
+
+SPONSOR = "sponsor"
+"""The word of a denial for a lapsed sponsor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +64,62 @@ def sponsor_of(rule: SponsorRule, assignment: Assignment) -> str:
 
 def _lapse(rule: SponsorRule, each: Assignment, moment: Moment, person: Person) -> Lapse | None:
     id_ = sponsor_of(rule, each)
-    sponsor = moment.population.by_id.get(id_) if id_ != person.id else None  # nobody answers for themselves
+    sponsor = _answering(id_, moment, person)
     if sponsor is None:
         return Lapse(rule, each, id_, id_ == person.id, None, each.span.start, each.span.entry)
-    served = [span for span in _service(sponsor, rule.must, moment) if span.start is None or span.start <= moment.at]
-    if any(span.covers(moment.at) for span in served):
+    begun = [span for span in _service(sponsor, rule, moment) if span.start is None or span.start <= moment.at]
+    if covering(begun, moment.at) is not None:
         return None
-    last = max(served, key=lambda span: span.end or FOREVER, default=None)
-    if last is None or last.end is None:
+    last = max(begun, key=_end, default=None)
+    if last is None:
         return Lapse(rule, each, id_, True, None, each.span.start, each.span.entry)
-    lapsed = add_period(last.end, rule.lapse, moment.zone)
+    lapsed = add_period(_end(last), rule.lapse, moment.zone)
     if moment.at < lapsed:
         return None
     return Lapse(rule, each, id_, True, last.end, lapsed, last.end_entry or last.entry)
 
 
-def _service(sponsor: Person, must: Match | None, moment: Moment) -> Iterator[Span]:
-    """When the sponsor has an assignment that qualifies, and is not out by word of HR."""
-    for each in sponsor.assignments:
-        if must is None or moment.reads(must, each.attributes) is True:
-            yield from _without(each.span, sponsor.exited)
+def _answering(id_: str, moment: Moment, person: Person) -> Person | None:
+    return moment.population.by_id.get(id_) if id_ != person.id else None  # nobody answers for themselves
 
 
-def _without(span: Span, exits: Sequence[Span]) -> Iterator[Span]:
-    start = span.start or BEGINNING
-    end = span.end or FOREVER
-    ended_by = span.end_entry or span.entry
-    for out in sorted(exits, key=lambda each: each.start or BEGINNING):
-        left = out.start or BEGINNING
-        if start < min(left, end):
-            yield Span(start, min(left, end), span.entry, out.entry if left < end else ended_by)
-        start = max(start, out.end or FOREVER)
-    if start < end:
-        yield Span(start, None if end == FOREVER else end, span.entry, ended_by)
+def _service(sponsor: Person, rule: SponsorRule, moment: Moment) -> tuple[Span, ...]:
+    return service_of(sponsor, rule.must, moment.reads)
+
+
+def _end(span: Span) -> datetime:
+    return span.end or FOREVER
+
+
+# --- to come --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LapseToCome:
+    """An assignment that somebody answers for until `at`, as far as is known; `entry` is what ends the sponsor's."""
+
+    rule: SponsorRule
+    assignment: Assignment
+    sponsor: str
+    at: datetime
+    entry: int
+
+
+def lapses_to_come(moment: Moment, who: PersonAt) -> Iterator[LapseToCome]:
+    """For every assignment of the person that has a sponsor at the moment, the first lapse after it, if any."""
+    for rule, each in sponsored(moment, who.assignments):
+        sponsor = _answering(sponsor_of(rule, each), moment, who.person)
+        if sponsor is not None and _lapse(rule, each, moment, who.person) is None:
+            found = _first_lapse(_service(sponsor, rule, moment), rule, moment)
+            if found is not None:
+                at, last = found
+                yield LapseToCome(rule, each, sponsor.id, at, last.end_entry or last.entry)
+
+
+def _first_lapse(served: Sequence[Span], rule: SponsorRule, moment: Moment) -> tuple[datetime, Span] | None:
+    for span in sorted(served, key=_end):
+        lapsed = add_period(_end(span), rule.lapse, moment.zone)
+        follows = any((other.start or BEGINNING) <= lapsed and _end(other) > _end(span) for other in served)
+        if span.end is not None and lapsed > moment.at and not follows:
+            return lapsed, span
+    return None

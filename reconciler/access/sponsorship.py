@@ -1,13 +1,13 @@
-"""For whom nobody answers: everybody whose sponsor is not there (any more), by rule and by sponsor.
+"""Evaluation: all people for whom nobody answers (any more), as a bitmap, found rule by rule and sponsor by sponsor.
 
-A sponsor is asked about once, however many people they answer for. `sponsors` says the same of one person, with the
-reasons. To ask about some people alone, those who answer for them have to be in the population too: `people_needed`.
+A sponsor is asked about once, however many people they answer for. `sponsors` tells of one person which assignment
+lacks whom, and since when; how long a sponsor serves is said here for both (`service_of`). To ask about some people
+alone, those who answer for them have to be in the population too: `people_needed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from pyroaring import BitMap
 
@@ -16,7 +16,7 @@ from reconciler.access.days import BEGINNING, FOREVER, add_period
 from reconciler.access.lifecycle import covering
 from reconciler.access.matching import matches
 from reconciler.facts.model import Person, Population, Span
-from reconciler.policy.model import Policy, SponsorRule
+from reconciler.policy.model import Match, Policy, SponsorRule
 
 
 def lapsed_at(policy: Policy, population: Population, columns: Columns) -> BitMap:
@@ -68,24 +68,36 @@ def _lapsed(rule: SponsorRule, policy: Policy, population: Population, columns: 
 def _answers(sponsor: Person, rule: SponsorRule, policy: Policy, columns: Columns) -> bool:
     """Whether the sponsor qualifies, or ceased to less than `lapse` ago."""
     at = columns.at
-    qualifying = [
-        each.span
-        for each in sponsor.assignments
-        if rule.must is None or matches(rule.must, each.attributes, policy.attributes) is True
-    ]
-    if covering(sponsor.exited, at) is None and covering(qualifying, at) is not None:
+    served = service_of(sponsor, rule.must, lambda must, values: matches(must, values, policy.attributes))
+    if covering(served, at) is not None:
         return True
-    ceased = max((end for span in qualifying for end in _ends(span, sponsor.exited, at)), default=None)
+    ceased = max((span.end for span in served if span.end is not None and span.end <= at), default=None)
     return ceased is not None and at < add_period(ceased, rule.lapse, columns.zone)
 
 
-def _ends(span: Span, exits: Iterable[Span], at: datetime) -> Iterator[datetime]:
-    """Where the span, less the exits, stops by the moment."""
+# --- how long a sponsor serves --------------------------------------------------------------------------------------
+
+Reads = Callable[[Match, Mapping[str, str]], bool | None]
+"""Whether a match holds for an assignment with these values."""
+
+
+def service_of(sponsor: Person, must: Match | None, reads: Reads) -> tuple[Span, ...]:
+    """When the sponsor has an assignment that qualifies, and is not out by word of HR."""
+    return tuple(
+        span
+        for each in sponsor.assignments
+        if must is None or reads(must, each.attributes) is True
+        for span in _without(each.span, sponsor.exited)
+    )
+
+
+def _without(span: Span, exits: Iterable[Span]) -> Iterator[Span]:
     start, end = span.start or BEGINNING, span.end or FOREVER
+    ended_by = span.end_entry or span.entry
     for out in sorted(exits, key=lambda each: each.start or BEGINNING):
-        left = min(out.start or BEGINNING, end)
-        if start < left <= at:
-            yield left
+        left = out.start or BEGINNING
+        if start < min(left, end):
+            yield Span(start, min(left, end), span.entry, out.entry if left < end else ended_by)
         start = max(start, out.end or FOREVER)
-    if start < end <= at:
-        yield end
+    if start < end:
+        yield Span(start, None if end == FOREVER else end, span.entry, ended_by)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.access.days import day_end, day_start, day_text
-from reconciler.access.lacking import Lack, lacks, with_values
+from reconciler.access.lacking import Lack, lacks, with_match
 from reconciler.access.model import FactKind, NeededFact, Way
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.facts.model import Assignment, Span
@@ -56,7 +56,7 @@ def _routes(clause: Clause, moment: Moment, who: PersonAt) -> Iterator[Route]:
     if role.everyone and not who.assignments:
         yield _route(clause, (NO_ASSIGNMENT,), (_new_assignment({}),))
     if role.matches_people:
-        yield _by_match(clause, moment, who)
+        yield from _by_match(clause, moment, who)
     if grant.when is None and role.members:
         members = [member for named, member in moment.named.members.get(who.person.id, ()) if named is role]
         fact = NeededFact(FactKind.POLICY, _membership(role, members, moment), place=role.place)
@@ -75,33 +75,40 @@ def _membership(role: Role, members: Sequence[Member], moment: Moment) -> str:
     return f"to be named as a member of role {role.name}: a change of the policy"
 
 
-def _by_match(clause: Clause, moment: Moment, who: PersonAt) -> Route:
-    role, grant, _ = clause
-    wanted = _wanted(role, grant)
+def _by_match(clause: Clause, moment: Moment, who: PersonAt) -> Iterator[Route]:
+    """The way through the assignment that lacks least; none where what is lacking excludes what else is asked for."""
+    wanted, attributes = _wanted(*clause[:2]), moment.policy.attributes
+    told = _told(wanted, moment, who)
+    for assignment, before, missing in sorted(told, key=lambda each: len(each[2])):
+        changed = with_match(wanted, assignment.attributes, missing, attributes)
+        if changed is not None or any(lack.value is None for lack in missing):
+            others = tuple(each for each in who.assignments if each is not assignment)
+            supposed = None if changed is None else (replace(assignment, attributes=changed), *others)
+            yield _route(clause, (*before, *_of_assignment(missing, assignment, who)), supposed)
+            return
+
+
+def _told(
+    wanted: Match, moment: Moment, who: PersonAt
+) -> Iterator[tuple[Assignment, tuple[NeededFact, ...], tuple[Lack, ...]]]:
+    """The assignments that might match, with what there has to be first, and what each of them lacks."""
     attributes = moment.policy.attributes
+    for each in who.assignments:
+        yield each, (), lacks(wanted, each.attributes, attributes)
     if who.assignments:
-        options = [(each, lacks(wanted, each.attributes, attributes)) for each in who.assignments]
-        best, missing = min(options, key=lambda option: len(option[1]))
-        others = tuple(each for each in who.assignments if each is not best)
-        changed = with_values(best.attributes, missing, attributes)
-        supposed = None if changed is None else (replace(best, attributes=changed), *others)
-        return _route(clause, _of_assignment(missing, best, who), supposed)
+        return
     coming = _to_come(moment, who, wanted)
-    if coming is not None:
-        begins = f"assignment {coming.name} begins on {day_text(coming.span.start or moment.at, moment.zone)}"
-        missing = lacks(wanted, coming.attributes, attributes)
-        facts = (NeededFact(FactKind.ASSIGNMENT, begins, wanted="active"), *(lack.fact for lack in missing))
-        changed = with_values(coming.attributes, missing, attributes)
-        return _route(clause, facts, None if changed is None else (_new_assignment(changed),))
-    missing = lacks(wanted, {}, attributes)
-    changed = with_values({}, missing, attributes)
-    facts = (NO_ASSIGNMENT, *(lack.fact for lack in missing))
-    return _route(clause, facts, None if changed is None else (_new_assignment(changed),))
+    if coming is None:
+        yield _new_assignment({}), (NO_ASSIGNMENT,), lacks(wanted, {}, attributes)
+        return
+    begins = f"assignment {coming.name} begins on {day_text(coming.span.start or moment.at, moment.zone)}"
+    fact = NeededFact(FactKind.ASSIGNMENT, begins, wanted="active")
+    yield _new_assignment(coming.attributes), (fact,), lacks(wanted, coming.attributes, attributes)
 
 
 def _of_assignment(missing: Sequence[Lack], best: Assignment, who: PersonAt) -> tuple[NeededFact, ...]:
     facts = tuple(lack.fact for lack in missing)
-    if len(who.assignments) == 1:
+    if len(who.assignments) <= 1:
         return facts
     return tuple(replace(fact, text=f"{fact.text} (assignment {best.name})") for fact in facts)
 

@@ -7,7 +7,7 @@ condition of a match that changed rather than the role that it belongs to.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.access.model import Denial, DenialKind, GivenBy
 from reconciler.audit.meaning import same
@@ -34,6 +34,8 @@ class Sides:
     here: Policy
     there: Policy
     gains: bool
+    _counting: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Kind of evidence → whether it counts alike on both sides: asked for every person, compared once."""
 
     @property
     def new(self) -> Policy:
@@ -137,14 +139,19 @@ class Sides:
     def _proof(self, denial: Denial) -> Clause:
         asked = denial.compartment or denial.level
         for kind in dict.fromkeys(proof.kind for proof in denial.proofs):
-            old, new = self.there.evidence.get(kind), self.new.evidence.get(kind)
-            if new is not None and not same(old, self.here.evidence.get(kind)):
+            new = self.new.evidence.get(kind)
+            if new is not None and not self._counts_alike(kind):
                 return Clause(f"evidence `{kind}` counts otherwise now (`{asked}` requires it)", new.place)
         if denial.what == "only":
             return self._come_or_gone(f"whom `{asked}` is reserved for", denial, known=True)
         if self.gains:
             return Clause(f"`{asked}` no longer requires {denial.what} as it did", self._asking(denial), gone=False)
         return Clause(f"`{asked}` now requires {denial.what}", denial.place)
+
+    def _counts_alike(self, kind: str) -> bool:
+        if kind not in self._counting:
+            self._counting[kind] = same(self.there.evidence.get(kind), self.here.evidence.get(kind))
+        return self._counting[kind]
 
     def _come_or_gone(self, what: str, denial: Denial, *, known: bool) -> Clause:
         """`known`: whether the side that does not deny has such a clause as well."""

@@ -21,9 +21,11 @@ from reconciler.audit.meaning import DECIDING, differences
 from reconciler.facts.model import Population
 from reconciler.policy.model import EntitlementRef, Permission, Policy
 
-MOST_EXPLAINED = 50_000
-"""Denials are looked into for this many (person, permission); beyond, they are counted under a clause of their own."""
-UNTOLD = Clause("clearance, lifecycle, lockouts or separation have changed; too many to look into one by one", None)
+MOST_EXPLAINED = 25_000
+"""Denials are looked into for this many (person, permission), highest class first; beyond, they are counted under a
+clause of their own.
+"""
+UNTOLD = "clearance, lifecycle, lockouts or separation have changed; too many to look into one by one"
 NOTHING = BitMap()
 
 
@@ -129,7 +131,7 @@ class _Comparison:
         gained = Sides(self._head, self._base, gains=True)
         lost = Sides(self._base, self._head, gains=False)
         found: list[Shift] = []
-        for permission in self._all_permissions():
+        for permission in sorted(self._all_permissions(), key=lambda one: -self._rank(one)):
             found += self._one_way(permission, gained, self._after, self._before)
             found += self._one_way(permission, lost, self._before, self._after)
         yield from sorted(found, key=lambda one: (-one.rank, not one.gains, one.permission, -len(one.people)))
@@ -204,11 +206,17 @@ class _Comparison:
         for number in people:
             self._explained += 1
             if self._explained > MOST_EXPLAINED:
-                groups[(UNTOLD,)].append(number)
+                groups[(self._untold,)].append(number)
                 continue
             denials = explainer.explain(self._ids[number], permission).denials
             clauses = dict.fromkeys(sides.letting_through(permission, denial) for denial in denials)
-            groups[tuple(clauses) or (UNTOLD,)].append(number)
+            groups[tuple(clauses) or (self._untold,)].append(number)
+
+    @property
+    def _untold(self) -> Clause:
+        """For those whom nobody looked into: at least where to look."""
+        parts = [part for part in self._parts if part in DECIDING and part != "grants"]
+        return Clause(f"{UNTOLD} (changed: {', '.join(parts)})" if parts else UNTOLD, None)
 
     def _explainer(self, sides: Sides) -> Explainer:
         """Answers for the side that denies; what it learns of people serves all permissions."""
@@ -220,6 +228,9 @@ class _Comparison:
 
     def _all_permissions(self) -> list[Permission]:
         return list(dict.fromkeys([*self._head.permissions(), *self._base.permissions()]))
+
+    def _rank(self, permission: Permission) -> int:
+        return (self._head if _knows(self._head, permission) else self._base).effective_class(permission)
 
     def _permission_tallies(self) -> Iterator[Tally]:
         for permission in sorted(self._all_permissions()):

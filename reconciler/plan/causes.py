@@ -28,7 +28,7 @@ from reconciler.facts.model import Population
 from reconciler.plan.attribution import Attribution
 from reconciler.plan.explaining import Explaining
 from reconciler.plan.model import Cause, CauseKind
-from reconciler.policy.model import Entitlement, EntitlementRef, Policy
+from reconciler.policy.model import Entitlement, EntitlementRef, Mode, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,11 @@ class Causes:
         for people, cause in self._causes(entitlement, numbers, wanted=False):
             group = BitMap(people)
             for number in group & exited:
-                by_policy = cause.kind is CauseKind.POLICY
-                yield (number,), self._verdict(self._attribution.left(number) if by_policy else cause, leaver=True)
+                # Beside an additive entitlement's own members there may always have been others: no drift either.
+                left = cause.kind is CauseKind.POLICY or (
+                    cause.kind is CauseKind.DRIFT and entitlement.mode is Mode.ADDITIVE
+                )
+                yield (number,), self._verdict(self._attribution.left(number) if left else cause, leaver=True)
             for number in (group - exited) & denied:
                 yield (number,), self._single(entitlement, number, cause, settled=settled)
             if rest := group - exited - denied:

@@ -171,7 +171,8 @@ class _Reader:
             case "too_short" | "too_long":
                 return self._size(loc, kind == "too_long")
             case "greater_than_equal" | "less_than_equal" | "finite_number":
-                return self._error("range", self._range(loc, context), find(self._node, loc).place, "", loc)
+                remedy = _within(context)
+                return self._error("range", self._range(loc, context), find(self._node, loc).place, remedy, loc)
         if kind in _WANTED:
             return self._wrong_sort(loc, _WANTED[kind])
         on_key = not loc or loc[-1] == "[key]"
@@ -202,7 +203,9 @@ class _Reader:
         choices = [choice.strip("' ") for choice in expected.replace(" or ", ", ").split(",")]
         node = find(self._node, loc)
         shown = node.text if isinstance(node, Scalar) else sort(node)
-        remedy = self._report.suggestion(shown, choices)
+        remedy = self._report.suggestion(shown, choices, f"write one of {listed(choices)}")
+        if len(choices) == 1:
+            remedy = f"write `{choices[0]}`"
         message = (
             f"`{shown}` is none of {listed(choices)}" if len(choices) > 1 else f"only {listed(choices)} can stand here"
         )
@@ -281,3 +284,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _keys(model: type[BaseModel]) -> list[str]:
     return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def _within(context: Mapping[str, Any]) -> str:
+    """What to write where a number is too low, too high or none."""
+    if "ge" in context:
+        return f"write {context['ge']:g} or more"
+    return f"write {context['le']:g} or less" if "le" in context else "write a number"

@@ -131,6 +131,8 @@ def _named(declared: Giving) -> Iterator[tuple[str, str, Place]]:
 def _has(name: str, actions: Collection[str], action: str, user: str, declared: Giving, report: Report) -> bool:
     if action in actions:
         return True
+    if not actions:  # none of its bindings could be read, and that has been said
+        return False
     remedy = report.suggestion(action, actions, f"its actions: {listed(dict.fromkeys(actions))}")
     message = f"{user} grants `{name}:{action}`, and the resource has no action `{action}`"
     report.error("unknown-action", message, declared.key("grants", action), remedy)

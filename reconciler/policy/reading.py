@@ -211,6 +211,8 @@ def _read_named(section: Section[Any], node: Node, report: Report) -> None:
     for name, held in fields.items():
         if isinstance(held.node, Flaw):
             section.complete = False
+        if name.startswith("\0"):  # a key that could not be read, and that has been said
+            continue
         if not _declare(section, name, held.key, report):
             continue
         if refusal := name_refusal(name, templates=section.name in _TEMPLATES):

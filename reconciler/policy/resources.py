@@ -101,16 +101,17 @@ def read_bindings(
             if not locator:
                 message = f"{user}: this binding names nothing on `{target}`"
                 report.error("empty", message, declared.at(*path), "name it, such as `{group: docs-readers}`")
-            elif _variables_bound(declared, locator, path, user, variable, report) and mode:
+            elif _variables_bound(declared, locator, path, user, variable, report):
                 yield BindingTemplate(action, target, locator, mode, declared.key(*path))
 
 
-def _mode(declared: Declared[ResourceClause], said: str, path: Path, user: str, report: Report) -> Mode | None:
+def _mode(declared: Declared[ResourceClause], said: str, path: Path, user: str, report: Report) -> Mode:
+    """One that is misspelt counts as the default, so that nothing else is said about what it stands beside."""
     if said in _MODES:
         return _MODES[said]
     remedy = report.suggestion(said, Mode, f"it is one of {listed(Mode)}")
     report.error("value", f"{user}: there is no mode `{said}`", declared.at(*path, "mode"), remedy)
-    return None
+    return Mode.ENFORCE
 
 
 def _variables_bound(

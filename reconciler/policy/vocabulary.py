@@ -18,8 +18,10 @@ from reconciler.policy.proofs import ProofReader
 from reconciler.policy.reading import Declared, Section
 from reconciler.policy.report import Names, Report
 
-RESERVED_ATTRIBUTES = (*COMBINATIONS, "person", "since", "until", "transferred")
-"""What has a meaning of its own in a match, as an owner or in an assignment that a policy test supposes."""
+PERSON_FIELDS = ("id", "name", "email", "assignment", "status", "starts_on", "ends_on")
+"""What is known of everybody beside their attributes: an attribute named so would never have a value."""
+RESERVED_ATTRIBUTES = (*COMBINATIONS, *PERSON_FIELDS, "person", "since", "until", "transferred")
+"""What has a meaning of its own in a match, as an owner, in a people file or in a test's assignment."""
 
 
 def compile_attributes(section: Section[AttributeClause], report: Report) -> dict[str, Attribute]:

@@ -193,7 +193,9 @@ class _Builder:
     def _alias(self, anchor: str, place: Place, depth: int) -> Node:
         known = self._anchors.get(anchor)
         if known is None:
-            raise _Refused("aliases", f"`*{anchor}` refers to nothing that stands complete above it", place)
+            raise _Refused(
+                "aliases", f"`*{anchor}` refers to nothing that stands complete above it", place, "write the value out"
+            )
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
             raise _Refused("aliases", f"more than {MAX_ALIASES} aliases in one file", place, "write the values out")

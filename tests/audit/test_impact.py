@@ -239,3 +239,18 @@ def test_a_comment_is_never_longer_than_hosts_take() -> None:
     crowd = population(*(person(n, f"E{n:07}", *BOTH, **EMPLOYEE, post="engineer", grade="P4") for n in range(10_000)))
     result = impact_of(BASE, changed("min: P5", "min: P4"), crowd, AT)
     assert len(impact_markdown(result, *REVISIONS, limit=10_000)) <= LONGEST + 100
+
+
+def test_where_too_many_shift_the_highest_class_is_looked_into_and_the_rest_is_told_what_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = changed("version: 2, superseded_on: 2026-03-01", "version: 9")
+    whole = told(impact(head))
+    monkeypatch.setattr("reconciler.audit.impact.MOST_EXPLAINED", 1)
+    result = impact(head)
+    assert sum(len(people) for *_, people, _ in told(result)) == sum(len(people) for *_, people, _ in whole)
+    explained = [one for one in result.shifts if one.clauses[0].place is not None]
+    assert [(one.classification, len(one.people)) for one in explained] == [("core", 1)]
+    rest = [one.clauses[0].text for one in result.shifts if one not in explained]
+    assert rest
+    assert all(text.endswith("(changed: evidence)") for text in rest)

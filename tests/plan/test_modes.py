@@ -11,6 +11,7 @@ from reconciler.access import evaluate
 from reconciler.cli.plans import _plan_status
 from reconciler.plan import Plan, Situation, make_plan
 from reconciler.plan.artefact import plan_json
+from reconciler.plan.model import CauseKind
 from reconciler.plan.reading import plan_lines
 from reconciler.policy.model import EntitlementRef, Mode, Policy
 from reconciler.targets import Op, entitlement_key
@@ -77,6 +78,15 @@ def test_additive_never_revokes_a_stranger(situation: Situation, granted: dict[E
     for change in plan.changes:
         if change.op is Op.REVOKE:
             assert change.leaver or change.subject in granted.get(ref_of(change), frozenset())
+
+
+@given(situations())
+def test_a_leaver_loses_what_was_never_given_from_here_for_leaving(situation: Situation) -> None:
+    left = {each.id for each in situation.population if each.exited}
+    for change in plan_of(in_modes(situation, {DOCS: Mode.ADDITIVE, CODE: Mode.ADDITIVE})).changes:
+        if change.op is Op.REVOKE and change.person in left:
+            assert change.cause.kind is not CauseKind.DRIFT
+            assert "has left" in change.cause.text
 
 
 @given(situations(), ours)
