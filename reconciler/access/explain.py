@@ -70,6 +70,10 @@ class Explainer:
             return explain_service_account(services[subject], asked, self._moment)
         return self._explain_person(self.dossier(subject), asked)
 
+    def denials(self, person: str, permission: Permission) -> tuple[Denial, ...]:
+        """What would withhold the permission from the person, and nothing else of `explain`. Raises as that does."""
+        return self.dossier(person).denials(self._book.asked(permission))
+
     def dossier(self, person: str) -> Dossier:
         """The person at the moment. Raises `UnknownPerson`."""
         found = self._dossiers.get(person)

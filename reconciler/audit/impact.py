@@ -208,7 +208,7 @@ class _Comparison:
             if self._explained > MOST_EXPLAINED:
                 groups[(self._untold,)].append(number)
                 continue
-            denials = explainer.explain(self._ids[number], permission).denials
+            denials = explainer.denials(self._ids[number], permission)
             clauses = dict.fromkeys(sides.letting_through(permission, denial) for denial in denials)
             groups[tuple(clauses) or (self._untold,)].append(number)
 
