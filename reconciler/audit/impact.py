@@ -21,7 +21,7 @@ from reconciler.audit.meaning import DECIDING, differences
 from reconciler.facts.model import Population
 from reconciler.policy.model import EntitlementRef, Permission, Policy
 
-MOST_EXPLAINED = 25_000
+MOST_EXPLAINED = 50_000
 """Denials are looked into for this many (person, permission), highest class first; beyond, they are counted under a
 clause of their own.
 """
