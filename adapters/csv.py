@@ -56,7 +56,7 @@ class CsvSource(Source):
         self._values = {str(column): self._strings(mapping, f"values.{column}") for column, mapping in values.items()}
         self._encoding = self._known_encoding(settings.get("encoding"))
 
-    def read(self, columns: Sequence[str], required: Sequence[str]) -> Feed:
+    def read(self, columns: Sequence[str], required: Sequence[str], since: str = "") -> Feed:
         """Read the file; its rows are parsed as they are asked for. Raises `SourceError`."""
         data = self._bytes()
         text = self._decode(data)

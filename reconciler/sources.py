@@ -55,6 +55,14 @@ class Feed:
     digest: str
     """SHA-256 of what was delivered, hexadecimal: names the delivery in the record."""
     ignored_columns: Sequence[str] = field(default=())
+    full: bool = True
+    """Whether it names everybody. One that does not holds what changed since an earlier delivery: nobody who is
+    missing from it is absent.
+    """
+    cursor: str = ""
+    """What the next reading is given as `since`, once this one is on record; blank where the source cannot go on from
+    anywhere.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,10 @@ class Source(ABC):
     def __init__(self, context: SourceContext, settings: Mapping[str, object]) -> None: ...
 
     @abstractmethod
-    def read(self, columns: Sequence[str], required: Sequence[str]) -> Feed:
-        """Read everything. `columns` are the canonical columns that are of use; `required` must be there.
+    def read(self, columns: Sequence[str], required: Sequence[str], since: str = "") -> Feed:
+        """Read everything, or what changed since the cursor of an earlier delivery where the source can tell.
 
-        Raises `SourceError` where the source cannot be read or a required column is missing.
+        `columns` are the canonical columns that are of use; `required` must be there. A source that cannot tell what
+        changed ignores `since` and delivers a full feed. Raises `SourceError` where the source cannot be read, or only
+        a part of it, or a required column is missing: half a delivery is none.
         """
