@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
@@ -72,6 +73,8 @@ class SourceContext:
     name: str
     folder: Path
     place: Place
+    zone: tzinfo = UTC
+    """Whose days are meant, where a system writes a day as an instant."""
 
 
 class Source(ABC):

@@ -180,12 +180,16 @@ class TargetFinding:
 class Observation:
     """What one target said at one moment. `entitlements` has an entry for every key that was asked for, read or
     failed.
+
+    `own` names whom we ourselves are here: the key of our account, and how we are spelled where we are a foreign
+    principal. Nobody saws off the branch that they sit on: a plan leaves these alone.
     """
 
     at: datetime
     accounts: AccountsRead
     entitlements: Mapping[str, EntitlementRead]
     findings: Sequence[TargetFinding] = ()
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from reconciler.facts.model import Population
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
 from reconciler.passes.memory import recorded_policy
+from reconciler.passes.operators import Actor, Operators
+from reconciler.passes.tokens import token_behind
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
@@ -45,7 +47,9 @@ TARGETS = "reconciler.targets"
 SOURCES = "reconciler.sources"
 
 _REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<name>[^}]+)\}")
-_SECRET_KEYS = re.compile(r"password|passwd|secret|token|api_key|private_key", re.IGNORECASE)
+_SECRET_KEYS = re.compile(
+    r"password|passwd|secret|token(?!_url)|api[-_]?key|private[-_]?key|bearer", re.IGNORECASE
+)
 
 
 class WorkspaceError(ReconcilerError):
@@ -76,6 +80,8 @@ class WorkspaceFile(BaseModel):
     timezone: str
     policies: list[str]
     store: str = "sqlite:///state/reconciler.db"
+    operators: str = ""
+    four_eyes: bool = False
     sources: dict[str, dict[str, Any]] = {}
     targets: dict[str, dict[str, Any]] = {}
 
@@ -207,6 +213,18 @@ class Workspace:
         folders = [str((self.folder / name).resolve()) for name in self.spec.policies]
         return f"{commit}+changes" if _git(folder, "status", "--porcelain", "--", *folders) else commit
 
+    def policy_authors(self, since: str) -> frozenset[str]:
+        """Who made the policy tree what it is, after that revision: the names, the addresses and their first halves, as
+        git has them of authors and committers. Nobody outside of git.
+        """
+        folder, base = self.folder / self.spec.policies[0], since.partition("+")[0]
+        folders = [str((self.folder / name).resolve()) for name in self.spec.policies]
+        known = base and _git(folder, "cat-file", "-t", base) == "commit"
+        span = [f"{base}..HEAD"] if known else ["-1"]
+        told = _git(folder, "log", "--format=%an%n%ae%n%cn%n%ce", *span, "--", *folders)
+        names = {line.strip() for line in told.splitlines() if line.strip()}
+        return frozenset(names | {name.partition("@")[0] for name in names})
+
     def today(self) -> date:
         """Today in the workspace's timezone."""
         return datetime.now(self.zone).date()
@@ -238,7 +256,7 @@ class Workspace:
         settings = dict(self.spec.sources[name])
         kind = self._kind(SOURCES, "sources", name, str(settings.pop("type")))
         resolved = self._resolve(settings, ("sources", name))
-        made: Source = kind.load()(SourceContext(name, self.folder, self.place("sources", name)), resolved)
+        made: Source = kind.load()(SourceContext(name, self.folder, self.place("sources", name), self.zone), resolved)
         return made
 
     def file_source(self, path: Path) -> Source:
@@ -307,6 +325,26 @@ class Workspace:
             text = f"others than its owner can use the secret file {name} (mode {mode & 0o777:04o})"
             raise WorkspaceError(text, place=place, remedy=f"chmod 600 {name}")
         return text.rstrip("\r\n")
+
+    # --- who acts ---------------------------------------------------------------------------------------------------
+
+    def actor(self, token: str = "") -> Actor:
+        """Who is acting: whoever is logged in, or the owner of the token. Raises `TokenRefused`."""
+        if not token:
+            return Actor(login_name())
+        found = token_behind(self.facts(create=False), token, now())
+        return Actor(found.owner, found.acts, found.id, found.made_by)
+
+    def operators(self) -> Operators:
+        """Who may do what with this workspace. Raises `WorkspaceError` where its access policy cannot be read."""
+        if not self.spec.operators:
+            return Operators()
+        path = self.folder / self.spec.operators
+        try:
+            return Operators(str(path), path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            text = f"the access policy {path} cannot be read: {error}"
+            raise WorkspaceError(text, place=self.place("operators"), remedy="correct `operators`") from None
 
     # --- everything together ----------------------------------------------------------------------------------------
 
@@ -380,10 +418,17 @@ class Workspace:
                 raise
             return StandingPolicy(recorded, {}, problems)
 
-    def wire(self, *, targets: Sequence[str] | None = None, standing: StandingPolicy | None = None) -> Wiring:
+    def wire(
+        self,
+        *,
+        targets: Sequence[str] | None = None,
+        standing: StandingPolicy | None = None,
+        actor: Actor | None = None,
+    ) -> Wiring:
         """Everything, ready for a pass: a checked policy (read now, unless it is given), an open store, the targets
-        (all, or these).
+        (all, or these), for whoever acts (the login name, unless it is given).
         """
+        actor = actor or self.actor()
         if standing is None:
             files = self.policy_files()
             standing = StandingPolicy(self._passing(files), files)
@@ -397,7 +442,10 @@ class Workspace:
             journal=Journal(),
             targets=configured,
             zone=self.zone,
-            actor=login_name(),
+            actor=actor.name,
+            actor_names=actor.names,
+            four_eyes=self.spec.four_eyes,
+            policy_authors=self.policy_authors,
             clock=now,
             lease=lambda: lease(facts.store.path),
         )

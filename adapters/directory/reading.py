@@ -31,16 +31,25 @@ __all__ = ["canonical_name", "group_keys", "observation"]
 
 
 def observation(
-    reader: DirectoryReader, layout: Layout, locators: Sequence[Locator], keys: Collection[str] | None, at: datetime
+    reader: DirectoryReader,
+    layout: Layout,
+    locators: Sequence[Locator],
+    keys: Collection[str] | None,
+    at: datetime,
+    bound_as: str = "",
 ) -> Observation:
-    """What this directory says about its accounts and these groups; `keys` limits the accounts (a narrow read)."""
+    """What this directory says about its accounts and these groups; `keys` limits the accounts (a narrow read).
+    `bound_as` is the DN that the reader reads as, blank where there is none.
+    """
     findings: list[TargetFinding] = []
     roll = _roll(reader, layout, keys, at, findings)
     wanted = {entitlement_key(locator): layout.group_name(locator) for locator in locators}
     groups = _Groups(layout, roll, narrow=keys is not None)
     found = groups.found(reader, wanted.values())
     entitlements = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
-    return Observation(at, roll.read, entitlements, tuple(findings))
+    return Observation(
+        at, roll.read, entitlements, tuple(findings), _own(bound_as, layout, roll, entitlements.values())
+    )
 
 
 def group_keys(entry: Entry) -> Iterator[GroupName]:
@@ -53,6 +62,20 @@ def group_keys(entry: Entry) -> Iterator[GroupName]:
 def canonical_name(name: GroupName) -> GroupName:
     """A locator's name for a group in the spelling under which equal names are equal."""
     return GroupName(dn=names.canonical(name.dn)) if name.dn else GroupName(cn=names.fold(name.cn))
+
+
+def _own(bound_as: str, layout: Layout, roll: _Roll, read: Iterable[EntitlementRead]) -> frozenset[str]:
+    """The key of the account that we are here, and how we are spelled where we are a member without one."""
+    if not bound_as:
+        return frozenset()
+    ours, kind, accounts = names.canonical(bound_as), layout.kind, roll.read.accounts
+    if kind.by_dn:
+        positions = roll.principals.get(kind.principal(bound_as.encode()), [])
+        spelled = {each for one in read for each in one.foreign if names.canonical(each) == ours}
+        return frozenset({accounts[position].key for position in positions} | spelled)
+    value = names.rdn_value(bound_as).casefold()  # names are dear to parse, and there may be very many
+    alike = (account for account in accounts if value in account.name.casefold())
+    return frozenset(account.key for account in alike if names.canonical(account.name) == ours)
 
 
 @dataclass(slots=True)

@@ -1,24 +1,23 @@
 """The settings that every directory target has, checked, and turned into a `Layout`.
 
-Mistakes are told all at once, each with its key, and a likely spelling for a key that does not exist. Values never
-appear in a message: one of them may be a password.
+Mistakes are told all at once (`adapters.checking`); values never appear in a message: one of them may be a password.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field
 
+from adapters import checking
+from adapters.checking import Strict
 from adapters.directory import names
 from adapters.directory.entries import GroupName
 from adapters.directory.groups import KINDS, GroupKind
 from adapters.directory.locking import LOCKS, Lock
-from reconciler.targets import Locator, Op, Problem, ProblemsFound, TargetContext
+from reconciler.targets import Locator, Op, TargetContext
 
 __all__ = ["Accounts", "DnText", "Groups", "Layout", "People", "Settings", "Strict", "checked", "layout_of"]
 
@@ -34,12 +33,6 @@ def _is_name(text: str) -> str:
 
 
 DnText = Annotated[str, AfterValidator(_is_name)]
-
-
-class Strict(BaseModel):
-    """Settings in which every key is known, and which are never shown in an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class People(Strict):
@@ -122,12 +115,7 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 
 def checked(model: type[SettingsType], settings: Mapping[str, object], context: TargetContext) -> SettingsType:
     """The settings, or `ProblemsFound` with all that is wrong with them."""
-    try:
-        return model.model_validate(dict(settings))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-    problems = [_problem(model, detail, context) for detail in details]
-    raise ProblemsFound(f"target {context.name}", problems)
+    return checking.checked(model, settings, f"target {context.name}", "target-settings", context.place)
 
 
 def layout_of(settings: Settings) -> Layout:
@@ -149,30 +137,3 @@ def _looks_like_dn(value: str) -> bool:
         return len(names.parse(value)) > 1
     except names.InvalidName:
         return False
-
-
-def _problem(model: type[BaseModel], detail: ErrorDetails, context: TargetContext) -> Problem:
-    path = [str(part) for part in detail["loc"]]
-    where = f"target {context.name}: `{'.'.join(path)}`" if path else f"target {context.name}"
-    match detail["type"]:
-        case "extra_forbidden":
-            return Problem("target-settings", f"{where} is not a setting", context.place, _suggestion(model, path))
-        case "missing":
-            return Problem("target-settings", f"{where} is missing", context.place, "add it to the target's settings")
-        case _:
-            words = detail["msg"].removeprefix("Value error, ")
-            return Problem("target-settings", f"{where}: {words}", context.place)
-
-
-def _suggestion(model: type[BaseModel], path: Sequence[str]) -> str:
-    for part in path[:-1]:
-        model = _nested(model, part) or model
-    near = difflib.get_close_matches(path[-1], model.model_fields, n=1)
-    known = ", ".join(model.model_fields)
-    return f"did you mean `{near[0]}`?" if near else f"possible here: {known}"
-
-
-def _nested(model: type[BaseModel], part: str) -> type[BaseModel] | None:
-    annotation = model.model_fields[part].annotation if part in model.model_fields else None
-    candidates = (annotation, *get_args(annotation))
-    return next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

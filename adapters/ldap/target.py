@@ -51,7 +51,8 @@ class LdapTarget(Target):
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
-            return observation(server, self._layout, locators, accounts, datetime.now(UTC))
+            at, bound_as = datetime.now(UTC), self._endpoint.bind_dn
+            return observation(server, self._layout, locators, accounts, at, bound_as)
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

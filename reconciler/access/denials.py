@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from reconciler.access.days import day_start, day_text, days_cover
 from reconciler.access.lifecycle import covering, state_bound
 from reconciler.access.model import Denial, DenialKind, LifecycleState
-from reconciler.access.sponsors import SPONSOR, Lapse, lapses
+from reconciler.access.sponsors import END_DATE, SPONSOR, Lapse, endless, lapses
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.errors import Place
 from reconciler.facts.model import Assignment, Span
@@ -164,6 +164,20 @@ def sponsor_denials(moment: Moment, who: PersonAt) -> Iterator[Denial]:
             place=lapse.rule.place,
             entry=lapse.entry,
             since=lapse.since if lapse.since is not None and lapse.since <= moment.at else None,
+        )
+
+
+def end_denials(moment: Moment, who: PersonAt) -> Iterator[Denial]:
+    """The assignments that need an end date and have none."""
+    for rule, each in endless(moment, who):
+        yield Denial(
+            kind=DenialKind.LIFECYCLE,
+            what=END_DATE,
+            text=f"assignment {each.name} needs an end date, and none is on record",
+            remedy=f"record ends_on for assignment {each.name}",
+            place=rule.place,
+            entry=each.span.entry,
+            since=each.span.start if each.span.start is not None and each.span.start <= moment.at else None,
         )
 
 

@@ -13,7 +13,13 @@ from datetime import datetime
 from reconciler.access.clearance import Demand, Demands, demands_of, missing, proven_by, reached
 from reconciler.access.conflicts import ConflictAt, Separations, conflicts_of, denials_for, separations_of
 from reconciler.access.days import day_end
-from reconciler.access.denials import lifecycle_denials, lockouts_from, lockouts_from_all, sponsor_denials
+from reconciler.access.denials import (
+    end_denials,
+    lifecycle_denials,
+    lockouts_from,
+    lockouts_from_all,
+    sponsor_denials,
+)
 from reconciler.access.holdings import Holding, exception_reasons, holdings, role_reason
 from reconciler.access.model import Denial, End, Proven, Reason, ReasonKind
 from reconciler.access.outlook import announced, only_ends, proof_ends, proven_end
@@ -272,7 +278,9 @@ class Dossier:
 
     def _unanswered(self) -> tuple[Denial, ...]:
         if self._sponsors is None:
-            self._sponsors = tuple(sponsor_denials(self._moment, self.who)) if self._moment.policy.sponsors else ()
+            self._sponsors = ()
+            if self._moment.policy.sponsors:
+                self._sponsors = (*sponsor_denials(self._moment, self.who), *end_denials(self._moment, self.who))
         return self._sponsors
 
     def _missing(self, asked: Asked) -> tuple[Denial, ...]:

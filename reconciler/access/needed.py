@@ -12,7 +12,7 @@ from itertools import combinations
 from reconciler.access.clearance import to_record
 from reconciler.access.lacking import lacks
 from reconciler.access.model import Denial, DenialKind, EvidenceState, FactKind, NeededFact
-from reconciler.access.sponsors import SPONSOR
+from reconciler.access.sponsors import END_DATE, SPONSOR
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.access.ways import NO_ASSIGNMENT
 from reconciler.policy.model import ClearanceLevel, Compartment, Policy, Proof
@@ -38,6 +38,9 @@ def needed_facts(denials: Sequence[Denial], moment: Moment, who: PersonAt) -> tu
 
 
 def _fact(denial: Denial) -> NeededFact:
+    if denial.what == END_DATE and denial.kind is DenialKind.LIFECYCLE:
+        kind = FactKind.ASSIGNMENT
+        return NeededFact(kind, denial.remedy, attribute="ends_on", wanted="a last day", place=denial.place)
     kind = FactKind.SPONSOR if denial.what == SPONSOR and denial.kind is DenialKind.LIFECYCLE else _KINDS[denial.kind]
     return NeededFact(kind, denial.remedy, place=denial.place)
 

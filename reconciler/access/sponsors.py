@@ -4,7 +4,8 @@
 
 Whoever has an assignment that counts, and of which the rule's `of` is not false, needs the sponsor whom that assignment
 names: a person with an active assignment of which `must` is true. What they have lapses some time after that ceased; at
-once where it never was so, or where nobody is named.
+once where it never was so, or where nobody is named. Where the rule asks for an end, too, an assignment without one
+gives nothing from its first day.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from datetime import datetime
 
 from reconciler.access.days import BEGINNING, FOREVER, add_period
 from reconciler.access.lifecycle import covering
-from reconciler.access.sponsorship import service_of
+from reconciler.access.sponsorship import has_end, service_of
 from reconciler.access.subject import Moment, PersonAt
 from reconciler.facts.model import Assignment, Person, Span
 from reconciler.policy.model import SponsorRule
 
 SPONSOR = "sponsor"
 """The word of a denial for a lapsed sponsor."""
+END_DATE = "end-date"
+"""The word of a denial for an assignment that needs an end and has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,15 @@ def lapses(moment: Moment, who: PersonAt) -> Iterator[Lapse]:
         lapse = _lapse(rule, each, moment, who.person)
         if lapse is not None:
             yield lapse
+
+
+def endless(moment: Moment, who: PersonAt) -> Iterator[tuple[SponsorRule, Assignment]]:
+    """Every assignment of the person that a rule asks an end for and that has none, once, with the first such rule."""
+    told: set[str] = set()
+    for rule, each in sponsored(moment, who.assignments):
+        if rule.ends and each.name not in told and not has_end(each, who.person, rule.of, moment.reads):
+            told.add(each.name)
+            yield rule, each
 
 
 def sponsored(moment: Moment, assignments: Sequence[Assignment]) -> Iterator[tuple[SponsorRule, Assignment]]:

@@ -1,8 +1,10 @@
-"""Evaluation: all people for whom nobody answers (any more), as a bitmap, found rule by rule and sponsor by sponsor.
+"""Evaluation: all people for whom nobody answers (any more), as a bitmap, found rule by rule and sponsor by sponsor;
+and those whose work has no end though a rule asks for one.
 
 A sponsor is asked about once, however many people they answer for. `sponsors` tells of one person which assignment
-lacks whom, and since when; how long a sponsor serves is said here for both (`service_of`). To ask about some people
-alone, those who answer for them have to be in the population too: `people_needed`.
+lacks whom, and since when; how long a sponsor serves is said here for both (`service_of`), and whether an assignment
+has an end (`has_end`). To ask about some people alone, those who answer for them have to be in the population too:
+`people_needed`.
 """
 
 from __future__ import annotations
@@ -13,17 +15,22 @@ from pyroaring import BitMap
 
 from reconciler.access.columns import Columns
 from reconciler.access.days import BEGINNING, FOREVER, add_period
-from reconciler.access.lifecycle import covering
+from reconciler.access.lifecycle import covering, horizon_of, stand_at
 from reconciler.access.matching import matches
-from reconciler.facts.model import Person, Population, Span
+from reconciler.access.readings import MatchReader
+from reconciler.facts.model import Assignment, Person, Population, Span
 from reconciler.policy.model import Match, Policy, SponsorRule
 
 
 def lapsed_at(policy: Policy, population: Population, columns: Columns) -> BitMap:
-    """Whoever has an assignment that needs a sponsor and has none, or none any more, at the columns' moment."""
+    """Whoever has an assignment that needs a sponsor and has none, or none any more, at the columns' moment; or one
+    that needs an end and has none.
+    """
     lapsed = BitMap()
     for rule in policy.sponsors:
         lapsed |= _lapsed(rule, policy, population, columns)
+        if rule.ends:
+            lapsed |= _endless(rule, policy, population, columns)
     return lapsed
 
 
@@ -73,6 +80,41 @@ def _answers(sponsor: Person, rule: SponsorRule, policy: Policy, columns: Column
         return True
     ceased = max((span.end for span in served if span.end is not None and span.end <= at), default=None)
     return ceased is not None and at < add_period(ceased, rule.lapse, columns.zone)
+
+
+# --- work that has to end -------------------------------------------------------------------------------------------
+
+
+def _endless(rule: SponsorRule, policy: Policy, population: Population, columns: Columns) -> BitMap:
+    asked = columns.truth(rule.of).possible & columns.counting
+    people, reads = columns.people_of(asked), MatchReader(policy.attributes)
+    horizon = horizon_of(policy, columns.at, columns.zone)
+    return BitMap(
+        person.number
+        for person in population
+        if person.number in people
+        for depth, each in enumerate(stand_at(person, columns.at, horizon).assignments)
+        if person.number + depth * columns.stride in asked and not has_end(each, person, rule.of, reads)
+    )
+
+
+def has_end(assignment: Assignment, person: Person, of: Match, reads: Reads) -> bool:
+    """Whether the assignment, of which `of` is not false, ends some day.
+
+    What carries on from it without a gap is the same post with other attributes, so that it has to end as well, unless
+    `of` is false of it.
+    """
+    end = assignment.span.end
+    if end is None:
+        return False
+    return all(
+        has_end(each, person, of, reads)
+        for each in person.assignments
+        if each.name == assignment.name
+        and each.span.start == end
+        and (each.span.end is None or end < each.span.end)
+        and reads(of, each.attributes) is not False
+    )
 
 
 # --- how long a sponsor serves --------------------------------------------------------------------------------------

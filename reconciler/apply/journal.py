@@ -46,6 +46,12 @@ class Proposal:
     change_ids: tuple[str, ...]
     title: str
 
+    @property
+    def classification(self) -> str:
+        """The class of the slice that was held, or a blank where it is a whole plan."""
+        parts = self.title.split(" (")[0].rsplit("/", 3)
+        return parts[2] if len(parts) == 4 else ""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenIntent:

@@ -68,7 +68,7 @@ class Sides:
             case DenialKind.SEPARATION:
                 known = any(one.name == denial.what for one in here.separations)
                 return self._come_or_gone(f"separation `{denial.what}`", denial, known=known)
-            case DenialKind.LIFECYCLE if denial.what == "sponsor":
+            case DenialKind.LIFECYCLE if denial.what in ("sponsor", "end-date"):
                 return self._come_or_gone("the sponsor rule", denial, known=bool(here.sponsors))
             case DenialKind.LIFECYCLE:
                 return Clause(f"what `{denial.what}` admits has changed", denial.place, gone=self.gains)

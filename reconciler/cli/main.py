@@ -17,6 +17,7 @@ from reconciler.cli.policies import check, init, schema
 from reconciler.cli.questions import access, can, who, why
 from reconciler.cli.record import doctor, ledger
 from reconciler.cli.shell import Exit, tell
+from reconciler.cli.tokens import token
 from reconciler.cli.trials import test
 from reconciler.errors import ReconcilerError
 
@@ -64,6 +65,7 @@ for command in (
     impact,
     export,
     ledger,
+    token,
     doctor,
 ):
     group.add_command(command)

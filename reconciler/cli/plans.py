@@ -18,6 +18,7 @@ from reconciler.cli.shell import Exit, Shell, end, shared
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
+from reconciler.passes.tokens import Act
 from reconciler.plan.artefact import SavedPlan, plan_json, read_plan
 from reconciler.plan.model import Plan
 from reconciler.plan.reading import plan_lines, summary_line
@@ -47,7 +48,7 @@ def plan(
     clearance, lifecycle or a lockout does not let through.
     """
     workspace = shell.workspace()
-    wiring = workspace.wire()
+    wiring = workspace.wire(actor=shell.actor(workspace, Act.PLAN, *(targets or workspace.spec.targets)))
     at: datetime | None = moment(when, workspace.zone) if when else None
     with shell.progress() as show:
         seen = look(wiring, at=at, targets=targets, person=person, progress=lambda what: show(what, 0, 0))
@@ -80,9 +81,18 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
     """Release a plan, or one held slice of it, by the DIGEST that `plan` printed.
 
     An approval covers the changes that were shown under this digest, each once, and ends after three days. What has
-    come since is guarded by itself. The actor is your login name.
+    come since is guarded by itself. The actor is your login name, or the owner of your token. Where a class names
+    `approvals`, whoever made the plan, or the policy change behind it, does not count; with `four_eyes: true` in the
+    workspace they cannot approve at all.
     """
-    approval = approve_digest(shell.workspace().wire(targets=()), digest, reason)
+    workspace = shell.workspace()
+    actor, operators = workspace.actor(shell.token), workspace.operators()
+    approval = approve_digest(
+        workspace.wire(targets=(), actor=actor),
+        digest,
+        reason,
+        allowed=lambda thing: operators.check(actor, Act.APPROVE, thing),
+    )
     until = instant_text(approval.expires_at)[:16] + "Z"
     if shell.as_json:
         shell.give(
@@ -120,10 +130,11 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     """
     saved = _saved(file) if file else None
     workspace = shell.workspace()
+    actor = shell.actor(workspace, Act.APPLY, *(targets or workspace.spec.targets))
     standing = workspace.standing_policy()
     if standing.problems is not None:
         shell.note("the policies do not pass: under the last that did, only leavers are let out")
-    wiring = workspace.wire(standing=standing)
+    wiring = workspace.wire(standing=standing, actor=actor)
     ask = not yes and not shell.as_json and sys.stdin.isatty()
     with shell.progress() as show:
         done = apply_plan(

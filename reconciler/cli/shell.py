@@ -9,7 +9,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from reconciler.errors import Problem, ProblemsFound, ReconcilerError
+from reconciler.passes.operators import ANYTHING, Actor
+from reconciler.passes.tokens import Act
 from reconciler.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,10 +46,21 @@ class Shell:
     verbose: int
     form: str = "text"
     """The form of output: ``text``, ``json`` or what else the command offers."""
+    token: str = field(default="", repr=False)
 
     def workspace(self) -> Workspace:
         """The workspace that the command works on."""
         return Workspace.load(self.workspace_file)
+
+    def actor(self, workspace: Workspace, act: Act, *things: str) -> Actor:
+        """Who is acting, once it is clear that they may do that here (to each of these things, or to anything).
+
+        Raises `NotAllowed` and `TokenRefused`.
+        """
+        actor, operators = workspace.actor(self.token), workspace.operators()
+        for thing in things or (ANYTHING,):
+            operators.check(actor, act, thing)
+        return actor
 
     def say(self, *lines: Text | str) -> None:
         """Print lines of the result for a person; never wrapped, so that they can be searched and cut."""
@@ -98,10 +111,11 @@ def shared_with(*forms: str) -> Callable[[F], F]:
         @click.option(
             "--output", type=click.Choice(["text", "json", *forms]), default="text", show_default=True, help="Form."
         )
+        @click.option("--token", envvar="RECONCILER_TOKEN", metavar="T", default="", help="Act as the token's owner.")
         @click.option("-v", "--verbose", count=True, help="Say more; nothing is shortened.")
         @functools.wraps(command)
-        def run(workspace_file: str, output: str, verbose: int, **arguments: Any) -> Any:
-            return command(Shell(workspace_file, output == "json", verbose, output), **arguments)
+        def run(workspace_file: str, output: str, token: str, verbose: int, **arguments: Any) -> Any:
+            return command(Shell(workspace_file, output == "json", verbose, output, token), **arguments)
 
         return run  # type: ignore[return-value]
 

@@ -27,7 +27,11 @@ class ConfiguredTarget:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """One workspace, ready to work. `clock` is the only one there is; `lease` keeps a second run out."""
+    """One workspace, ready to work. `clock` is the only one there is; `lease` keeps a second run out.
+
+    `actor_names` is everybody who the actor may be, `policy_authors` answers who made the policy what it is since a
+    revision: with `four_eyes`, or where a class names `approvals`, none of them approves what they made.
+    """
 
     organization: str
     policy: Policy
@@ -39,6 +43,9 @@ class Wiring:
     actor: str
     clock: Callable[[], datetime]
     lease: Callable[[], AbstractContextManager[None]]
+    actor_names: frozenset[str] = frozenset()
+    four_eyes: bool = False
+    policy_authors: Callable[[str], frozenset[str]] = lambda _: frozenset()
 
     @property
     def store(self) -> Store:

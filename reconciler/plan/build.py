@@ -24,7 +24,10 @@ from reconciler.plan.remarks import remarks
 from reconciler.plan.rules_in_force import rules_in_force
 from reconciler.plan.situation import Situation, TargetView
 from reconciler.policy.model import Mode
-from reconciler.targets import Observation
+from reconciler.targets import Observation, Op
+
+
+_TAKING = frozenset({Op.DISABLE_ACCOUNT, Op.END_SESSIONS, Op.REVOKE, Op.DELETE_ACCOUNT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,22 @@ class _Making:
             name, self._s, view, observation.accounts.accounts, links, causes, self._people
         ).changes(self._compared[name].differences)
         accounts, findings = account_changes(self._account_needs(name, view, observation, links))
-        found.changes += membership.changes
-        found.changes += accounts
+        found.changes += self._leaving_us_alone([*membership.changes, *accounts], observation, found)
         found.observed += membership.observed
         found.findings += [*membership.findings, *findings]
+
+    def _leaving_us_alone(self, changes: list[Change], observation: Observation, found: Changes) -> list[Change]:
+        """Without those that would take from the account we act as what it acts with: no approval makes that wise."""
+        if not observation.own:
+            return changes
+        ours = [
+            each for each in changes if each.op in _TAKING and (each.account_key or each.account) in observation.own
+        ]
+        for each in ours:
+            what = f"{each.op.value} {each.entitlement}".strip()
+            text = f"{each.account} is the account that the reconciler itself acts as here: not done: {what}"
+            found.findings.append(Finding("own-account", each.target, each.account, text))
+        return [each for each in changes if each not in ours] if ours else changes
 
     def _account_needs(self, name: str, view: TargetView, observation: Observation, links: Links) -> AccountNeeds:
         own = (self._s.desired.members[entitlement.ref] for entitlement in own_entitlements(name, self._s))

@@ -396,6 +396,8 @@ class SponsorRule:
     must: Match | None
     lapse: Period
     place: Place
+    ends: bool = False
+    """Whether such an assignment needs an end as well: one that goes on for good, as far as is known, gives nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ def matches_nobody(policy: Policy) -> Iterator[Problem]:
             message = f"evidence `{kind.name}` is asked of nobody: its `applies_to` contradicts itself"
             yield warning("matches-nobody", message, kind.place, "mend `applies_to`")
     for rule in policy.sponsors:
+        if _nobody(rule.of, policy):
+            message = "sponsor rule: it concerns nobody: `of` contradicts itself"
+            yield warning("matches-nobody", message, rule.place, "mend `of`, or take the rule out")
         if _nobody(rule.must, policy):
             message = "sponsor rule: nobody can be such a sponsor: `must` contradicts itself"
             yield warning("matches-nobody", message, rule.place, "mend `must`")

@@ -151,7 +151,8 @@ def compile_sponsors(
         must = matches.match(declared.node_at("must"), "sponsor rule, `must`") if clause.must is not None else None
         _check_by(declared, attributes, attribute_names, report)
         if of is not None:
-            rules.append(SponsorRule(of, clause.by, must, clause.lapse, declared.place))
+            ends = clause.ends == "required"
+            rules.append(SponsorRule(of, clause.by, must, clause.lapse, declared.place, ends))
     return tuple(rules)
 
 

@@ -25,7 +25,7 @@ from reconciler.policy.reading import Declared, Section
 from reconciler.policy.report import Names, Report
 from reconciler.policy.supposed import Expectation, SupposedAssignment, SupposedEvidence, SupposedPerson
 
-LIFECYCLE_REASONS = ("preboarding", "notice", "leave", "exited", "sponsor")
+LIFECYCLE_REASONS = ("preboarding", "notice", "leave", "exited", "sponsor", "end-date")
 _SEPARATORS = ";；"
 
 

@@ -326,6 +326,7 @@ class Faulty(Target):
     late: bool = False
     unreachable: bool = False
     breaks_off: bool = False
+    own: frozenset[str] = frozenset()
     accounts_reading: Reading | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     sent: list[Step] = field(default_factory=list)
@@ -350,7 +351,7 @@ class Faulty(Target):
         seen: Observation = self.real.observe(locators, accounts)
         reads = {key: self._read(key, read) for key, read in seen.entitlements.items()}
         roll = replace(seen.accounts, reading=self.accounts_reading) if self.accounts_reading else seen.accounts
-        return replace(seen, accounts=roll, entitlements=reads)
+        return replace(seen, accounts=roll, entitlements=reads, own=self.own)
 
     def _read(self, key: str, read: EntitlementRead) -> EntitlementRead:
         return replace(read, reading=self.readings[key], detail="size limit") if key in self.readings else read

@@ -195,6 +195,9 @@ class Clauses:
             for slot in self.slots:
                 unanswered = Literal(sponsor_fact(index), slot, holds=False)
                 yield from self._denying(self._above(NOTHING), self._not_false(rule.of, slot), unanswered)
+                if rule.ends:
+                    endless = Literal(end_fact(index), slot, holds=False)
+                    yield from self._denying(self._above(NOTHING), self._not_false(rule.of, slot), endless)
 
     # --- separation -------------------------------------------------------------------------------------------------
 
@@ -323,6 +326,11 @@ def leave_fact(index: int) -> str:
 def sponsor_fact(index: int) -> str:
     """That somebody answers for the assignment, as the sponsor rule asks."""
     return f"answered for by sponsor rule {index + 1}"
+
+
+def end_fact(index: int) -> str:
+    """That the assignment ends some day, as the sponsor rule asks."""
+    return f"ends as sponsor rule {index + 1} asks"
 
 
 def _out_of_post() -> Condition:

@@ -228,6 +228,8 @@ def _sponsored(records: Records, standing: Standing, assignment: Assignment) -> 
     for index, rule in enumerate(records.policy.sponsors):
         if records.is_answered_for(standing.person, assignment, rule):
             yield clauses.sponsor_fact(index)
+        if rule.ends and records.has_end(standing.person, assignment, rule):
+            yield clauses.end_fact(index)
 
 
 def _facts_of_accounts(records: Records) -> Iterator[str]:

@@ -143,6 +143,21 @@ class Records:
             for start, end in self._times_there(sponsor, rule)
         )
 
+    def has_end(self, person: Person, assignment: Assignment, rule: SponsorRule) -> bool:
+        """Whether the assignment ends, followed through what it becomes as long as the rule may concern that."""
+        end = assignment.span.end
+        if end is None:
+            return False
+        carried_on = (
+            each
+            for each in person.assignments
+            if each.name == assignment.name
+            and each.span.start == end
+            and (each.span.end is None or end < each.span.end)
+            and not self._is_false(rule.of, each)
+        )
+        return all(self.has_end(person, each, rule) for each in carried_on)
+
     def _times_there(self, sponsor: Person, rule: SponsorRule) -> Iterator[tuple[datetime | None, datetime | None]]:
         for each in sponsor.assignments:
             if rule.must is None or self._is_true(rule.must, each):

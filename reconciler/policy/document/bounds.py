@@ -39,7 +39,7 @@ class SeparationClause(Clause):
 
 
 class SponsorClause(Clause):
-    """Whom somebody else has to answer for. Without that sponsor, they may open nothing."""
+    """Whom somebody else has to answer for, and whose work has to end some day. Otherwise they may open nothing."""
 
     of: MatchText
     """Whose assignments need a sponsor; one of which this cannot be known needs one too."""
@@ -49,6 +49,8 @@ class SponsorClause(Clause):
     """What the sponsor has to be, in an active assignment; any will do where this is left out."""
     lapse: PeriodText = Period()
     """How long access goes on after the sponsor ceased to be one; none where this is left out."""
+    ends: Literal["required"] | None = None
+    """required: such an assignment needs an end date as well. Without it, they may open nothing."""
 
 
 class NeverClause(Clause):
