@@ -51,6 +51,11 @@ class Gathering:
         return len(self._rows)
 
     @property
+    def used(self) -> Sequence[str]:
+        """What the source calls the columns that it has."""
+        return [theirs for column, theirs in self._wanted if column in self._present]
+
+    @property
     def rows(self) -> Sequence[Row]:
         """What came in, each record once."""
         return self._rows
@@ -70,12 +75,10 @@ class Gathering:
             self._digests.append(hashlib.sha256(json.dumps(cells, ensure_ascii=True).encode()).digest())
 
     def feed(self, ignored: Iterable[str], *, full: bool, cursor: str = "") -> Feed:
-        """The delivery, once all of it is in."""
-        present = [column for column, _ in self._wanted if column in self._present]
+        """The delivery, once all of it is in; `ignored` are the names that records have and nothing uses."""
+        present = [column for column, _ in self._wanted if column in self._present or not self._rows]
         digest = hashlib.sha256(b"".join(sorted(self._digests))).hexdigest()
-        used = {theirs for column, theirs in self._wanted if column in self._present}
-        unused = sorted(name for name in ignored if name not in used)
-        return Feed(present, self._rows, digest, unused, full=full, cursor=cursor)
+        return Feed(present, self._rows, digest, sorted(ignored), full=full, cursor=cursor)
 
     def missing(self, required: Sequence[str]) -> list[str]:
         """The columns that are required or mapped, and that no record has."""
@@ -93,9 +96,10 @@ class Gathering:
         """
         for column, refusal in self._refused.items():
             if column not in self._present:
+                theirs = self._columns.theirs(column)
+                said = f"`{theirs}` (for `{column}`) can be read in no record: {refusal.words}"
                 raise SourceError(
-                    f"source `{self._context.name}`: `{self._columns.theirs(column)}` (for `{column}`) can be read in no "
-                    f"record: {refusal.words}",
+                    f"source `{self._context.name}`: {said}",
                     place=refusal.place,
                     remedy=f"correct the workspace file: columns: {{{column}: …}}",
                 )
@@ -105,8 +109,9 @@ class Gathering:
             hint = f"; the nearest is `{near}`" if near else ""
             mapped = f" (for `{column}`)" if theirs != column else ""
             there = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+            said = f"no record has `{theirs}`{mapped}{hint}; they have: {there or 'nothing'}"
             raise SourceError(
-                f"source `{self._context.name}`: no record has `{theirs}`{mapped}{hint}; they have: {there or 'nothing'}",
+                f"source `{self._context.name}`: {said}",
                 place=place,
                 remedy=f"map it in the workspace file: columns: {{{column}: {near or 'its name there'}}}",
             )

@@ -76,9 +76,18 @@ class TargetError(ReconcilerError):
 
 
 class TargetUnavailable(TargetError):
-    """The target did not answer, or not in time; the same call may go through later."""
+    """The target did not answer, or not in time; the same call may go through later.
+
+    `retry_after`: in how many seconds, where the target says so.
+    """
 
     code = "target-unavailable"
+
+    def __init__(
+        self, message: str, *, place: Place | None = None, remedy: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, place=place, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class Op(StrEnum):
@@ -227,10 +236,14 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one step, with the target's own words where it refused."""
+    """What became of one step, with the target's own words where it refused.
+
+    `retry_after`: of what is unavailable, in how many seconds it may be tried again, where the target says so.
+    """
 
     kind: OutcomeKind
     detail: str = ""
+    retry_after: float | None = None
 
 
 class TargetWriter(ABC):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.columns import nearest
-from adapters.rest.json_values import MISSING, Number, NotJson, cell, find, kind_of, paths, read
+from adapters.rest.json_values import MISSING, NotJson, Number, cell, find, kind_of, paths, read
 from reconciler.sources import Place, SourceContext, SourceError
 
 __all__ = ["Page", "Reader", "bare"]
@@ -135,7 +135,7 @@ class Reader:
         return ""
 
     def _list(self, answer: object, fault: Callable[[str, str], SourceError]) -> Sequence[Mapping[str, object]]:
-        value = find(answer, self._records)
+        value = MISSING if self._records and isinstance(answer, list) else find(answer, self._records)
         where = f"`records: {self._records}`" if self._records else "the answer"
         if value is None and self._records and self._total is not None:
             return ()  # an empty list, as some write it; the total tells whether it is the truth

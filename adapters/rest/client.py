@@ -1,9 +1,9 @@
 """Asking an HR system's API over HTTP: signing in, waiting, trying again, and reading a body to its end.
 
-Promises: credentials go to the configured server and nowhere else (no redirect elsewhere, no `.netrc`); certificates are
-verified, always; nothing takes longer than was configured; a body that ends before its length is no answer; no error and
-no representation shows a secret, nor what was asked with. Sources: RFC 9110 (HTTP; 10.2.3 Retry-After), RFC 6749
-section 4.4 (client credentials), RFC 6750 (bearer tokens), RFC 7617 (basic).
+Promises: credentials go to the configured server and nowhere else (no redirect elsewhere, no `.netrc`); certificates
+are verified, always; nothing takes longer than was configured; a body that ends before its length is no answer; no
+error and no representation shows a secret, nor what was asked with. Sources: RFC 9110 (HTTP; 10.2.3 Retry-After), RFC
+6749 section 4.4 (client credentials), RFC 6750 (bearer tokens), RFC 7617 (basic).
 
 Proxies are those of the environment (HTTPS_PROXY, NO_PROXY), and never used to this machine itself.
 """
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import quote_plus, urljoin
+from urllib.parse import quote_plus, urljoin, urlsplit
 
 import requests
 import stamina
@@ -129,16 +129,17 @@ class Client:
         raise fault("it redirects without end", "correct `url`")
 
     def _elsewhere(self, answer: requests.Response, fault: Fault) -> str:
-        target = urljoin(answer.url, answer.headers.get("Location", ""))
+        location = answer.headers.get("Location", "")
+        target = urljoin(answer.url, location)
         try:
-            same = origin(target) == self._origin
+            same = bool(location) and origin(target) == self._origin
         except ValueError:
             same = False
         if not same:
             raise fault(
-                f"it redirects ({answer.status_code}) to another server, {bare(target)[:100]}: credentials are not "
-                "taken there",
-                "let `url` name the server that answers; a redirect to a sign-in page means that `auth` is not accepted",
+                f"it redirects ({answer.status_code}) to another server, {self._reader.quoted(bare(location)) or 'nowhere'}: "
+                "credentials are not taken there",
+                "let `url` name the server that answers; a sign-in page there means that `auth` is not accepted",
             )
         return target
 
@@ -303,7 +304,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _proxies(url: str) -> dict[str, str]:
-    host = requests.utils.urlparse(url).hostname or ""
+    host = urlsplit(url).hostname or ""
     return {} if is_loopback(host) else requests.utils.get_environ_proxies(url)
 
 

@@ -80,7 +80,7 @@ class OAuth2(Strict):
     client_id: Annotated[str, Field(min_length=1)]
     client_secret: Annotated[SecretStr, Field(min_length=1)]
     scope: str = ""
-    parameters: dict[str, Text] = {}
+    parameters: Mapping[str, Text] = Field(default_factory=dict)
     client: Literal["header", "body"] = "header"
 
 
@@ -165,11 +165,11 @@ class RestSettings(Strict):
 
     url: Url
     records: str = ""
-    parameters: dict[str, Text] = {}
-    headers: dict[str, HeaderSecret] = {}
+    parameters: Mapping[str, Text] = Field(default_factory=dict)
+    headers: Mapping[str, HeaderSecret] = Field(default_factory=dict)
     auth: Auth | None = None
     pages: Pages = Pages()
-    success: dict[str, Text] = {}
+    success: Mapping[str, Text] = Field(default_factory=dict)
     changes: Changes | None = None
     expect: Expect | None = None
     timeout: Seconds = 30

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, distinct, func, insert, select
 
 from reconciler.apply.projecting import as_baseline, flush
 from reconciler.apply.tables import (
@@ -166,6 +166,21 @@ class Journal:
         """What dead runs left without an outcome."""
         rows = connection.execute(select(intents).where(intents.c.outcome_entry.is_(None)).order_by(intents.c.entry))
         return [OpenIntent(row.run, row.change_id, row.target, json.loads(row.change)) for row in rows]
+
+    def contradicted_runs(self, connection: Connection, since: datetime) -> dict[str, int]:
+        """Target → in how many runs since then reading back did not show what it had confirmed."""
+        c = effects.c
+        asked = (
+            select(c.target, func.count(distinct(c.run)).label("runs"))
+            .where(c.outcome == "contradicted", c.recorded_at > instant_text(since))
+            .group_by(c.target)
+        )
+        return {row.target: row.runs for row in connection.execute(asked)}
+
+    def policy_since(self, connection: Connection, digest: str, entry: int) -> str | None:
+        """The digest of the newest policy, other than this one, that a run was made under after that entry."""
+        asked = select(runs.c.policy_digest).where(runs.c.entry > entry, runs.c.policy_digest != digest)
+        return connection.execute(asked.order_by(runs.c.entry.desc()).limit(1)).scalar()
 
     def policy_entry(self, connection: Connection, digest: str) -> int | None:
         """The ledger entry that records this policy's files, or None."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyroaring import BitMap
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from reconciler.apply.tables import (
     Kind,
@@ -24,7 +24,7 @@ from reconciler.apply.tables import (
     runs,
 )
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import Entry
+from reconciler.facts.ledger import CHUNK, Entry, chunks
 from reconciler.facts.people import people
 from reconciler.plan.causes import Baseline
 from reconciler.policy.model import EntitlementRef
@@ -127,13 +127,36 @@ def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [_effect_row(entry) for entry in entries]
     connection.execute(insert(effects), rows)
     done = [row for row in rows if row["outcome"] in ("applied", "already")]
-    for row in rows:
-        own = (intents.c.run == row["run"], intents.c.change_id == row["change_id"])
-        connection.execute(update(intents).where(*own).values(outcome_entry=row["entry"]))
-    for row in done:
-        mine = (approvals.c.change_id == row["change_id"], approvals.c.used_entry.is_(None))
-        connection.execute(update(approvals).where(*mine).values(used_entry=row["entry"]))
+    connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in rows])
+    if used := _approved_among(connection, done):
+        connection.execute(_USE_APPROVAL, [_named(row, "change_id", "entry") for row in used])
     _move_members(connection, entries, {row["entry"] for row in done})
+
+
+_CLOSE_INTENT = (
+    update(intents)
+    .where(intents.c.run == bindparam("of_run"), intents.c.change_id == bindparam("of_change_id"))
+    .values(outcome_entry=bindparam("of_entry"))
+)
+_USE_APPROVAL = (
+    update(approvals)
+    .where(approvals.c.change_id == bindparam("of_change_id"), approvals.c.used_entry.is_(None))
+    .values(used_entry=bindparam("of_entry"))
+)
+
+
+def _named(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
+    """These columns of a row, under names that no column of the updated table has."""
+    return {f"of_{column}": row[column] for column in columns}
+
+
+def _approved_among(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those whose change somebody has approved: seldom any, and one question tells of hundreds."""
+    found: set[str] = set()
+    for some in chunks([row["change_id"] for row in rows], CHUNK):
+        asked = select(approvals.c.change_id).where(approvals.c.change_id.in_(some), approvals.c.used_entry.is_(None))
+        found.update(connection.execute(asked).scalars())
+    return [row for row in rows if row["change_id"] in found]
 
 
 def _effect_row(entry: Entry) -> dict[str, Any]:

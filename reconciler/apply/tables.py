@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Column, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, LargeBinary, String, Table, Text
 
 from reconciler.facts.ledger import Sequence64
 from reconciler.facts.store import metadata
@@ -83,6 +83,7 @@ effects = Table(
     Column("outcome", Text, nullable=False),
     Column("recorded_at", String(27), nullable=False, index=True),
     Column("counts", Boolean, nullable=False),
+    Index("ix_effects_entitlement_key_op", "entitlement_key", "op"),
 )
 baselines = Table(
     "baselines",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,13 +10,19 @@ from rich.text import Text
 
 from reconciler.access.model import Denial, End, Explanation, NeededFact, Proven, Reason, Way
 from reconciler.errors import Place
+from reconciler.facts.model import Recorded
 from reconciler.plan.artefact import instant
 
 
-def explanation_lines(explanation: Explanation, who: str, zone: ZoneInfo, revision: str) -> Iterator[Text]:
-    """Why, and why not: every reason, what clearance rests on, what ends it; every denial, and what it would take."""
+def explanation_lines(
+    explanation: Explanation, who: str, as_of: str, zone: ZoneInfo, revision: str
+) -> Iterator[Text]:
+    """Why, and why not: every reason, what clearance rests on, what ends it; every denial, and what it would take.
+
+    `as_of` says of when the answer is.
+    """
     yield _head(explanation, who)
-    yield _circumstances(explanation, zone, revision)
+    yield _circumstances(explanation, as_of, revision)
     for reason in explanation.reasons:
         yield _reason(reason, zone)
     for denial in explanation.denials:
@@ -45,6 +51,33 @@ def answer_line(explanation: Explanation, zone: ZoneInfo, *, subject: str = "") 
     return line
 
 
+def cited(explanation: Explanation) -> set[int]:
+    """The ledger entries to which an explanation leads back."""
+    found = (*explanation.reasons, *explanation.denials, *explanation.proven, *explanation.ends)
+    return {each.entry for each in found if each.entry}
+
+
+def source_lines(sources: Sequence[Recorded], zone: ZoneInfo) -> Iterator[Text]:
+    """Who put on record what an answer rests on, and when."""
+    if sources:
+        yield Text("  Who said so:", style="bold")
+    for one in sources:
+        line = Text(f"    ledger:{one.entry} ", style="dim")
+        line.append(f"{one.kind} of {one.subject}, recorded {local(one.recorded_at, zone)} by {one.actor}", style="dim")
+        yield line
+
+
+def recorded_json(one: Recorded) -> dict[str, object]:
+    """Who put on record what, and when, as data."""
+    return {
+        "ledger_seq": one.entry,
+        "kind": one.kind,
+        "subject": one.subject,
+        "recorded_at": instant(one.recorded_at),
+        "actor": one.actor,
+    }
+
+
 def local(at: datetime, zone: ZoneInfo) -> str:
     """A moment on the workspace's clock."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
@@ -64,9 +97,9 @@ def _head(explanation: Explanation, who: str) -> Text:
     return line
 
 
-def _circumstances(explanation: Explanation, zone: ZoneInfo, revision: str) -> Text:
+def _circumstances(explanation: Explanation, as_of: str, revision: str) -> Text:
     states = ", ".join(state.value for state in explanation.states)
-    told = [f"as of {local(explanation.at, zone)}", f"clearance {explanation.clearance or 'none'}", states]
+    told = [as_of, f"clearance {explanation.clearance or 'none'}", states]
     told += [f"policy {revision}"] if revision else []
     return Text(f"  {'; '.join(each for each in told if each)}", style="dim")
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from reconciler import __version__
+from reconciler.cli.emergency import revoke, undo
 from reconciler.cli.export import export
 from reconciler.cli.impact import impact
 from reconciler.cli.outlook import forecast_, simulate
@@ -56,6 +57,8 @@ for command in (
     plan,
     approve,
     apply,
+    revoke,
+    undo,
     why,
     can,
     access,

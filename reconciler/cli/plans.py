@@ -19,6 +19,7 @@ from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
 from reconciler.passes.tokens import Act
+from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import SavedPlan, plan_json, read_plan
 from reconciler.plan.model import Plan
 from reconciler.plan.reading import plan_lines, summary_line
@@ -150,12 +151,12 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     if done is None:
         shell.say("Nothing was changed.")
     elif shell.as_json:
-        shell.give(_applied_json(done))
+        shell.give(applied_json(done))
     else:
-        shell.say(*_applied_lines(done))
+        shell.say(*applied_lines(done))
     if standing.problems is not None:
         raise standing.problems
-    end(_applied_status(done) if done else Exit.DONE)
+    end(applied_status(done) if done else Exit.DONE)
 
 
 def _saved(file: Path) -> SavedPlan:
@@ -171,14 +172,16 @@ def _confirmed(shell: Shell, seen: Look) -> bool:
     return click.confirm("Carry this out?", default=False, err=True)
 
 
-def _applied_status(done: Applied) -> Exit:
+def applied_status(done: Applied) -> Exit:
+    """What a run ends the command with."""
     if done.failed:
         every = done.plan.targets and all(seen.error for seen in done.plan.targets.values())
         return Exit.ERROR if every else Exit.FAILED
     return Exit.HELD if done.waiting else Exit.DONE
 
 
-def _applied_json(done: Applied) -> dict[str, object]:
+def applied_json(done: Applied) -> dict[str, object]:
+    """A run as data."""
     report = done.report
     return {
         "format": "reconciler.run/1",
@@ -207,7 +210,8 @@ def _done_json(each: Done) -> dict[str, object]:
     }
 
 
-def _applied_lines(done: Applied) -> list[Text]:
+def applied_lines(done: Applied) -> list[Text]:
+    """A run as a person reads it."""
     lines = []
     if done.recovered:
         text = f"A run before this one had died: what became of {done.recovered} of its changes is on record now."
@@ -248,6 +252,13 @@ def _report_lines(report: RunReport) -> list[Text]:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
     lines.append(Text(f"Run {report.run}: {counts}, read back", style="bold"))
     return lines
+
+
+def plan_of_everybody(shell: Shell, wiring: Wiring) -> tuple[Look, dict[str, str]]:
+    """The plan as it is now, and what people are called."""
+    with shell.progress() as show:
+        seen = look(wiring, progress=lambda what: show(what, 0, 0))
+    return seen, _names(seen)
 
 
 def _names(seen: Look) -> dict[str, str]:

@@ -94,6 +94,17 @@ class EvidenceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where a fact comes from: the ledger entry, of which kind and about whom, who recorded it and when."""
+
+    entry: int
+    kind: str
+    subject: str
+    recorded_at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Population:
     """The people asked about, as the ledger knew them at `ledger_seq`."""
 

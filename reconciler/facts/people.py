@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Connection, Select, Table, Text, delete, func, insert, or_, select, update
 
 from reconciler.errors import ReconcilerError
+from reconciler.facts import provenance
 from reconciler.facts.days import instant_text
 from reconciler.facts.events import EVENT_KINDS, EVIDENCE_KINDS, PERSON_KINDS, EventType
 from reconciler.facts.feed_state import FEED_KINDS, FeedProjection
@@ -33,7 +34,7 @@ from reconciler.facts.ledger import (
     read_entries,
     read_subjects,
 )
-from reconciler.facts.model import EvidenceRecord, Person, Population
+from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded
 from reconciler.facts.store import Store, metadata
 from reconciler.facts.stored import (
     EVIDENCE_COLUMNS,
@@ -150,6 +151,10 @@ def _numbers(connection: Connection, people: Iterable[str]) -> dict[str, int]:
     return numbers
 
 
+def _all_numbers(connection: Connection) -> dict[str, int]:
+    return {row.id: row.number for row in connection.execute(select(people_table.c.id, people_table.c.number))}
+
+
 # --- questions ------------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +209,23 @@ class Facts:
                 records = _stored_evidence(connection, people, found, reading) if evidence else {}
         found.sort(key=lambda person: person.number)
         return Population(found, records, min(head, head if known_at is None else known_at), self.timezone)
+
+    def known_at(self, moment: datetime) -> int:
+        """The newest ledger entry recorded at or before the moment, 0 where there is none: what was known then is
+        all up to it, in the order of the ledger.
+        """
+        with self.store.reading() as connection:
+            return provenance.last_known(connection, moment)
+
+    def recorded(self, entries: Collection[int]) -> dict[int, Recorded]:
+        """Who recorded each of these ledger entries, and when; those that do not exist are left out."""
+        with self.store.reading() as connection:
+            return provenance.recorded(connection, entries)
+
+    def first_known(self, person: str) -> Recorded | None:
+        """The ledger entry by which the person became known; None where nobody is known by this id."""
+        with self.store.reading() as connection:
+            return provenance.first_known(connection, person)
 
     def person(self, person: str, known_at: int | None = None) -> Person | None:
         """The person of exactly this id, or None."""
@@ -260,17 +282,15 @@ class Facts:
     def _known_at(
         self, connection: Connection, people: Collection[str] | None, known_at: int
     ) -> tuple[list[Person], dict[str, list[EvidenceRecord]]]:
-        grouped: dict[str, list[Entry]] = defaultdict(list)
-        if people is None:
-            for entry in read_entries(connection, until=known_at, kinds=EVENT_KINDS):
-                grouped[entry.subject].append(entry)
-        else:
-            grouped.update(read_subjects(connection, people, kinds=EVENT_KINDS, until=known_at))
-        numbers = _numbers(connection, grouped)
-        events = {person: [person_event(entry) for entry in entries] for person, entries in grouped.items()}
-        found = [fold(numbers[person], person, told, self.zone) for person, told in events.items()]
-        evidence = {person: list(fold_evidence(person, told, self.zone)) for person, told in events.items()}
-        return found, {person: records for person, records in evidence.items() if records}
+        numbers = _all_numbers(connection) if people is None else _numbers(connection, people)
+        found, evidence = [], {}
+        with many_objects():
+            for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=known_at):
+                told = [person_event(entry) for entry in entries]
+                found.append(fold(numbers[person], person, told, self.zone))
+                if records := fold_evidence(person, told, self.zone):
+                    evidence[person] = list(records)
+        return found, evidence
 
 
 def _confirmed(connection: Connection, seqs: Collection[int]) -> set[str]:

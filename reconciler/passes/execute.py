@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pyroaring import BitMap
 
-from reconciler.access import Desired, LifecycleState, evaluate
-from reconciler.access.sponsorship import people_needed, people_sponsored
-from reconciler.apply.run import RunContext, RunReport, carry_out, recovered
+from reconciler.apply.context import RunContext
+from reconciler.apply.journal import OpenIntent
+from reconciler.apply.leases import EVERYTHING, take
+from reconciler.apply.run import RunReport, carry_out
 from reconciler.apply.tables import Kind
+from reconciler.apply.telling import Told, recovered
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
-from reconciler.facts.model import Population
-from reconciler.facts.people import FACT_KINDS
 from reconciler.passes.look import Look, look
 from reconciler.passes.memory import policy_entry
+from reconciler.passes.present import Present
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import PlanFileError, SavedPlan, instant
 from reconciler.plan.causes import Baseline
 from reconciler.plan.linking import Links
-from reconciler.plan.model import Change, Plan, content_digest
-from reconciler.policy.model import EntitlementRef, Mode, Policy
-from reconciler.targets import Observation, Op, Reading, TargetError, entitlement_key
+from reconciler.plan.model import Change, Finding, Plan, content_digest
+from reconciler.policy.model import EntitlementRef, Mode
+from reconciler.targets import Observation, Op, Reading, Target, TargetError, entitlement_key
+
+LYING_WINDOW = timedelta(days=7)
+"""A target that is contradicted in several runs of so long is a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,7 @@ def apply_plan(
     only those of the leaver's lane.
     """
     with wiring.lease():
+        wiring = wiring.under(take(wiring.store, EVERYTHING, wiring.actor, wiring.clock()))
         if saved is not None:
             _check_saved(wiring, saved, file)
         repaired = _recover(wiring)
@@ -118,19 +125,42 @@ def _recover(wiring: Wiring) -> int:
         intents = wiring.journal.open_intents(connection)
     if not intents:
         return 0
-    observations: dict[str, Observation | None] = {}
-    for name in {intent.target for intent in intents} & set(wiring.targets):
-        # What was intended is looked at, whether or not a policy still names it.
-        own = [intent.change for intent in intents if intent.target == name and intent.change.get("locator")]
-        locators = list({change["entitlement_key"]: change["locator"] for change in own}.values())
-        try:
-            observations[name] = wiring.targets[name].target.observe(locators)
-        except TargetError:
-            observations[name] = None  # what cannot be read now stays open for the next pass
-    entries = recovered(intents, observations)
+    names = sorted({intent.target for intent in intents} & set(wiring.targets))
+    looks = [partial(_what_is_there, wiring.targets[name].target, name, intents) for name in names]
+    entries = recovered(intents, dict(zip(names, wiring.side_by_side(looks), strict=True)))
     if entries:
         wiring.record(entries)
     return len(entries)
+
+
+def _what_is_there(target: Target, name: str, intents: Sequence[OpenIntent]) -> Observation | None:
+    """What was intended is looked at, whether or not a policy still names it."""
+    own = [intent.change for intent in intents if intent.target == name and intent.change.get("locator")]
+    locators = list({change["entitlement_key"]: change["locator"] for change in own}.values())
+    try:
+        return target.observe(locators)
+    except TargetError:
+        return None  # what cannot be read now stays open for the next pass
+
+
+def _liars(wiring: Wiring, report: RunReport) -> list[Finding]:
+    """The targets that confirmed, in this run and in one before it, what reading them back did not show."""
+    if not report.contradicted:
+        return []
+    with wiring.store.reading() as connection:
+        runs = wiring.journal.contradicted_runs(connection, wiring.clock() - LYING_WINDOW)
+    now = Counter(change.target for change in report.contradicted)
+    return [
+        Finding(
+            "target-contradicts",
+            target,
+            target,
+            f"in {runs[target]} runs of the last {LYING_WINDOW.days} days it confirmed changes that reading did not "
+            f"show, {count} of them in this run: what it confirms cannot be relied on",
+        )
+        for target, count in sorted(now.items())
+        if runs.get(target, 0) > 1
+    ]
 
 
 def _learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
@@ -157,65 +187,20 @@ def _run(
     plan = seen.plan
     made_at = saved.made_at if saved else instant(plan.made_at) or ""
     digest = saved.digest if saved else plan.digest
+    run = content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19]
     context = RunContext(
-        run=content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19],
-        plan_digest=digest,
-        plan_made_at=made_at,
-        policy_digest=plan.policy_digest,
+        told=Told(run, digest, made_at, plan.policy_digest, wiring.actor),
         targets={name: configured.target for name, configured in wiring.targets.items()},
         recorder=wiring,
-        no_longer_wanted=lambda changes: _no_longer_wanted(wiring, seen, changes),
+        no_longer_wanted=Present(wiring, seen).no_longer_wanted,
         progress=lambda done: progress("carrying out", done, len(due)),
+        still_ours=wiring.still_ours,
+        patience=wiring.patience,
+        side_by_side=wiring.side_by_side,
     )
-    return carry_out(due, context)
-
-
-def _no_longer_wanted(wiring: Wiring, seen: Look, changes: Sequence[Change]) -> frozenset[str]:
-    """Which of these changes the facts of this moment would not make any more."""
-    news = wiring.ledger.entries(after=seen.population.ledger_seq, kinds=FACT_KINDS)
-    moved = _moved_people(seen, changes, {entry.subject for entry in news})
-    if not moved:
-        return frozenset()
-    now = evaluate(seen.policy, _with_sponsors(wiring, seen.policy, moved), wiring.clock())
-    numbers = {person_id: seen.population.by_id[person_id].number for person_id in moved}
-    unwanted = set()
-    for change in changes:
-        if change.person not in moved:
-            continue
-        if change.op in (Op.GRANT, Op.REVOKE):
-            wanted = numbers[change.person] in now.members.get(_ref(change), BitMap())
-            if wanted != (change.op is Op.GRANT):
-                unwanted.add(change.id)
-        elif not _is_account_wanted(change.op, numbers[change.person], now):
-            unwanted.add(change.id)
-    return frozenset(unwanted)
-
-
-def _moved_people(seen: Look, changes: Sequence[Change], told: Collection[str]) -> frozenset[str]:
-    """Of the people whom the changes concern: those about whom there is news, or about whoever answers for them."""
-    touched = {change.person for change in changes if change.person} if told else set()
-    people = [seen.population.by_id[person] for person in touched]
-    return frozenset(touched & set(told)) | people_sponsored(seen.policy, people, told)
-
-
-def _with_sponsors(wiring: Wiring, policy: Policy, people: Collection[str]) -> Population:
-    """These people, and those who answer for them."""
-    found = wiring.facts.population(people)
-    others = people_needed(policy, found.people) - set(people)
-    return wiring.facts.population({*people, *others}) if others else found
-
-
-def _is_account_wanted(op: Op, number: int, now: Desired) -> bool:
-    exited = number in now.states[LifecycleState.EXITED]
-    if op is Op.DELETE_ACCOUNT:
-        return exited
-    if op is Op.ENABLE_ACCOUNT:
-        return not exited and number not in now.suspended
-    return exited or number in now.suspended
-
-
-def _ref(change: Change) -> EntitlementRef:
-    return EntitlementRef(change.target, entitlement_key(change.locator))
+    report = carry_out(due, context)
+    report.findings += _liars(wiring, report)
+    return report
 
 
 # --- after the run ----------------------------------------------------------------------------------------------------
@@ -290,6 +275,10 @@ def _undone(changes: Sequence[Change], report: RunReport | None) -> frozenset[En
     done = {each.change.id for each in report.done if each.outcome.kind.done} if report else set()
     done -= {change.id for change in report.contradicted} if report else set()
     return frozenset(_ref(change) for change in changes if change.id not in done)
+
+
+def _ref(change: Change) -> EntitlementRef:
+    return EntitlementRef(change.target, entitlement_key(change.locator))
 
 
 def _moved(report: RunReport | None) -> Mapping[EntitlementRef, Sequence[Change]]:

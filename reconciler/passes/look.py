@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from reconciler.access import evaluate
 from reconciler.access.model import Desired
@@ -19,6 +20,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.facts.model import Population
 from reconciler.passes.memory import LedgerMemory
+from reconciler.passes.undo import standing_pins
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.build import Made, make_plan
 from reconciler.plan.causes import Baseline
@@ -91,11 +93,10 @@ def look(
         baselines = wiring.journal.baselines(connection)
     # What was managed under earlier policies and is listed no more: its last members are to be removed, too.
     policy = with_former(wiring.policy, baselines)
-    views, observations = {}, {}
-    for name in names:
-        progress(f"reading {name}")
-        views[name] = _view(wiring, policy, name)
-        observations[name] = views[name].observation
+    progress(f"reading {', '.join(names)}")
+    read = wiring.side_by_side([partial(_view, wiring, policy, name) for name in names])
+    views = dict(zip(names, read, strict=True))
+    observations = {name: view.observation for name, view in views.items()}
     progress("comparing")
     with _without_collecting():
         desired = evaluate(policy, population, at or now)
@@ -190,6 +191,7 @@ def _situation(
         policy_in_force=before,
         granted_here=granted_here,
         former=frozenset(policy.entitlements.keys() - wiring.policy.entitlements.keys()),
+        pins=standing_pins(wiring),
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from reconciler.apply.context import SideBySide, in_threads
 from reconciler.apply.journal import Journal
+from reconciler.apply.leases import Lease
+from reconciler.apply.patience import Patience
 from reconciler.facts.ledger import Entry, Ledger, NewEntry
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
@@ -30,7 +33,8 @@ class Wiring:
     """One workspace, ready to work. `clock` is the only one there is; `lease` keeps a second run out.
 
     `actor_names` is everybody who the actor may be, `policy_authors` answers who made the policy what it is since a
-    revision: with `four_eyes`, or where a class names `approvals`, none of them approves what they made.
+    revision: with `four_eyes`, or where a class names `approvals`, none of them approves what they made. `side_by_side`
+    does what is independent at the same time, `patience` says how long a target is waited for.
     """
 
     organization: str
@@ -46,6 +50,19 @@ class Wiring:
     actor_names: frozenset[str] = frozenset()
     four_eyes: bool = False
     policy_authors: Callable[[str], frozenset[str]] = lambda _: frozenset()
+    side_by_side: SideBySide = in_threads
+    patience: Patience = field(default_factory=Patience)
+    held_lease: Lease | None = None
+    """Where this wiring acts under a lease: nothing is recorded once a newer one has been taken."""
+
+    def under(self, lease: Lease) -> Wiring:
+        """The same, acting under this lease."""
+        return replace(self, held_lease=lease)
+
+    def still_ours(self) -> None:
+        """Raises `RunSuperseded` where a newer lease has been taken than the one that this acts under."""
+        if self.held_lease is not None:
+            self.held_lease.confirm(self.store)
 
     @property
     def store(self) -> Store:
@@ -58,6 +75,10 @@ class Wiring:
         return self.facts.ledger
 
     def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
-        """Append to the ledger in one transaction, durable when it returns."""
+        """Append to the ledger in one transaction, durable when it returns. Under a lease: raises `RunSuperseded` where
+        a newer one has been taken.
+        """
         with self.store.writing() as connection:
+            if self.held_lease is not None:
+                self.held_lease.check(connection)
             return self.ledger.append(connection, entries, self.clock())

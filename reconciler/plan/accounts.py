@@ -1,5 +1,5 @@
-"""Changes to accounts themselves: disabling who has left or is suspended, enabling who is back, deleting after the
-retention, orphans.
+"""Changes to accounts themselves: disabling who has left, is suspended or locked out, enabling who is back, deleting
+after the retention, orphans.
 
 Only what a run of ours disabled is enabled again: whoever else disabled an account had a reason that we do not know.
 
@@ -51,7 +51,7 @@ def account_changes(needs: AccountNeeds) -> tuple[list[Change], list[Finding]]:
     """The account operations that are due, and what this target cannot do."""
     changes: list[Change] = []
     findings: list[Finding] = []
-    for each in [*_leavers(needs), *_suspended(needs), *_returned(needs), *_orphans(needs)]:
+    for each in [*_leavers(needs), *_locked_out(needs), *_suspended(needs), *_returned(needs), *_orphans(needs)]:
         (changes if isinstance(each, Change) else findings).append(each)  # type: ignore[arg-type]
     return changes, findings
 
@@ -67,6 +67,22 @@ def _leavers(needs: AccountNeeds) -> Iterator[Change | Finding]:
                 yield from _disabling(needs, account, cause, person.id)
             if _retention_over(person, needs):
                 yield from _deletion(needs, account, cause, person.id)
+
+
+def _locked_out(needs: AccountNeeds) -> Iterator[Change | Finding]:
+    """Who is locked out by an event: taking their groups away ends no session, and some doors ask for none."""
+    out = needs.desired.states[LifecycleState.EXITED] | needs.desired.suspended
+    if needs.implicit:
+        return
+    for person in needs.people.values():
+        if not person.lockouts or person.number in out:
+            continue
+        span = next((span for span in person.lockouts if span.covers(needs.desired.at)), None)
+        if span is not None:
+            cause = Cause(CauseKind.PERSON, f"ledger:{span.entry}", f"{person.id} is locked out")
+            for account in _accounts_of(person.number, needs):
+                if account.enabled:
+                    yield from _disabling(needs, account, cause, person.id)
 
 
 # --- there and back again ---------------------------------------------------------------------------------------------
@@ -120,8 +136,9 @@ def _disabled_by_others(needs: AccountNeeds, account: ObservedAccount, person: P
 
 
 def _came_back(person: Person, needs: AccountNeeds) -> int:
-    """The ledger entry that ended the last exit or leave."""
-    over = [span for span in (*person.exited, *person.leave) if span.end is not None and span.end <= needs.desired.at]
+    """The ledger entry that ended the last exit, leave or lockout."""
+    spans = (*person.exited, *person.leave, *person.lockouts)
+    over = [span for span in spans if span.end is not None and span.end <= needs.desired.at]
     last = max(over, key=lambda span: span.end or needs.desired.at, default=None)
     return (last.end_entry or last.entry) if last else person.last_entry
 

@@ -46,6 +46,10 @@ class Attribution:
         self._left: dict[int, Cause] = {}
         self.today = desired.at.astimezone(ZoneInfo(population.timezone)).date()
         self.exited = desired.states[LifecycleState.EXITED]
+        held = (person for person in population if person.lockouts)
+        locked = (person.number for person in held if any(span.covers(desired.at) for span in person.lockouts))
+        self.out = self.exited | BitMap(locked)
+        """Who is to have nothing at all: every account of theirs goes, by whatever it was given."""
 
     def id_of(self, number: int) -> str:
         """The person's id."""
@@ -177,12 +181,13 @@ class Attribution:
     # --- single people ----------------------------------------------------------------------------------------------
 
     def left(self, number: int) -> Cause:
-        """That the person has left, with the entry that says so."""
+        """That the person has left, or is locked out, with the entry that says so."""
         if number not in self._left:
             person = self._population.by_id[self.id_of(number)]
-            span = next((span for span in reversed(person.exited) if span.covers(self._desired.at)), None)
+            spans, state = (person.exited, "has left") if number in self.exited else (person.lockouts, "is locked out")
+            span = next((span for span in reversed(spans) if span.covers(self._desired.at)), None)
             entry = span.entry if span else person.last_entry
-            self._left[number] = Cause(CauseKind.PERSON, f"ledger:{entry}", f"{person.id} has left")
+            self._left[number] = Cause(CauseKind.PERSON, f"ledger:{entry}", f"{person.id} {state}")
         return self._left[number]
 
     def by_state(self, entitlement: Entitlement, number: int) -> Cause | None:

@@ -23,9 +23,9 @@ from reconciler.plan.model import Change, Finding, Plan, TargetSeen, in_order
 from reconciler.plan.remarks import remarks
 from reconciler.plan.rules_in_force import rules_in_force
 from reconciler.plan.situation import Situation, TargetView
+from reconciler.plan.undoing import keep_pins
 from reconciler.policy.model import Mode
 from reconciler.targets import Observation, Op
-
 
 _TAKING = frozenset({Op.DISABLE_ACCOUNT, Op.END_SESSIONS, Op.REVOKE, Op.DELETE_ACCOUNT})
 
@@ -109,9 +109,12 @@ class _Making:
     def _change(self, name: str, causes: Causes, found: Changes) -> None:
         view, links = self._s.targets[name], self._links[name]
         observation = _observation(view)
-        membership = Membership(
-            name, self._s, view, observation.accounts.accounts, links, causes, self._people
-        ).changes(self._compared[name].differences)
+        maker = Membership(name, self._s, view, observation.accounts.accounts, links, causes, self._people)
+        membership = maker.changes(self._compared[name].differences)
+        if self._s.pins:
+            undone = maker.undoing(self._compared[name].differences, self._s.pins)
+            membership.changes += undone.changes
+            membership.findings += undone.findings
         accounts, findings = account_changes(self._account_needs(name, view, observation, links))
         found.changes += self._leaving_us_alone([*membership.changes, *accounts], observation, found)
         found.observed += membership.observed
@@ -152,6 +155,8 @@ class _Making:
         guards = stricter(s.policy.guards, s.guards_in_force) if s.guards_in_force else s.policy.guards
         guarded = hold(found.changes, guards, self._standing(), s.approvals, s.policy.digest)
         rules = rules_in_force(s)
+        if s.pins:
+            guarded = with_digests(keep_pins(guarded, s.pins), s.policy.digest)
         if not rules:
             return guarded
         actual = {each.entitlement.ref: each.actual for each in self._differences()}

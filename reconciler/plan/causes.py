@@ -144,21 +144,21 @@ class Causes:
 
     def revocations(self, entitlement: Entitlement, numbers: BitMap) -> Grouped:
         """Why these people are to lose the entitlement, and which of them are leavers."""
-        exited = numbers & self._attribution.exited
+        out = numbers & self._attribution.out
         denied = numbers & self.explaining.withheld_from(entitlement)
         baseline = self._baselines.get(entitlement.ref)
         settled = baseline is not None and baseline.settled
         for people, cause in self._causes(entitlement, numbers, wanted=False):
             group = BitMap(people)
-            for number in group & exited:
+            for number in group & out:
                 # Beside an additive entitlement's own members there may always have been others: no drift either.
                 left = cause.kind is CauseKind.POLICY or (
                     cause.kind is CauseKind.DRIFT and entitlement.mode is Mode.ADDITIVE
                 )
                 yield (number,), self._verdict(self._attribution.left(number) if left else cause, leaver=True)
-            for number in (group - exited) & denied:
+            for number in (group - out) & denied:
                 yield (number,), self._single(entitlement, number, cause, settled=settled)
-            if rest := group - exited - denied:
+            if rest := group - out - denied:
                 yield rest, self._verdict(cause)
 
     def _single(self, entitlement: Entitlement, number: int, cause: Cause, *, settled: bool) -> Verdict:

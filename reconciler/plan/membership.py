@@ -18,6 +18,7 @@ from reconciler.plan.comparing import Difference
 from reconciler.plan.linking import Links
 from reconciler.plan.model import Cause, CauseKind, Change, Finding, change_ids
 from reconciler.plan.situation import Situation, TargetView
+from reconciler.plan.undoing import Pin, pins_by_key
 from reconciler.policy.model import EntitlementRef, Mode
 from reconciler.targets import ObservedAccount, Op
 
@@ -62,6 +63,39 @@ class Membership:
                 into += self._outsiders(difference, found.findings)
         found.findings += self._missing_accounts(without_account)
         return found
+
+    def undoing(self, differences: Iterable[Difference], pins: Iterable[Pin]) -> Changes:
+        """What brings memberships back to how they stood before runs that were undone; nothing that the rule denies."""
+        found = Changes()
+        by_ref = {each.entitlement.ref: each for each in differences if each.entitlement.mode is not Mode.OBSERVE}
+        numbers = {person.id: number for number, person in self.people.items()}
+        for pin in pins_by_key(pins).values():
+            difference, number = by_ref.get(pin.ref), numbers.get(pin.person)
+            if difference is not None and number is not None:
+                cause = Cause(CauseKind.UNDO, f"ledger:{pin.entry}", f"run {pin.run} was undone")
+                if pin.wanted:
+                    self._give_back(difference, number, cause, found)
+                elif number in difference.actual and number not in difference.superfluous:
+                    found.changes += self._take_back(difference, number, cause)
+        return found
+
+    def _give_back(self, difference: Difference, number: int, cause: Cause, found: Changes) -> None:
+        if number in difference.actual or number in difference.missing:
+            return
+        person, permissions = self.people[number].id, difference.entitlement.permissions
+        denials = [denial for each in permissions for denial in self.causes.explaining.denials(number, each)]
+        account = self._account_to_grant(number)
+        if denials:
+            text = f"{person} does not get {difference.read.name} back, although {cause.text}: {denials[0].text}"
+            found.findings.append(Finding("not-undone", self.name, person, text))
+        elif account is not None:
+            found.changes.append(self._maker(Op.GRANT, difference)(account, Verdict(cause), person, None))
+
+    def _take_back(self, difference: Difference, number: int, cause: Cause) -> Iterator[Change]:
+        make = self._maker(Op.REVOKE, difference)
+        for position in self.links.positions_of(number):
+            if position in difference.read.members:
+                yield make(self.accounts[position], Verdict(cause), self.people[number].id, None)
 
     # --- people -----------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ class CauseKind(StrEnum):
     TIME = "time"
     EXCEPTION = "exception"
     DRIFT = "drift"
+    UNDO = "undo"
 
     @property
     def origin(self) -> Origin:

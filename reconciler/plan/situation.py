@@ -10,6 +10,7 @@ from reconciler.access.model import Desired
 from reconciler.facts.model import Population
 from reconciler.plan.causes import Baseline, Memory
 from reconciler.plan.guards import Approvals
+from reconciler.plan.undoing import Pin
 from reconciler.policy.model import EntitlementRef, Guards, Policy
 from reconciler.targets import Capabilities, Observation
 
@@ -58,3 +59,5 @@ class Situation:
     """Entitlements that were managed once and that the policy lists no more: their last members are removed, and there
     is nothing wrong with their being gone.
     """
+    pins: Sequence[Pin] = ()
+    """What runs did that were undone, and that no approval has done again since."""

@@ -411,10 +411,28 @@ class NaiveRule:
     def lapsed(self, person: Person) -> bool:
         # "whoever has an assignment of which `of` is not false"
         return any(
-            self.truth(rule.of, assignment) is not False and not self.is_answered_for(person, assignment, rule)
+            not self.is_answered_for(person, assignment, rule) or (rule.ends and self.goes_on(person, assignment, rule))
             for rule in self.policy.sponsors
             for assignment in self.assignments(person)
+            if self.truth(rule.of, assignment) is not False
         )
+
+    def goes_on(self, person: Person, assignment: Assignment, rule: SponsorRule) -> bool:
+        # "an assignment without an end gives nothing"; a change of attributes does not end an assignment, but for one
+        # that makes `of` false of it
+        waiting = [assignment]
+        while waiting:
+            stretch = waiting.pop()
+            if stretch.span.end is None:
+                return True
+            waiting += [
+                each
+                for each in person.assignments
+                if (each.name, each.span.start) == (stretch.name, stretch.span.end)
+                and each.span.end != each.span.start
+                and self.truth(rule.of, each) is not False
+            ]
+        return False
 
     def is_answered_for(self, person: Person, assignment: Assignment, rule: SponsorRule) -> bool:
         # "`by` of that assignment names the sponsor"; "without a sponsor at once"; "*somebody else* has to answer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -121,6 +122,47 @@ def test_nobody_answers_for_themselves() -> None:
     both = a_person("E1", post(post="hr", sponsor="E1"), post("second", post="engineer"))
 
     assert not may(both)
+
+
+# --- work that has to end -------------------------------------------------------------------------------------------
+
+
+def ending(*posts: Assignment) -> bool:
+    rules = policy()
+    (rule,) = rules.sponsors
+    return may(a_person("E1", *posts), host(), rules=replace(rules, sponsors=(replace(rule, ends=True),)))
+
+
+UNTIL_MAY, FROM_JUNE = days(None, date(2026, 5, 31)), days(date(2026, 6, 1), None)
+
+
+def work(span: Span, name: str = "main", of: str = "hr") -> Assignment:
+    return post(name, span, post=of, sponsor="E9")
+
+
+def test_work_without_an_end_gives_nothing_where_one_is_asked_for() -> None:
+    assert ending(work(UNTIL_MAY))
+    assert not ending(work(days(None, None)))
+    assert not ending(work(UNTIL_MAY), work(days(None, None), "second"))
+
+
+def test_only_work_that_needs_an_end_is_asked_for_one() -> None:
+    """Of work of which it is not known whether it needs one, it is asked; a blank field never opens a door."""
+    assert ending(work(days(None, None), of="engineer"))
+    assert ending(work(UNTIL_MAY), work(days(None, None), "second", "engineer"))
+    assert not ending(work(days(None, None), of=""))
+
+
+def test_a_change_of_attributes_is_not_the_end_of_an_assignment() -> None:
+    """It stands in the record as another stretch of the same one, which has to end as well."""
+    assert not ending(work(UNTIL_MAY), work(FROM_JUNE))
+    assert ending(work(UNTIL_MAY), work(days(date(2026, 6, 1), date(2026, 6, 30))))
+    assert ending(work(UNTIL_MAY), work(FROM_JUNE, "second"))
+    assert ending(work(UNTIL_MAY), work(days(date(2026, 6, 2), None)))
+
+
+def test_who_becomes_an_employee_has_ended_what_they_were() -> None:
+    assert ending(work(UNTIL_MAY), work(FROM_JUNE, of="engineer"))
 
 
 def test_who_is_needed_and_whom_it_touches() -> None:

@@ -4,6 +4,7 @@ leaves; and why, for what they hold by a value of theirs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -201,6 +202,27 @@ def test_a_sponsor_who_is_there_denies_nothing() -> None:
     guest = a_person("E1", post(post="engineer", department="cn", sponsor="E9"))
 
     assert asked(guest, "wiki:read", a_person("E9", post(department="cn"), number=9), rules=SPONSORED).allowed
+
+
+def test_work_that_needs_an_end_and_has_none_says_so_and_what_it_takes() -> None:
+    rules = policy(sponsors=(SponsorRule(ENGINEER, "sponsor", CN, Period(), place(), ends=True),))
+    host = a_person("E9", post(department="cn"), number=9)
+    endless = post("main", days(date(2026, 1, 1), None, entry=6), post="engineer", department="cn", sponsor="E9")
+
+    answer = asked(a_person("E1", endless), "wiki:read", host, rules=rules)
+
+    denial = denied(answer)
+    assert (denial.kind, denial.what, denial.entry) == (DenialKind.LIFECYCLE, "end-date", 6)
+    assert denial.text == "assignment main needs an end date, and none is on record"
+    assert (denial.place, denial.since) == (rules.sponsors[0].place, local(2026, 1, 1))
+    (fact,) = answer.needed
+    assert (fact.kind, fact.attribute, fact.text) == (
+        FactKind.ASSIGNMENT,
+        "ends_on",
+        "record ends_on for assignment main",
+    )
+    recorded = replace(endless, span=replace(endless.span, end=local(2027, 1, 1)))
+    assert asked(a_person("E1", recorded), "wiki:read", host, rules=rules).allowed
 
 
 # --- what nobody may have together ----------------------------------------------------------------------------------

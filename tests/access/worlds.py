@@ -182,7 +182,9 @@ def declared(made: Mapping[str, Entry]) -> dict[str, tuple[int, dict[str, list[s
 # --- conduct --------------------------------------------------------------------------------------------------------
 
 lists = st.frozensets(st.sampled_from(PERMISSIONS).map(named), min_size=1, max_size=3)
-sponsors = st.builds(SponsorRule, matches, st.just("sponsor"), maybe(matches), st.just(Period()) | periods, places)
+sponsors = st.builds(
+    SponsorRule, matches, st.just("sponsor"), maybe(matches), st.just(Period()) | periods, places, st.booleans()
+)
 overlaps = st.builds(Overlap, periods, st.integers(0, 2), places)
 
 

@@ -269,6 +269,8 @@ def sponsors(draw: st.DrawFn) -> list[dict[str, Any]]:
         rule["must"] = draw(matches)
     if draw(st.booleans()):
         rule["lapse"] = draw(st.sampled_from(["1d", "14d", "1mo"]))
+    if draw(st.booleans()):
+        rule["ends"] = "required"
     return [rule]
 
 

@@ -2,138 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.apply.journal import OpenIntent
-from reconciler.apply.run import RunContext, RunReport, Sight, carry_out, recovered
+from reconciler.apply.sight import Sight
 from reconciler.apply.tables import Kind
-from reconciler.facts.ledger import Entry, NewEntry
-from reconciler.plan.model import Cause, CauseKind, Change, in_order
+from reconciler.apply.telling import recovered
 from reconciler.targets import (
     AccountsRead,
     BitMap,
-    Capabilities,
     EntitlementRead,
-    Locator,
     Observation,
     ObservedAccount,
     Op,
     Outcome,
     OutcomeKind,
     Reading,
-    Step,
-    Target,
     TargetError,
     TargetUnavailable,
-    TargetWriter,
-    entitlement_key,
 )
-
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
-
-
-class Shelf(Target):
-    """A target in memory, which does what its `script` says about an account and the right thing otherwise."""
-
-    def __init__(self, script: Mapping[str, Outcome | Exception] | None = None, size: int = 2, log: Any = None) -> None:
-        self.script = script or {}
-        self.size = size
-        self.members: set[str] = set()
-        self.log: list[str] = log if log is not None else []
-
-    def describe(self) -> Capabilities:
-        return Capabilities(batch_size=self.size)
-
-    def check_locator(self, locator: Locator) -> str | None:
-        return None
-
-    def match_attributes(self) -> Sequence[str]:
-        return ("id",)
-
-    def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
-        people = [ObservedAccount(key, key, key) for key in sorted(self.members)]
-        reads = {
-            key: EntitlementRead(key, key, Reading.COMPLETE, BitMap(range(len(people))))
-            for key in map(entitlement_key, locators)
-        }
-        return Observation(NOW, AccountsRead(Reading.COMPLETE, people), reads)
-
-    @contextmanager
-    def writer(self) -> Iterator[TargetWriter]:
-        yield ShelfWriter(self)
-
-
-class ShelfWriter(TargetWriter):
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-
-    def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
-        self.shelf.log.append(f"send {','.join(step.account for step in steps)}")
-        return [self._one(step) for step in steps]
-
-    def _one(self, step: Step) -> Outcome:
-        scripted = self.shelf.script.get(step.account)
-        if isinstance(scripted, Exception):
-            raise scripted
-        if scripted is not None:
-            return scripted
-        (self.shelf.members.add if step.op is Op.GRANT else self.shelf.members.discard)(step.account)
-        return Outcome(OutcomeKind.APPLIED)
-
-
-class Notebook:
-    """A recorder that keeps what it is told."""
-
-    actor = "ops"
-
-    def __init__(self, log: list[str]) -> None:
-        self.entries: list[NewEntry] = []
-        self.log = log
-
-    def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
-        start = len(self.entries)
-        self.entries += entries
-        self.log += [entry.kind for entry in entries]
-        return [
-            Entry(start + n, NOW, e.kind, e.subject, e.actor, None, e.payload, "", "", "")
-            for n, e in enumerate(entries, start=1)
-        ]
-
-    def of(self, kind: Kind) -> list[Mapping[str, Any]]:
-        return [entry.payload for entry in self.entries if entry.kind == kind.value]
-
-
-def change(account: str, op: Op = Op.GRANT, target: str = "a") -> Change:
-    locator = {"group": "docs"} if op in (Op.GRANT, Op.REVOKE) else {}
-    cause = Cause(CauseKind.POLICY, "", "because")
-    return Change(op, target, account, account, account, None, "docs", locator, ("docs:read",), "core", 2, cause, "x")
-
-
-def run(
-    targets: Mapping[str, Target], changes: Sequence[Change], unwanted: Collection[str] = ()
-) -> tuple[RunReport, Notebook, list[str]]:
-    log: list[str] = next((t.log for t in targets.values() if isinstance(t, Shelf)), [])
-    notebook = Notebook(log)
-    context = RunContext(
-        "r1",
-        "sha256:p",
-        "now",
-        "sha256:x",
-        targets,
-        notebook,
-        lambda batch: frozenset(each.id for each in batch if each.account in unwanted),
-        lambda _: None,
-    )
-    return carry_out(in_order(changes), context), notebook, log
-
-
-def kinds(report: RunReport) -> dict[str, str]:
-    return {each.change.account: each.outcome.kind.value for each in report.done}
+from tests.apply.shelves import NOW, Shelf, change, kinds, run
 
 
 def test_intent_is_on_record_before_anything_is_sent_and_outcome_after() -> None:

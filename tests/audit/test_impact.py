@@ -122,6 +122,16 @@ BOUNDS = {
 }
 
 
+def test_a_sponsor_rule_that_asks_for_an_end_as_well_has_changed() -> None:
+    words = WORDS.replace("attributes:\n", "attributes:\n  sponsor: {kind: person}\n")
+    rule = "sponsors: [{of: {employment: employee}, by: sponsor}]\n"
+    some = policy(words, ROLES + rule)
+    more = policy(words, ROLES + rule.replace("}]", ", ends: required}]"))
+
+    assert not impact(some, more).same_meaning
+    assert impact(some, some).same_meaning
+
+
 @pytest.mark.parametrize(("text", "bound"), BOUNDS.items())
 def test_a_bound_that_comes_or_goes_is_responsible_for_what_it_withholds(text: str, bound: tuple[str, str]) -> None:
     attribute, clause = bound

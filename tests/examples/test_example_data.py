@@ -171,6 +171,8 @@ def test_whoever_needs_a_sponsor_has_one_at_work() -> None:
 
     assert contractors
     assert {row[rule["by"]] for row in contractors} <= employees
+    assert rule["ends"] == "required"
+    assert all(row["ends_on"] for row in contractors)
 
 
 # --- people and evidence --------------------------------------------------------------------------

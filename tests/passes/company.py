@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
+from reconciler.apply.patience import Patience
 from reconciler.facts.events import parse_event
 from reconciler.facts.recording import EventOutcome, record_events
 from reconciler.passes import Applied, ConfiguredTarget, Look, Wiring, apply_plan, approve, look
@@ -140,6 +141,7 @@ class Company:
     now: datetime = MONDAY
     actor: str = "ops"
     people: list[str] = field(default_factory=list)
+    patience: Patience = Patience(wait=lambda _: None)
     made: bool = False
     told: int = 0
 
@@ -246,7 +248,7 @@ class Company:
 
     def wiring(self, *, targets: Sequence[str] | None = None, faults: Mapping[str, Faulty] | None = None) -> Wiring:
         made = Workspace.load(self.folder / "reconciler.yaml").wire(targets=targets)
-        wired = replace(made, clock=lambda: self.now, actor=self.actor)
+        wired = replace(made, clock=lambda: self.now, actor=self.actor, patience=self.patience)
         for name, fault in (faults or {}).items():
             fault.real = made.targets[name].target
             configured: ConfiguredTarget = replace(made.targets[name], target=fault)

@@ -182,7 +182,13 @@ def test_a_sponsor_rule() -> None:
 def test_a_sponsor_rule_without_more_lapses_at_once_and_takes_anybody() -> None:
     (rule,) = loaded("sponsors: [{of: {employment: contractor}, by: sponsor}]").sponsors
 
-    assert (rule.must, rule.lapse) == (None, Period())
+    assert (rule.must, rule.lapse, rule.ends) == (None, Period(), False)
+
+
+def test_a_sponsor_rule_can_ask_for_an_end_as_well() -> None:
+    (rule,) = loaded("sponsors: [{of: {employment: contractor}, by: sponsor, ends: required}]").sponsors
+
+    assert rule.ends
 
 
 @pytest.mark.parametrize(
@@ -195,6 +201,9 @@ def test_a_sponsor_rule_without_more_lapses_at_once_and_takes_anybody() -> None:
         ("sponsors: [{of: {employment: contractr}, by: sponsor}]", "1:30 unknown-value"),
         ("sponsors: [{of: {}, by: sponsor}]", "1:17 empty-match"),
         ("sponsors: [{of: {post: it}, by: sponsor, must: {pst: it}}]", "1:49 unknown-attribute"),
+        ("sponsors: [{of: {post: it}, by: sponsor, ends: optional}]", "1:48 value"),
+        ("sponsors: [{of: {post: it}, by: sponsor, ends: true}]", "1:48 value"),
+        ("sponsors: [{of: {post: it}, by: sponsor, end: required}]", "1:42 unknown-key"),
     ],
 )
 def test_mistakes_in_sponsor_rules(text: str, where: str) -> None:

@@ -35,7 +35,7 @@ tests:
     expect:
       can: ["核心算法:read"]
       cannot: ["basic-docs:write"]
-      withheld: {"basic-docs:read": [nda, wall, "briefing:falcon", "nda|briefing", only, notice, SEC-140, sponsor]}
+      withheld: {"basic-docs:read": [nda, wall, "briefing:falcon", "nda|briefing", only, notice, SEC-140, sponsor, end-date]}
 """
 WALL = "separation: [{name: wall, roles: [engineer, staff]}]\n"
 
@@ -75,7 +75,7 @@ def test_a_test_with_everything() -> None:
         (
             "basic-docs:read",
             False,
-            ("nda", "wall", "briefing:falcon", "nda|briefing", "only", "notice", "SEC-140", "sponsor"),
+            ("nda", "wall", "briefing:falcon", "nda|briefing", "only", "notice", "SEC-140", "sponsor", "end-date"),
         ),
     ]
 

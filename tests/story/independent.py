@@ -143,11 +143,18 @@ class Company:
         return min(found)
 
     def answered_for(self, person: str) -> bool:
-        """Whether somebody answers for the person, where somebody has to; a while after they left still counts."""
-        return all(self.has_sponsor(person, rule) for rule in self.policy["sponsors"])
+        """Whether somebody answers for the person, where somebody has to; a while after they left still counts. And
+        whether their work ends some day, where it has to.
+        """
+        return all(self.has_sponsor(person, rule) and self.has_end(person, rule) for rule in self.policy["sponsors"])
+
+    def has_end(self, person: str, rule: Mapping[str, Any]) -> bool:
+        assert rule.get("ends", "required") == "required"
+        asked = [row for row in self.counted(person) if self.fits(rule["of"], row) is not False]
+        return "ends" not in rule or all(row["ends_on"] for row in asked)
 
     def has_sponsor(self, person: str, rule: Mapping[str, Any]) -> bool:
-        only_keys(rule, "of", "by", "must", "lapse")
+        only_keys(rule, "of", "by", "must", "lapse", "ends")
         asked = [row for row in self.counted(person) if self.fits(rule["of"], row) is not False]
         return all(self.sponsors(row[rule["by"]], rule) for row in asked)
 

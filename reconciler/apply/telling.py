@@ -1,0 +1,141 @@
+"""What a run tells the ledger: that it began, what it is about to do, what became of it, that it ended.
+
+The shape of every payload stands here; `projecting` reads what is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.apply.journal import OpenIntent
+from reconciler.apply.sight import Sight
+from reconciler.apply.tables import Kind
+from reconciler.facts.ledger import NewEntry
+from reconciler.plan.model import Change
+from reconciler.targets import Observation, Op, Outcome, entitlement_key
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One change and what became of it. `entry` is the ledger entry that says so, 0 where it was never tried."""
+
+    change: Change
+    outcome: Outcome
+    entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Under which names a run writes."""
+
+    run: str
+    plan_digest: str
+    plan_made_at: str
+    policy_digest: str
+    actor: str
+
+
+def started(count: int, told: Told) -> NewEntry:
+    """A run begins, with so many changes."""
+    payload: dict[str, Any] = {
+        "run": told.run,
+        "plan": told.plan_digest,
+        "plan_made_at": told.plan_made_at,
+        "policy": told.policy_digest,
+        "changes": count,
+    }
+    return NewEntry(Kind.RUN_STARTED.value, f"run:{told.run}", told.actor, payload)
+
+
+def finished(run: str, outcomes: Mapping[str, int], contradicted: int, set_aside: Mapping[str, str]) -> NewEntry:
+    """A run has ended."""
+    payload: dict[str, Any] = {"run": run, "outcomes": dict(outcomes), "contradicted": contradicted}
+    if set_aside:
+        payload["set_aside"] = dict(sorted(set_aside.items()))
+    return NewEntry(Kind.RUN_FINISHED.value, f"run:{run}", "", payload)
+
+
+def intended(op: Op, target: str, changes: Sequence[Change], told: Told) -> NewEntry:
+    """These changes are about to be sent."""
+    payload: dict[str, Any] = {
+        "run": told.run,
+        "op": op.value,
+        "target": target,
+        "changes": [{"id": change.id, **described(change)} for change in changes],
+    }
+    return NewEntry(Kind.INTENDED.value, f"run:{told.run}", told.actor, payload)
+
+
+def effect(done: Done, told: Told) -> NewEntry:
+    """What became of a change."""
+    change = done.change
+    payload: dict[str, Any] = {
+        **described(change),
+        "run": told.run,
+        "change": change.id,
+        "target": change.target,
+        "outcome": done.outcome.kind.value,
+        "detail": done.outcome.detail,
+    }
+    return NewEntry(Kind.EFFECT.value, change.subject, told.actor, payload)
+
+
+def contradiction(done: Done) -> NewEntry:
+    """Reading back does not show what the target confirmed."""
+    payload: dict[str, Any] = {
+        "effect": done.entry,
+        "target": done.change.target,
+        "entitlement_key": entitlement_key(done.change.locator),
+        "op": done.change.op.value,
+        "text": "the target confirmed the change, and reading it back does not show it",
+    }
+    return NewEntry(Kind.CONTRADICTED.value, done.change.subject, "", payload)
+
+
+def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observation | None]) -> list[NewEntry]:
+    """What became of the changes that a dead run intended, judged by what the targets show now.
+
+    An intent whose target or entitlement could not be read stays open: nothing is claimed that nobody saw.
+    """
+    sights = {target: Sight(observation) for target, observation in observations.items()}
+    entries = []
+    for intent in intents:
+        shown = sights[intent.target].shows(intent.change) if intent.target in sights else None
+        if shown is not None:
+            entries.append(_found(intent, "applied" if shown else "not-applied"))
+    return entries
+
+
+def _found(intent: OpenIntent, outcome: str) -> NewEntry:
+    payload: dict[str, Any] = {
+        **{name: value for name, value in intent.change.items() if name != "id"},
+        "run": intent.run,
+        "change": intent.change_id,
+        "target": intent.target,
+        "outcome": outcome,
+        "detail": "found by reading, after the run had died",
+    }
+    return NewEntry(Kind.EFFECT.value, intent.change["subject"], "recovery", payload)
+
+
+def described(change: Change) -> dict[str, Any]:
+    """A change as the ledger keeps it: enough to know later what it did, to whom, and why."""
+    holder = "person" if change.person else "service-account" if change.service_account else "nobody"
+    return {
+        "op": change.op.value,
+        "subject": change.subject,
+        "holder": holder,
+        "account": change.account,
+        "account_key": change.account_key,
+        "entitlement": change.entitlement,
+        "entitlement_key": entitlement_key(change.locator),
+        "locator": dict(change.locator),
+        "permissions": list(change.permissions),
+        "classification": change.classification,
+        "cause": {"kind": change.cause.kind.value, "ref": change.cause.ref, "text": change.cause.text},
+        "slice": change.slice,
+        "approved": change.approved,
+        "leaver": change.leaver,
+    }

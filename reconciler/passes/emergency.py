@@ -1,0 +1,70 @@
+"""The emergency path: one person out of everything, now.
+
+The lockout is on record before anything else happens, so that whatever fails afterwards, no later pass gives anything
+back; then every target is told, leavers' way: no guard but `protected` stands in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reconciler.errors import ReconcilerError
+from reconciler.facts.events import EventType, parse_event
+from reconciler.facts.recording import record_events
+from reconciler.passes.execute import Applied, apply_plan
+from reconciler.passes.wiring import Wiring
+
+REVOKE_REF = "revoke-"
+"""How the reference of a lockout begins that came this way; who ends it has to be allowed to approve."""
+
+
+class RevokeRefused(ReconcilerError):
+    """The reason is missing."""
+
+    code = "revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class ShutOut:
+    """The lockout's ledger entry and reference, and what the pass did."""
+
+    person: str
+    entry: int
+    ref: str
+    applied: Applied | None
+
+
+def lock_out(wiring: Wiring, person: str, reason: str) -> tuple[int, str]:
+    """Put the lockout on record: its ledger entry and its reference. Raises `PersonUnknown` and `RevokeRefused`."""
+    if not reason.strip():
+        raise RevokeRefused("a revocation needs a reason that somebody can read later", remedy="--reason 'why'")
+    wiring.facts.find_person(person)
+    now = wiring.clock()
+    ref = f"{REVOKE_REF}{now:%Y%m%dT%H%M%S%fZ}"
+    event = parse_event(
+        {
+            "id": f"{ref}:{person}",
+            "type": EventType.LOCKED_OUT.value,
+            "person": person,
+            "effective_at": now.isoformat(),
+            "data": {"ref": ref, "reason": reason.strip()},
+            "confirmed": True,
+        }
+    )
+    (result,) = record_events(wiring.facts, [event], source="revoke", now=now, actor=wiring.actor)
+    if result.error is not None:
+        raise result.error
+    return result.entry, ref
+
+
+def shut_out(
+    wiring: Wiring,
+    person: str,
+    reason: str,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+) -> ShutOut:
+    """Lock the person out on record, and take from them what they have on every target."""
+    entry, ref = lock_out(wiring, person, reason)
+    applied = apply_plan(wiring, person=person, leavers_only=True, progress=progress)
+    return ShutOut(person, entry, ref, applied)
