@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, get_args
+from typing import Annotated, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.sources import Place, Problem, ProblemsFound, SourceContext
 
-__all__ = ["Strict", "checked", "checked_source"]
+__all__ = ["Expect", "Strict", "checked", "checked_source"]
 
 
 class Strict(BaseModel):
     """Settings in which every key is known, and which are never shown in an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Expect(Strict):
+    """What a full delivery of people cannot be without."""
+
+    minimum: Annotated[int, Field(ge=1)] = 1
 
 
 SettingsType = TypeVar("SettingsType", bound=BaseModel)

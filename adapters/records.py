@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 from adapters.columns import Columns, nearest
 from adapters.instants import day_of
-from reconciler.sources import Feed, Place, Row, SourceContext, SourceError
+from reconciler.sources import Feed, FeedEmpty, Place, Row, SourceContext, SourceError
 
-__all__ = ["Field", "Gathering"]
+__all__ = ["SET_SEPARATORS", "Field", "Gathering"]
 
 Field = Callable[[str], str | None]
 """What one record has under a name of theirs: text, None where it has no such field. Raises `ValueError`, in words,
 where what it has cannot be a cell."""
+SET_SEPARATORS = (";", "；")
+"""What stands between the values of a set; no value of one may hold it."""
 _REMEMBERED = 4096
 _NAMED = 30
 """The most names that a message lists."""
@@ -90,6 +92,18 @@ class Gathering:
             and (column in required or self._columns.is_mapped(column))
         ]
 
+    def check_count(self, minimum: int, place: Place) -> None:
+        """Raises `FeedEmpty` where there are fewer records than there can be: nobody, at any rate."""
+        count = len(self._rows)
+        if count >= max(minimum, 1):
+            return
+        expected = f"; at least {minimum} are expected (`expect.minimum`)" if minimum > 1 else ""
+        raise FeedEmpty(
+            f"source `{self._context.name}`: it delivers {count or 'no'} record{'' if count == 1 else 's'}{expected}",
+            place=place,
+            remedy="check where it reads, and what this account may see there; nothing was taken",
+        )
+
     def check(self, required: Sequence[str], names: Sequence[str], place: Place) -> None:
         """Raises `SourceError` where a needed column is in no record, or can be read in none; `names` are those that
         the records have.
@@ -97,7 +111,8 @@ class Gathering:
         for column, refusal in self._refused.items():
             if column not in self._present:
                 theirs = self._columns.theirs(column)
-                said = f"`{theirs}` (for `{column}`) can be read in no record: {refusal.words}"
+                mapped = f" (for `{column}`)" if theirs != column else ""
+                said = f"`{theirs}`{mapped} can be read in no record: {refusal.words}"
                 raise SourceError(
                     f"source `{self._context.name}`: {said}",
                     place=refusal.place,

@@ -47,9 +47,7 @@ TARGETS = "reconciler.targets"
 SOURCES = "reconciler.sources"
 
 _REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<name>[^}]+)\}")
-_SECRET_KEYS = re.compile(
-    r"password|passwd|secret|token(?!_url)|api[-_]?key|private[-_]?key|bearer", re.IGNORECASE
-)
+_SECRET_KEYS = re.compile(r"password|passwd|secret|token(?!_url)|api[-_]?key|private[-_]?key|bearer", re.IGNORECASE)
 
 
 class WorkspaceError(ReconcilerError):

@@ -1,4 +1,4 @@
-"""What may be configured of an LDAP target, and what is refused because it could not be safe."""
+"""What may be configured of an LDAP server, and what is refused because it could not be safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from adapters.directory.settings import DnText, Settings, Strict, checked
 from reconciler.targets import TargetContext
 
-__all__ = ["Endpoint", "LdapSettings", "endpoint_of", "ldap_settings"]
+__all__ = ["Connection", "Endpoint", "LdapSettings", "endpoint_of", "ldap_settings"]
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 Tls = Literal["starttls", "ldaps", "none"]
@@ -35,8 +35,8 @@ class Bind(Strict):
     password: Annotated[SecretStr, Field(min_length=1)]
 
 
-class LdapSettings(Settings):
-    """All settings of an LDAP target; `timeout` in seconds."""
+class Connection(Strict):
+    """How to reach a server, and as whom; `timeout` in seconds."""
 
     url: Annotated[str, AfterValidator(_is_endpoint)]
     bind: Bind
@@ -58,6 +58,10 @@ class LdapSettings(Settings):
         return self
 
 
+class LdapSettings(Settings, Connection):
+    """All settings of an LDAP target."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where and how to connect, and as whom."""
@@ -77,7 +81,7 @@ def ldap_settings(settings: Mapping[str, object], context: TargetContext) -> Lda
     return checked(LdapSettings, settings, context)
 
 
-def endpoint_of(settings: LdapSettings, folder: Path) -> Endpoint:
+def endpoint_of(settings: Connection, folder: Path) -> Endpoint:
     """Where these settings point to; a relative CA file is looked for in `folder`."""
     parts, port = _split(settings.url)
     return Endpoint(

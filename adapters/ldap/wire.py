@@ -42,7 +42,7 @@ from adapters.ldap import ber
 from adapters.ldap.settings import Endpoint
 from reconciler.targets import TargetError, TargetUnavailable
 
-__all__ = ["NoSuchBase", "ReadOnlyWire", "Wire", "escaped", "opened"]
+__all__ = ["NoSuchBase", "ReadOnlyWire", "Wire", "escaped", "filter_flaw", "opened"]
 
 PAGE_SIZE = 1000
 _RECEIVED_AT_ONCE = 1 << 18
@@ -71,6 +71,15 @@ class NoSuchBase(TargetError):
 def escaped(value: bytes | str) -> str:
     """A value as it may stand in a search filter (RFC 4515)."""
     return str(escape_filter_chars(value))
+
+
+def filter_flaw(condition: str) -> str:
+    """Why the text is no search filter (RFC 4515), or a blank."""
+    try:
+        _search(condition, "", (), ldap3.SUBTREE)
+    except LDAPException as error:
+        return str(error) or "it is not of the form (attribute=value)"
+    return ""
 
 
 class ReadOnlyWire:
@@ -129,9 +138,7 @@ class ReadOnlyWire:
 
     def _request(self, base: str, condition: str, attributes: Sequence[str], scope: str) -> Any:
         try:
-            return search_operation(
-                base, condition, scope, ldap3.DEREF_NEVER, list(attributes), 0, 0, False, False, False
-            )
+            return _search(condition, base, attributes, scope)
         except LDAPException as error:
             raise TargetError(
                 f"{self._endpoint.url}: {condition!r} is no search filter: {error}",
@@ -239,6 +246,10 @@ class Wire(ReadOnlyWire):
         code = int(result["result"])
         words = "" if code == RESULT_SUCCESS else _said(code, str(result["message"] or ""))
         return Answer(_VERDICTS.get(code, Verdict.REFUSED), words)
+
+
+def _search(condition: str, base: str, attributes: Sequence[str], scope: str) -> Any:
+    return search_operation(base, condition, scope, ldap3.DEREF_NEVER, list(attributes), 0, 0, False, False, False)
 
 
 WireType = TypeVar("WireType", bound=ReadOnlyWire)

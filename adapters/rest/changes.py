@@ -71,7 +71,7 @@ def _moment(text: str) -> datetime:
         seconds = int(text[:18])
         try:
             return datetime.fromtimestamp(seconds / 1000 if seconds > _MILLISECONDS else seconds, UTC)
-        except (OverflowError, OSError):
+        except (ValueError, OverflowError, OSError):
             raise ValueError(f"`{text}` is no time") from None
     try:
         parsed = datetime.fromisoformat(text)

@@ -136,9 +136,9 @@ class Client:
         except ValueError:
             same = False
         if not same:
+            where = self._reader.quoted(bare(location)) or "nowhere"
             raise fault(
-                f"it redirects ({answer.status_code}) to another server, {self._reader.quoted(bare(location)) or 'nowhere'}: "
-                "credentials are not taken there",
+                f"it redirects ({answer.status_code}) to another server, {where}: credentials are not taken there",
                 "let `url` name the server that answers; a sign-in page there means that `auth` is not accepted",
             )
         return target

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final, NoReturn
 
+from adapters.records import SET_SEPARATORS
+
 __all__ = ["MISSING", "Missing", "NotJson", "cell", "find", "kind_of", "paths", "read"]
 
-SET_SEPARATOR = ";"
-_SEPARATORS = (SET_SEPARATOR, "；")
 _DEPTH = 4
 _MOST = 200
 
@@ -79,7 +79,7 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return SET_SEPARATOR.join(_elements(value))
+        return ";".join(_elements(value))
     assert isinstance(value, dict)  # noqa: S101  # JSON has no other kinds
     names = ", ".join(list(value)[:10])
     raise ValueError(f"it is an object ({names or 'empty'}), not a value: name one of its fields with a dot")
@@ -123,8 +123,8 @@ def _elements(values: Sequence[object]) -> Iterator[str]:
         if isinstance(value, list):
             yield from _elements(value)
         elif text := cell(value).strip():
-            if any(mark in text for mark in _SEPARATORS):
-                raise ValueError(f"`{text}` holds a `{SET_SEPARATOR}`, which separates the values of a set")
+            if any(mark in text for mark in SET_SEPARATORS):
+                raise ValueError(f"`{text}` holds a `;`, which separates the values of a set")
             yield text
 
 

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from adapters.checking import Strict, checked_source
+from adapters.checking import Expect, Strict, checked_source
 from reconciler.sources import SourceContext
 
 __all__ = ["Auth", "Changes", "OAuth2", "Pages", "RestSettings", "origin", "rest_settings"]
@@ -147,12 +147,6 @@ class Changes(Strict):
     overlap: Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=31 * 86_400)] = 300
 
 
-class Expect(Strict):
-    """What a full delivery cannot be without."""
-
-    minimum: Annotated[int, Field(ge=1)]
-
-
 class Retry(Strict):
     """How often one page is asked for, and for how long in all."""
 
@@ -171,7 +165,7 @@ class RestSettings(Strict):
     pages: Pages = Pages()
     success: Mapping[str, Text] = Field(default_factory=dict)
     changes: Changes | None = None
-    expect: Expect | None = None
+    expect: Expect = Expect()
     timeout: Seconds = 30
     retry: Retry = Retry()
     tls: Literal["none"] | None = None

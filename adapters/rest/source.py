@@ -17,7 +17,7 @@ from adapters.rest.client import Client
 from adapters.rest.json_values import MISSING, cell, find, paths
 from adapters.rest.settings import Changes, RestSettings, rest_settings
 from adapters.rest.walk import Moved, walk
-from reconciler.sources import Feed, FeedEmpty, Place, Source, SourceContext, SourceError
+from reconciler.sources import Feed, Place, Source, SourceContext, SourceError
 
 __all__ = ["RecordPlace", "RestSource"]
 
@@ -91,14 +91,7 @@ class RestSource(Source):
 
     def _check(self, delivery: _Delivery, required: Sequence[str]) -> None:
         """A full delivery is neither empty, nor smaller than it can be, nor without a column that is needed."""
-        count, minimum = len(delivery.gathering), self._settings.expect.minimum if self._settings.expect else 1
-        if count < minimum:
-            expected = f"; at least {minimum} are expected (`expect.minimum`)" if minimum > 1 else ""
-            raise FeedEmpty(
-                f"source `{self._context.name}`: it delivers {count or 'no'} records{expected}",
-                place=self._place,
-                remedy="check `url`, `records`, `parameters` and what this account may see; nothing was taken",
-            )
+        delivery.gathering.check_count(self._settings.expect.minimum, self._place)
         delivery.gathering.check(required, delivery.names, self._place)
         delivery.check_changes(self._place)
 

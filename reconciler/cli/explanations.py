@@ -14,9 +14,7 @@ from reconciler.facts.model import Recorded
 from reconciler.plan.artefact import instant
 
 
-def explanation_lines(
-    explanation: Explanation, who: str, as_of: str, zone: ZoneInfo, revision: str
-) -> Iterator[Text]:
+def explanation_lines(explanation: Explanation, who: str, as_of: str, zone: ZoneInfo, revision: str) -> Iterator[Text]:
     """Why, and why not: every reason, what clearance rests on, what ends it; every denial, and what it would take.
 
     `as_of` says of when the answer is.
@@ -53,8 +51,9 @@ def answer_line(explanation: Explanation, zone: ZoneInfo, *, subject: str = "") 
 
 def cited(explanation: Explanation) -> set[int]:
     """The ledger entries to which an explanation leads back."""
-    found = (*explanation.reasons, *explanation.denials, *explanation.proven, *explanation.ends)
-    return {each.entry for each in found if each.entry}
+    entries = [each.entry for each in (*explanation.reasons, *explanation.denials)]
+    entries += [each.entry for each in (*explanation.proven, *explanation.ends)]
+    return {entry for entry in entries if entry}
 
 
 def source_lines(sources: Sequence[Recorded], zone: ZoneInfo) -> Iterator[Text]:

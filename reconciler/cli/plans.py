@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -191,6 +192,7 @@ def applied_json(done: Applied) -> dict[str, object]:
         "failed": [_done_json(each) for each in report.failed] if report else [],
         "stale": [_done_json(each) for each in report.stale] if report else [],
         "contradicted": [change.id for change in report.contradicted] if report else [],
+        "findings": [asdict(finding) for finding in report.findings] if report else [],
         "recovered": done.recovered,
         "no_longer_due": done.missing,
         "held": len(done.plan.held),
@@ -238,20 +240,24 @@ def applied_lines(done: Applied) -> list[Text]:
 
 
 def _report_lines(report: RunReport) -> list[Text]:
-    lines = []
-    for each in [*report.failed, *report.stale]:
-        change = each.change
-        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
-        style = "red" if each in report.failed else "yellow"
-        lines.append(Text(f"  {each.outcome.kind.value}: {what}: {each.outcome.detail}", style=style))
+    tried = [each for each in report.failed if each.entry]  # what was not tried is told once, with its target
+    lines = [_done_line(each, "red") for each in tried]
+    lines += [_done_line(each, "yellow") for each in report.stale]
     for change in report.contradicted:
-        text = (
-            f"  not so: {change.op.value} {change.subject} {change.entitlement}: confirmed, and reading shows otherwise"
-        )
-        lines.append(Text(text, style="red"))
+        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
+        lines.append(Text(f"  not so: {what}: the target confirmed it, and reading it back shows otherwise", "red"))
+    lines += [Text(f"{finding.target}: {finding.text} [{finding.kind}]", "red") for finding in report.findings]
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
+    if report.contradicted:
+        counts += f", of which {len(report.contradicted)} do not show"
     lines.append(Text(f"Run {report.run}: {counts}, read back", style="bold"))
     return lines
+
+
+def _done_line(each: Done, style: str) -> Text:
+    change = each.change
+    what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
+    return Text(f"  {each.outcome.kind.value}: {what}: {each.outcome.detail}", style=style)
 
 
 def plan_of_everybody(shell: Shell, wiring: Wiring) -> tuple[Look, dict[str, str]]:

@@ -18,7 +18,6 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Protocol, TypeVar
 
-import rfc8785
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -39,6 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.errors import ReconcilerError
+from reconciler.facts.canonical_json import canonical_json
 from reconciler.facts.days import instant_text, parse_instant
 from reconciler.facts.store import Store, metadata
 
@@ -175,7 +175,7 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def canonical(value: Json) -> bytes:
     """The value as canonical JSON (RFC 8785), UTF-8."""
-    return rfc8785.dumps(value)
+    return canonical_json(value)
 
 
 def part(value: Mapping[str, Json], name: str) -> Mapping[str, Json]:
@@ -294,10 +294,12 @@ def read_subjects(
 ) -> Iterator[tuple[str, list[Entry]]]:
     """For each of the subjects that has any, its entries of these kinds in order, up to and including `until`."""
     for some in chunks(sorted(subjects), CHUNK):
-        query = _with_payloads().where(ledger_entries.c.subject.in_(some), ledger_entries.c.kind.in_(sorted(kinds)))
+        # By subject alone: asked for the kinds as well, SQLite would rather walk through all entries of a kind.
+        query = _with_payloads().where(ledger_entries.c.subject.in_(some))
         if until is not None:
             query = query.where(ledger_entries.c.seq <= until)
-        found = sorted(map(_entry, connection.execute(query)), key=lambda entry: (entry.subject, entry.seq))
+        rows = (row for row in connection.execute(query) if row.kind in kinds)
+        found = sorted(map(_entry, rows), key=lambda entry: (entry.subject, entry.seq))
         for subject, entries in groupby(found, key=lambda entry: entry.subject):
             yield subject, list(entries)
 

@@ -144,7 +144,9 @@ def _policy(random: Random) -> Policy:
         lifecycle=_lifecycle(random),
         separations=tuple(_separation(random, roles, i) for i in range(random.randrange(3))),
         sponsors=tuple(
-            SponsorRule(_match(random), "sponsor", _maybe(random, 0.6, _match), Period(days=14), place(), random.random() < 0.4)
+            SponsorRule(
+                _match(random), "sponsor", _maybe(random, 0.6, _match), Period(days=14), place(), random.random() < 0.4
+            )
             for _ in range(random.randrange(2))
         ),
     )

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from adapters.rest import RestSource
 from reconciler.sources import Feed, Place, SourceContext, SourceError
 from tests.servers.hr_api import TOKEN, HrApi
@@ -61,16 +63,14 @@ def read(api: HrApi, **more: object) -> Feed:
 
 
 def refusal(api: HrApi, asked: Sequence[str] = COLUMNS, **more: object) -> SourceError:
-    """The error that reading ends with."""
-    try:
+    """The error that reading ends with; it teaches, and shows no secret."""
+    with pytest.raises(SourceError) as caught:
         source(api, **more).read(asked, ("id",))  # type: ignore[arg-type]
-    except SourceError as error:
-        assert error.remedy
-        assert error.place is not None
-        assert TOKEN not in str(error)
-        assert TOKEN not in repr(error)
-        return error
-    raise AssertionError("it was read")
+    assert caught.value.remedy
+    assert caught.value.place is not None
+    assert TOKEN not in str(caught.value)
+    assert TOKEN not in repr(caught.value)
+    return caught.value
 
 
 def ids(feed: Feed) -> list[str]:

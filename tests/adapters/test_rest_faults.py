@@ -34,7 +34,7 @@ def api() -> Iterator[HrApi]:
         yield server
 
 
-# --- it comes through after all -----------------------------------------------------------------------------------------
+# --- it comes through after all ---------------------------------------------------------------------------------------
 
 PASSING = {
     "500": Reply(500),
@@ -133,7 +133,7 @@ def test_a_server_that_does_not_speak_http(api: HrApi) -> None:
     assert "page 1" in refusal(api, url="http://127.0.0.1:1/employees").message
 
 
-# --- it answers, and it is an error -------------------------------------------------------------------------------------
+# --- it answers, and it is an error -----------------------------------------------------------------------------------
 
 ANSWERS: Mapping[str, tuple[Reply, Sequence[str]]] = {
     "400": (text_reply('{"message": "unknown field 部门"}', 400), ["400", "unknown field 部门", "`parameters`"]),
@@ -207,7 +207,7 @@ def test_success_can_be_spelled_out(api: HrApi) -> None:
     assert "`status` is missing" in refusal(api, success={"status": "ok"}).message
 
 
-# --- the walk does not arrive -------------------------------------------------------------------------------------------
+# --- the walk does not arrive -----------------------------------------------------------------------------------------
 
 
 def test_pages_that_go_round_in_circles(api: HrApi) -> None:
@@ -307,7 +307,7 @@ def test_a_list_that_never_rests_is_told(api: HrApi) -> None:
     assert "now there are" in refusal(api, pages={"by": "page", "total": "meta.total"}).message
 
 
-# --- what is delivered is not what it should be -------------------------------------------------------------------------
+# --- what is delivered is not what it should be -----------------------------------------------------------------------
 
 
 def test_a8_nobody_at_all(api: HrApi) -> None:
@@ -334,7 +334,7 @@ def test_a_mapped_field_that_no_record_has(api: HrApi) -> None:
 
 
 def test_a_mapped_field_that_can_be_read_in_no_record(api: HrApi) -> None:
-    error = refusal(api, columns={"id": "employee_no", "department": "org"})
+    error = refusal(api, columns={"id": "employee_no", "name": "name.full", "department": "org"})
 
     assert "`org` (for `department`) can be read in no record: it is an object (path)" in error.message
     assert str(error.place) == f"{api.url}, page 1, record 1"

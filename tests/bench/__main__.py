@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import directory, people, planning, reviewing
+from tests.bench import applying, directory, people, planning, reviewing
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -19,6 +19,7 @@ ROOMS: Mapping[str, Room] = {
     **{f"impact/{part}": room for part, room in reviewing.PARTS.items()},
     "people": people.room,
     "ldap": directory.room,
+    "apply": applying.room,
 }
 
 

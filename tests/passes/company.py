@@ -141,7 +141,7 @@ class Company:
     now: datetime = MONDAY
     actor: str = "ops"
     people: list[str] = field(default_factory=list)
-    patience: Patience = Patience(wait=lambda _: None)
+    patience: Patience = field(default_factory=lambda: Patience(wait=lambda _: None))
     made: bool = False
     told: int = 0
 

@@ -35,7 +35,8 @@ tests:
     expect:
       can: ["核心算法:read"]
       cannot: ["basic-docs:write"]
-      withheld: {"basic-docs:read": [nda, wall, "briefing:falcon", "nda|briefing", only, notice, SEC-140, sponsor, end-date]}
+      withheld:
+        "basic-docs:read": [nda, wall, "briefing:falcon", "nda|briefing", only, notice, SEC-140, sponsor, end-date]
 """
 WALL = "separation: [{name: wall, roles: [engineer, staff]}]\n"
 

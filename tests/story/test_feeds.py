@@ -42,9 +42,7 @@ roles:
 
 def rows(count: int, leavers: int = 0, department: str = "rd") -> list[str]:
     """People by number; the first of them have left."""
-    return [
-        f"P{n:05},人员 {n},{department},2020-01-06,{'exited' if n < leavers else 'active'}" for n in range(count)
-    ]
+    return [f"P{n:05},人员 {n},{department},2020-01-06,{'exited' if n < leavers else 'active'}" for n in range(count)]
 
 
 def people_file(lines: list[str]) -> str:

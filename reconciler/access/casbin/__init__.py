@@ -16,10 +16,10 @@ overlap's ceiling lets through.
 **Facts** are what records and calendar say at the moment, worked out here by a reading of their own: which
 assignments count or still overlap, their values, the states and whether a rule of `leave` has begun; which proofs are
 valid; whether somebody answers for an assignment (the sponsor is another person, so that `must` and `lapse` are read
-here), and whether an assignment has an end; which members, exceptions, lockouts and service accounts are live. Resources past their last day are left out.
-Inheritance of roles and the class of a permission (the highest of what shares its entitlements) are the policy's, and
-are written out. An assignment is told from the person's others by its slot, ``post 1``, ``post 2``, and a rule stands
-once for each slot.
+here), and whether an assignment has an end; which members, exceptions, lockouts and service accounts are live.
+Resources past their last day are left out. Inheritance of roles and the class of a permission (the highest of what
+shares its entitlements) are the policy's, and are written out. An assignment is told from the person's others by its
+slot, ``post 1``, ``post 2``, and a rule stands once for each slot.
 """
 
 from __future__ import annotations

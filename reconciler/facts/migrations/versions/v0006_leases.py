@@ -7,9 +7,7 @@ from alembic import op
 
 revision = "0006"
 # TODO: literal once the numbers before are settled
-down_revision = max(
-    name for file in Path(__file__).parent.glob("v[0-9]*.py") if (name := file.name[1:5]) < revision
-)
+down_revision = max(name for file in Path(__file__).parent.glob("v[0-9]*.py") if (name := file.name[1:5]) < revision)
 branch_labels = None
 depends_on = None
 
