@@ -51,9 +51,9 @@ def answer_line(explanation: Explanation, zone: ZoneInfo, *, subject: str = "") 
 
 def cited(explanation: Explanation) -> set[int]:
     """The ledger entries to which an explanation leads back."""
-    entries = [each.entry for each in (*explanation.reasons, *explanation.denials)]
-    entries += [each.entry for each in (*explanation.proven, *explanation.ends)]
-    return {entry for entry in entries if entry}
+    entries = {reason.entry for reason in explanation.reasons} | {denial.entry for denial in explanation.denials}
+    entries |= {proven.entry for proven in explanation.proven} | {ending.entry for ending in explanation.ends}
+    return entries - {0}
 
 
 def source_lines(sources: Sequence[Recorded], zone: ZoneInfo) -> Iterator[Text]:
