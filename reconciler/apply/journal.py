@@ -63,6 +63,16 @@ class OpenIntent:
     change: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class DisabledHere:
+    """The keys of the accounts that runs disabled and none has enabled since, and of those among them whose sessions
+    none has ended since.
+    """
+
+    accounts: frozenset[str] = frozenset()
+    sessions_left: frozenset[str] = frozenset()
+
+
 class Journal:
     """The projection behind all of this. Reading goes through its methods, writing through the ledger alone."""
 
@@ -143,24 +153,28 @@ class Journal:
                     own.add(row.subject)
         return {ref: frozenset(subjects) for ref, subjects in found.items()}
 
-    def disabled_here(self, connection: Connection, target: str) -> frozenset[str]:
-        """The keys of the accounts that a run disabled, and that none has enabled since. What was disabled before we
-        came (`already`) was not disabled from here.
+    def disabled_here(self, connection: Connection, target: str) -> DisabledHere:
+        """The accounts that a run disabled, and that none has enabled since. What was disabled before we came
+        (`already`) was not disabled from here.
         """
-        c, found = effects.c, set()
+        c, found, left = effects.c, set(), set()
         asked = (
             select(c.op, c.outcome, intents.c.change)
             .join(intents, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
-            .where(c.target == target, c.op.in_(["disable-account", "enable-account"]), _done())
+            .where(c.target == target, c.op.in_(["disable-account", "enable-account", "end-sessions"]), _done())
             .order_by(c.entry)
         )
         for row in connection.execute(asked):
             key = json.loads(row.change)["account_key"]
-            if row.op == "enable-account":
+            if row.op == "end-sessions":
+                left.discard(key)
+            elif row.op == "enable-account":
                 found.discard(key)
+                left.discard(key)
             elif row.outcome == "applied":
                 found.add(key)
-        return frozenset(found)
+                left.add(key)
+        return DisabledHere(frozenset(found), frozenset(left))
 
     def open_intents(self, connection: Connection) -> list[OpenIntent]:
         """What dead runs left without an outcome."""
@@ -176,6 +190,15 @@ class Journal:
             .group_by(c.target)
         )
         return {row.target: row.runs for row in connection.execute(asked)}
+
+    def repeated(self, connection: Connection, since: datetime, runs: int) -> dict[str, int]:
+        """Change id → in how many runs since then it was carried out, where that is at least `runs`."""
+        c, count = effects.c, func.count(distinct(effects.c.run))
+        asked = select(c.change_id, count.label("runs")).where(
+            c.outcome == "applied", c.recorded_at > instant_text(since)
+        )
+        rows = connection.execute(asked.group_by(c.change_id).having(count >= runs))
+        return {row.change_id: row.runs for row in rows}
 
     def policy_since(self, connection: Connection, digest: str, entry: int) -> str | None:
         """The digest of the newest policy, other than this one, that a run was made under after that entry."""

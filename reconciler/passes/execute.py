@@ -27,12 +27,17 @@ from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import PlanFileError, SavedPlan, instant
 from reconciler.plan.causes import Baseline
 from reconciler.plan.linking import Links
-from reconciler.plan.model import Change, Finding, Plan, content_digest
+from reconciler.plan.model import CauseKind, Change, Finding, Plan, content_digest
 from reconciler.policy.model import EntitlementRef, Mode
 from reconciler.targets import Observation, Op, Reading, Target, TargetError, entitlement_key
 
 LYING_WINDOW = timedelta(days=7)
 """A target that is contradicted in several runs of so long is a finding."""
+
+FOUGHT_OVER = 3
+"""The same change in so many runs of that time: something else undoes it each time, and a reconciler that goes on
+alone would go on for ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,27 @@ def _liars(wiring: Wiring, report: RunReport) -> list[Finding]:
     ]
 
 
+def _fought_over(wiring: Wiring, report: RunReport) -> list[Finding]:
+    """What this run put right against somebody's hand, not for the first time."""
+    drift = [each.change for each in report.done if each.change.cause.kind is CauseKind.DRIFT]
+    if not drift:
+        return []
+    with wiring.store.reading() as connection:
+        repeated = wiring.journal.repeated(connection, wiring.clock() - LYING_WINDOW, FOUGHT_OVER)
+    return [
+        Finding(
+            "fought-over",
+            change.target,
+            change.subject or change.account,
+            f"{change.op.value} {change.subject or change.account} {change.entitlement}: carried out in "
+            f"{repeated[change.id]} runs of the last {LYING_WINDOW.days} days, and undone on {change.target} each "
+            "time: find out by whom, and settle it there or in the policy",
+        )
+        for change in drift
+        if change.id in repeated
+    ]
+
+
 def _learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
     entries = []
     for target, links in seen.made.links.items():
@@ -199,7 +225,7 @@ def _run(
         side_by_side=wiring.side_by_side,
     )
     report = carry_out(due, context)
-    report.findings += _liars(wiring, report)
+    report.findings += [*_liars(wiring, report), *_fought_over(wiring, report)]
     return report
 
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from reconciler.access import evaluate
 from reconciler.access.model import Desired
-from reconciler.apply.journal import Proposal
+from reconciler.apply.journal import DisabledHere, Proposal
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.facts.model import Population
@@ -144,7 +144,7 @@ def _view(wiring: Wiring, policy: Policy, name: str) -> TargetView:
     with wiring.store.reading() as connection:
         remembered = wiring.journal.links(connection, name)
         some_disabled = observation is not None and not all(each.enabled for each in observation.accounts.accounts)
-        disabled_here = wiring.journal.disabled_here(connection, name) if some_disabled else frozenset()
+        disabled = wiring.journal.disabled_here(connection, name) if some_disabled else DisabledHere()
     return TargetView(
         capabilities=target.describe(),
         match_attributes=target.match_attributes(),
@@ -153,7 +153,8 @@ def _view(wiring: Wiring, policy: Policy, name: str) -> TargetView:
         revoke_foreign=configured.revoke_foreign,
         disable_orphans=configured.disable_orphans,
         remembered=remembered,
-        disabled_here=disabled_here,
+        disabled_here=disabled.accounts,
+        sessions_left=disabled.sessions_left,
     )
 
 

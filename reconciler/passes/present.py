@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from threading import Lock
+from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
 
 from reconciler.access import Desired, LifecycleState, evaluate
 from reconciler.access.sponsorship import people_needed, people_sponsored
-from reconciler.facts.model import Population
+from reconciler.facts.model import Person, Population
 from reconciler.facts.people import FACT_KINDS
 from reconciler.passes.look import Look
 from reconciler.passes.memory import recorded_policy
 from reconciler.passes.wiring import Wiring
+from reconciler.plan.accounts import is_shut_out, lockout_at
 from reconciler.plan.model import Change
 from reconciler.policy.model import EntitlementRef, Policy
 from reconciler.targets import Op, entitlement_key
@@ -71,10 +73,12 @@ class Present:
         return self._unwanted(policy, {change.person for change in changes if change.person}, changes)
 
     def _unwanted(self, policy: Policy, people: Collection[str], changes: Sequence[Change]) -> set[str]:
-        now = evaluate(policy, _with_sponsors(self._wiring, policy, people), self._wiring.clock())
-        numbers = {person: self._seen.population.by_id[person].number for person in people}
-        concerned = [change for change in changes if change.person in numbers]
-        return {change.id for change in concerned if not _is_wanted(change, numbers[change.person or ""], now)}
+        at, zone = self._wiring.clock(), self._wiring.zone
+        population = _with_sponsors(self._wiring, policy, people)
+        now = evaluate(policy, population, at)
+        known = {person: population.by_id[person] for person in people}
+        concerned = [(change, known[change.person]) for change in changes if change.person in known]
+        return {change.id for change, person in concerned if not _is_wanted(change, person, now, policy, zone)}
 
 
 _GIVING = frozenset({Op.CREATE_ACCOUNT, Op.ENABLE_ACCOUNT, Op.GRANT})
@@ -94,13 +98,14 @@ def _with_sponsors(wiring: Wiring, policy: Policy, people: Collection[str]) -> P
     return wiring.facts.population({*people, *others}) if others else found
 
 
-def _is_wanted(change: Change, number: int, now: Desired) -> bool:
+def _is_wanted(change: Change, person: Person, now: Desired, policy: Policy, zone: ZoneInfo) -> bool:
     if change.op in (Op.GRANT, Op.REVOKE):
         ref = EntitlementRef(change.target, entitlement_key(change.locator))
-        return (number in now.members.get(ref, BitMap())) is (change.op is Op.GRANT)
-    exited = number in now.states[LifecycleState.EXITED]
+        return (person.number in now.members.get(ref, BitMap())) is (change.op is Op.GRANT)
+    exited = person.number in now.states[LifecycleState.EXITED]
     if change.op is Op.DELETE_ACCOUNT:
         return exited
+    out = exited or person.number in now.suspended
     if change.op in _GIVING:
-        return not exited and number not in now.suspended
-    return exited or number in now.suspended
+        return not out and not is_shut_out(person, policy, now.at, zone)
+    return out or lockout_at(person, now.at) is not None

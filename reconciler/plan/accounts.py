@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from reconciler.access.days import add_period
 from reconciler.access.model import Desired, LifecycleState
-from reconciler.facts.model import Person
+from reconciler.facts.model import Person, Span
 from reconciler.plan.linking import NOBODY, Links
 from reconciler.plan.model import Cause, CauseKind, Change, Finding
 from reconciler.policy.model import Policy
@@ -43,6 +43,8 @@ class AccountNeeds:
     implicit: bool
     disabled_here: Collection[str] = frozenset()
     """Keys of the accounts that a run of ours disabled, and that none has enabled since."""
+    sessions_left: Collection[str] = frozenset()
+    """Keys of those among them whose sessions no run of ours has ended since."""
     having: BitMap = field(default_factory=BitMap)
     """The people who should have something on this target."""
 
@@ -56,6 +58,20 @@ def account_changes(needs: AccountNeeds) -> tuple[list[Change], list[Finding]]:
     return changes, findings
 
 
+def lockout_at(person: Person, at: datetime) -> Span | None:
+    """The lockout by an event in which the person is at the moment: it disables accounts."""
+    return next((span for span in person.lockouts if span.covers(at)), None)
+
+
+def is_shut_out(person: Person, policy: Policy, at: datetime, zone: ZoneInfo) -> bool:
+    """Whether the person may open nothing at the moment, by an event or by the policy: they get no account back."""
+    if lockout_at(person, at) is not None:
+        return True
+    today = at.astimezone(zone).date()
+    own = (each for each in policy.lockouts if each.person == person.id and each.resources is None)
+    return any(each.since is None or each.since <= today for each in own)
+
+
 def _leavers(needs: AccountNeeds) -> Iterator[Change | Finding]:
     if not needs.policy.lifecycle.disable_exited or needs.implicit:
         return
@@ -63,8 +79,7 @@ def _leavers(needs: AccountNeeds) -> Iterator[Change | Finding]:
         for position in needs.links.positions_of(number):
             person, account = needs.people[number], needs.accounts[position]
             cause = Cause(CauseKind.PERSON, f"ledger:{_left(person, needs)[0]}", f"{person.id} has left")
-            if account.enabled:
-                yield from _disabling(needs, account, cause, person.id)
+            yield from _shutting(needs, account, cause, person.id)
             if _retention_over(person, needs):
                 yield from _deletion(needs, account, cause, person.id)
 
@@ -75,14 +90,11 @@ def _locked_out(needs: AccountNeeds) -> Iterator[Change | Finding]:
     if needs.implicit:
         return
     for person in needs.people.values():
-        if not person.lockouts or person.number in out:
-            continue
-        span = next((span for span in person.lockouts if span.covers(needs.desired.at)), None)
-        if span is not None:
+        span = lockout_at(person, needs.desired.at)
+        if span is not None and person.number not in out:
             cause = Cause(CauseKind.PERSON, f"ledger:{span.entry}", f"{person.id} is locked out")
             for account in _accounts_of(person.number, needs):
-                if account.enabled:
-                    yield from _disabling(needs, account, cause, person.id)
+                yield from _shutting(needs, account, cause, person.id)
 
 
 # --- there and back again ---------------------------------------------------------------------------------------------
@@ -96,8 +108,7 @@ def _suspended(needs: AccountNeeds) -> Iterator[Change | Finding]:
         ref = f"ledger:{span.entry if span else person.last_entry}"
         cause = Cause(CauseKind.PERSON, ref, f"{person.id} is on a leave that suspends the account")
         for account in _accounts_of(number, needs):
-            if account.enabled:
-                yield from _disabling(needs, account, cause, person.id)
+            yield from _shutting(needs, account, cause, person.id)
 
 
 def _returned(needs: AccountNeeds) -> Iterator[Change | Finding]:
@@ -108,7 +119,7 @@ def _returned(needs: AccountNeeds) -> Iterator[Change | Finding]:
     away = needs.desired.suspended.union(*out)
     for position, account in enumerate(needs.accounts):
         number = NOBODY if account.enabled else needs.links.person_at[position]
-        if number == NOBODY or number in away or _is_locked_out(needs.people[number], needs):
+        if number == NOBODY or number in away or _stays_out(needs.people[number], needs):
             continue
         person = needs.people[number]
         if account.key not in needs.disabled_here:
@@ -143,13 +154,8 @@ def _came_back(person: Person, needs: AccountNeeds) -> int:
     return (last.end_entry or last.entry) if last else person.last_entry
 
 
-def _is_locked_out(person: Person, needs: AccountNeeds) -> bool:
-    """Who may open nothing gets no account back either."""
-    if any(span.covers(needs.desired.at) for span in person.lockouts):
-        return True
-    today = needs.desired.at.astimezone(needs.zone).date()
-    own = (each for each in needs.policy.lockouts if each.person == person.id and each.resources is None)
-    return any(each.since is None or each.since <= today for each in own)
+def _stays_out(person: Person, needs: AccountNeeds) -> bool:
+    return is_shut_out(person, needs.policy, needs.desired.at, needs.zone)
 
 
 def _accounts_of(number: int, needs: AccountNeeds) -> list[ObservedAccount]:
@@ -157,6 +163,16 @@ def _accounts_of(number: int, needs: AccountNeeds) -> list[ObservedAccount]:
 
 
 # --- single operations ------------------------------------------------------------------------------------------------
+
+
+def _shutting(
+    needs: AccountNeeds, account: ObservedAccount, cause: Cause, person: str | None
+) -> Iterator[Change | Finding]:
+    """Disable it; where that is done, end what is still open (a session may outlive its account)."""
+    if account.enabled:
+        yield from _disabling(needs, account, cause, person)
+    elif account.key in needs.sessions_left and Op.END_SESSIONS in needs.ops:
+        yield _change(Op.END_SESSIONS, needs, account, cause, person)
 
 
 def _disabling(

@@ -147,6 +147,7 @@ class _Making:
             disable_orphans=view.disable_orphans,
             implicit=view.capabilities.implicit_accounts,
             disabled_here=view.disabled_here,
+            sessions_left=view.sessions_left,
             having=BitMap().union(*own),
         )
 

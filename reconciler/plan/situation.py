@@ -29,6 +29,8 @@ class TargetView:
     """Account key → person id, as linked before."""
     disabled_here: frozenset[str] = frozenset()
     """Keys of the accounts that a run of ours disabled, and that none has enabled since."""
+    sessions_left: frozenset[str] = frozenset()
+    """Keys of those among them whose sessions no run of ours has ended since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.apply.journal import Journal
+from reconciler.apply.journal import DisabledHere, Journal
 from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import NewEntry
 from reconciler.facts.people import Facts
@@ -32,7 +32,9 @@ memberships = st.lists(
     max_size=12,
 )
 operations = st.lists(
-    st.tuples(st.sampled_from(["disable-account", "enable-account"]), OUTCOMES, st.sampled_from(["k1", "k2"])),
+    st.tuples(
+        st.sampled_from(["disable-account", "enable-account", "end-sessions"]), OUTCOMES, st.sampled_from(["k1", "k2"])
+    ),
     max_size=12,
 )
 
@@ -86,15 +88,20 @@ def test_granted_here_is_the_last_word_of_our_own(drawn: list[tuple[str, str, En
 @given(operations)
 def test_disabled_here_is_what_we_disabled_and_nobody_enabled(drawn: list[tuple[str, str, str]]) -> None:
     expected: set[str] = set()
+    left: set[str] = set()
     told = []
     for number, (op, outcome, key) in enumerate(drawn):
         told += entries(number, op, outcome, EntitlementRef("dir", ""), "E1", key)
         if op == "disable-account" and outcome == "applied":
             expected.add(key)
+            left.add(key)
         elif op == "enable-account" and outcome in ("applied", "already"):
             expected.discard(key)
+            left.discard(key)
+        elif op == "end-sessions" and outcome in ("applied", "already"):
+            left.discard(key)
     with TemporaryDirectory() as folder:
         facts = recorded(folder, told)
         with facts.store.reading() as connection:
-            assert Journal().disabled_here(connection, "dir") == expected
-            assert Journal().disabled_here(connection, "elsewhere") == frozenset()
+            assert Journal().disabled_here(connection, "dir") == DisabledHere(frozenset(expected), frozenset(left))
+            assert Journal().disabled_here(connection, "elsewhere") == DisabledHere()

@@ -66,6 +66,19 @@ def plan(
     ).plan
 
 
+def ended(*people: Person, left: bool, ops: frozenset[Op] = ALL | {Op.END_SESSIONS}) -> Plan:
+    """The plan about disabled accounts, whose sessions are left open or were ended."""
+    population = Population(people, {}, 10)
+    accounts = [ObservedAccount(f"k{p.number}", f"uid=u{p.number}", "", {"id": p.id}, enabled=False) for p in people]
+    seen = Observation(NOW, AccountsRead(Reading.COMPLETE, accounts), {})
+    here = frozenset(account.key for account in accounts)
+    view = TargetView(Capabilities(ops), ("id",), seen, disabled_here=here, sessions_left=here if left else frozenset())
+    desired = evaluate(POLICY, population, NOW)
+    return make_plan(
+        Situation(NOW, "w", POLICY, population, desired, {"dir": view}, NoMemory(), {}, Approvals({}, {}), {})
+    ).plan
+
+
 def ops(made: Plan) -> list[Op]:
     return [change.op for change in made.changes]
 
@@ -142,3 +155,12 @@ def test_only_our_own_disabling_is_undone_and_only_for_who_is_there(
         if change.op is Op.DISABLE_ACCOUNT:
             assert enabled
             assert out or AWAY in who.lockouts
+
+
+@pytest.mark.parametrize("spans", [{"exited": (AWAY,)}, {"leave": (AWAY,)}, {"lockouts": (AWAY,)}])
+def test_f12_an_account_that_is_disabled_while_its_sessions_live_on_is_not_done(spans: dict[str, tuple[Span]]) -> None:
+    """The run that disabled it died, or got no answer, before the sessions were ended."""
+    assert ops(ended(person(**spans), left=True)) == [Op.END_SESSIONS]
+    assert ops(ended(person(**spans), left=False)) == []
+    assert ops(ended(person(**spans), left=True, ops=ALL)) == []
+    assert {change.leaver for change in ended(person(**spans), left=True).changes} == {True}

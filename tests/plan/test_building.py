@@ -152,6 +152,13 @@ def test_nothing_is_granted_that_is_not_desired_nor_revoked_that_is(situation: S
 
 
 @given(situations())
+def test_d4_no_plan_gives_and_takes_the_same(situation: Situation) -> None:
+    changes = [change for change in plan_of(situation).changes if change.op in (Op.GRANT, Op.REVOKE)]
+    touched = [(change.account_key or change.account, change.locator["group"]) for change in changes]
+    assert len(set(touched)) == len(touched)
+
+
+@given(situations())
 def test_nobody_without_the_proof_is_granted_anything(situation: Situation) -> None:
     for change in plan_of(situation).changes:
         if change.op is Op.GRANT and change.person:
