@@ -157,10 +157,13 @@ def test_only_our_own_disabling_is_undone_and_only_for_who_is_there(
             assert out or AWAY in who.lockouts
 
 
-@pytest.mark.parametrize("spans", [{"exited": (AWAY,)}, {"leave": (AWAY,)}, {"lockouts": (AWAY,)}])
-def test_f12_an_account_that_is_disabled_while_its_sessions_live_on_is_not_done(spans: dict[str, tuple[Span]]) -> None:
+OUT = [person(exited=(AWAY,)), person(leave=(AWAY,)), person(lockouts=(AWAY,))]
+
+
+@pytest.mark.parametrize("out", OUT, ids=["exited", "suspended", "locked out"])
+def test_f12_an_account_that_is_disabled_while_its_sessions_live_on_is_not_done(out: Person) -> None:
     """The run that disabled it died, or got no answer, before the sessions were ended."""
-    assert ops(ended(person(**spans), left=True)) == [Op.END_SESSIONS]
-    assert ops(ended(person(**spans), left=False)) == []
-    assert ops(ended(person(**spans), left=True, ops=ALL)) == []
-    assert {change.leaver for change in ended(person(**spans), left=True).changes} == {True}
+    assert ops(ended(out, left=True)) == [Op.END_SESSIONS]
+    assert ops(ended(out, left=False)) == []
+    assert ops(ended(out, left=True, ops=ALL)) == []
+    assert {change.leaver for change in ended(out, left=True).changes} == {True}
