@@ -200,12 +200,14 @@ facts_of_hr = st.fixed_dictionaries(
 )
 proofs = st.fixed_dictionaries({"kind": st.sampled_from(["nda", "training"]), "valid_from": days_around})
 told = st.tuples(st.sampled_from(["hired", "rehired", "transferred", "attributes-changed"]), facts_of_hr)
-plain = st.sampled_from(
-    ["exited", "resignation-submitted", "resignation-withdrawn", "leave-started", "leave-ended", "locked-out"]
+plain = st.tuples(
+    st.sampled_from(["exited", "resignation-submitted", "resignation-withdrawn", "leave-started", "leave-ended"]),
+    st.just(dict[str, str]()),
 )
+shut = st.tuples(st.just("locked-out"), st.just({"ref": "SEC-1"}))
 news = st.tuples(
     st.sampled_from(PEOPLE),
-    told | st.tuples(st.just("evidence-recorded"), proofs) | st.tuples(plain, st.just(dict[str, str]())),
+    told | st.tuples(st.just("evidence-recorded"), proofs) | plain | shut,
     days_around,
     st.integers(-30, 600),
 )
@@ -271,6 +273,8 @@ def test_what_was_known_at_a_moment_ends_with_the_last_entry_recorded_by_then(hi
 def test_a_clock_that_ran_ahead_takes_nothing_from_what_was_known_after_it(informed_company: Company) -> None:
     """The order of the ledger is the order of knowing: the third entry was there before the fourth."""
     with sqlite3.connect(informed_company.store) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
         connection.execute("UPDATE ledger_entries SET recorded_at = '2099-01-01T00:00:00.000000Z' WHERE seq = 3")
 
     found = answer(informed_company, "access", "E1003", "--as-known-at", day(0))

@@ -1,13 +1,10 @@
 """Leases with a number that only grows; and an index by which a run's own grants are found."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-# TODO: literal once the numbers before are settled
-down_revision = max(name for file in Path(__file__).parent.glob("v[0-9]*.py") if (name := file.name[1:5]) < revision)
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
