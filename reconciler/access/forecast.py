@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
@@ -54,6 +55,18 @@ def forecast(policy: Policy, population: Population, at: datetime, until: dateti
     """What changes after `at`, up to and including `until`, by the time, then by the subject."""
     found = [*_of_people(policy, population, at, until), *_of_service_accounts(policy, population, at, until)]
     return tuple(sorted(found, key=lambda each: (each.at, each.subject, each.gained, each.what, each.permissions)))
+
+
+def next_change(policy: Policy, population: Population, at: datetime, until: datetime) -> tuple[Foreseen, ...]:
+    """All that changes at the first moment after `at`, up to and including `until`, at which time alone changes
+    somebody's access; empty where nothing does.
+    """
+    zone = ZoneInfo(population.timezone)
+    of_people = groupby(_of_people(policy, population, at, until), lambda each: each.at.astimezone(zone).date())
+    first_day = next((list(of_day) for _, of_day in of_people), [])
+    found = [*first_day, *_of_service_accounts(policy, population, at, until)]
+    first = min((each.at for each in found), default=until)
+    return tuple(sorted((each for each in found if each.at == first), key=lambda each: (each.subject, each.gained)))
 
 
 # --- the days on which something begins or ends ---------------------------------------------------------------------

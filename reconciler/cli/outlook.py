@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -13,9 +13,10 @@ from rich.text import Text
 
 from reconciler.access import evaluate, people_sponsored
 from reconciler.access.explain import Explainer
-from reconciler.access.forecast import Foreseen, forecast
+from reconciler.access.forecast import Foreseen, forecast, next_change
 from reconciler.access.inquiry import access_of
 from reconciler.access.model import EndKind, Explanation
+from reconciler.access.sponsorship import people_needed
 from reconciler.cli.explanations import answer_line, explanation_json, local, needed_json
 from reconciler.cli.moments import moment
 from reconciler.cli.people import raw_event
@@ -28,38 +29,54 @@ from reconciler.policy.model import Permission, Policy
 from reconciler.workspace import Workspace, now
 
 F = TypeVar("F", bound=Callable[..., Any])
+USUAL_DAYS, MOST_DAYS = 30, 3660
+"""How far a forecast looks ahead, and how far for the next change."""
 MOST_PERMISSIONS = 6
 """How many permissions of one forecast are named in a line; the others are counted."""
 
 
 @click.command(name="forecast")
-@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How far ahead.")
+@click.option("--days", type=click.IntRange(1, 3660), help="How far ahead; 30 if not given, with --next ten years.")
+@click.option("--next", "only_next", is_flag=True, help="Only the first moment at which time alone changes something.")
 @click.option("--at", "when", metavar="WHEN", help="From another day or moment on.")
 @click.option("--person", "people", multiple=True, metavar="PERSON", help="Only these people.")
 @shared
-def forecast_(shell: Shell, days: int, when: str | None, people: tuple[str, ...]) -> None:
+def forecast_(shell: Shell, days: int | None, only_next: bool, when: str | None, people: tuple[str, ...]) -> None:
     """Who will lose or gain what when nothing happens but time, from what, and what prevents it.
 
     \b
       reconciler forecast --days 60
+      reconciler forecast --next          the next moment at which a pass would have something to do by itself
 
     Proofs that run out, ends of assignments, memberships and exceptions, overlaps, sponsors that lapse, first days.
     """
     workspace = shell.workspace()
     policy = workspace.policy()
+    days = days or (MOST_DAYS if only_next else USUAL_DAYS)
     with shell.progress() as show:
         show("looking ahead", 0, 0)
-        population = workspace.facts(create=False).population()
+        population = _chosen(policy, workspace.facts(create=False).population(), people)
         start = moment(when, workspace.zone) if when else now()
-        found = forecast(policy, population, start, start + timedelta(days=days))
-    told = [one for one in found if not people or one.subject in people]
+        told = (next_change if only_next else forecast)(policy, population, start, start + timedelta(days=days))
+    told = tuple(one for one in told if not people or one.subject in people)
     if shell.as_json:
-        shell.give({"from": instant(start), "days": days, "foreseen": [_foreseen_json(one) for one in told]})
+        first = instant(min((one.at for one in told), default=None))
+        foreseen = [_foreseen_json(one) for one in told]
+        shell.give({"from": instant(start), "days": days, "next": first, "foreseen": foreseen})
         return
     if not told:
         shell.say(f"Nothing changes within {days} days.")
     for one in told:
         shell.say(*_foreseen(one, _named(population, one.subject), workspace.zone, most=bool(shell.verbose)))
+
+
+def _chosen(policy: Policy, population: Population, people: Collection[str]) -> Population:
+    """Everybody, or these people with whoever answers for them."""
+    known = [population.by_id[person] for person in people if person in population.by_id]
+    if not known:
+        return population
+    wanted = people_needed(policy, known)
+    return replace(population, people=[person for person in population if person.id in wanted])
 
 
 def _foreseen(one: Foreseen, who: str, zone: ZoneInfo, *, most: bool) -> Iterator[Text]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from reconciler.access import evaluate
 from reconciler.access.days import day_end
-from reconciler.access.forecast import Foreseen, forecast
+from reconciler.access.forecast import Foreseen, forecast, next_change
 from reconciler.access.model import Desired, EndKind
 from reconciler.facts.model import EvidenceRecord, Person, Span
 from reconciler.policy.model import (
@@ -78,6 +78,10 @@ def test_a_forecast_is_what_differs_from_day_to_day(world: World) -> None:
     assert all(world.at < each.at <= until for each in found)
     assert all(each.text and (each.kind is None) == each.gained for each in found)
     assert all(each.prevents or each.gained for each in found)
+    first = min((each.at for each in found), default=None)
+    assert set(next_change(world.policy, world.population, world.at, until)) == {
+        each for each in found if each.at == first
+    }
 
 
 def _differences(world: World, until: datetime, zone: ZoneInfo) -> set[Told]:
