@@ -36,8 +36,9 @@ from reconciler.passes.tokens import token_behind
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
-from reconciler.policy.model import Limit, Policy
+from reconciler.policy.model import Limit, Period, Policy
 from reconciler.policy.nodes import Node, find, key_place
+from reconciler.policy.periods import BadPeriod, parse_period
 from reconciler.policy.report import Report
 from reconciler.policy.yaml_tree import read_yaml
 from reconciler.sources import Feed, Source, SourceContext, SourceError
@@ -68,6 +69,23 @@ class RunInProgress(WorkspaceError):
     code = "run-in-progress"
 
 
+class Retention(BaseModel):
+    """How long records of people are kept."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    after_exit: str
+
+    @field_validator("after_exit")
+    @classmethod
+    def _is_period(cls, value: str) -> str:
+        try:
+            parse_period(value)
+        except BadPeriod as error:
+            raise PydanticCustomError("period", "{message}", _said(error.message, error.remedy)) from None
+        return value
+
+
 class WorkspaceFile(BaseModel):
     """The workspace file's format, ``reconciler.workspace/1``."""
 
@@ -80,6 +98,7 @@ class WorkspaceFile(BaseModel):
     store: str = "sqlite:///state/reconciler.db"
     operators: str = ""
     four_eyes: bool = False
+    retention: Retention | None = None
     sources: dict[str, dict[str, Any]] = {}
     targets: dict[str, dict[str, Any]] = {}
 
@@ -159,6 +178,10 @@ class Workspace:
     def zone(self) -> ZoneInfo:
         """What a whole day means here."""
         return ZoneInfo(self.spec.timezone)
+
+    def retention(self) -> Period | None:
+        """How long what is on record of people is kept after they have left; None: for good."""
+        return parse_period(self.spec.retention.after_exit) if self.spec.retention else None
 
     def place(self, *path: str | int) -> Place:
         """Where something stands in the workspace file."""

@@ -83,6 +83,8 @@ class Journal:
         """Turn new ledger entries into rows; called by the ledger, in its transaction."""
         by_kind: dict[Kind, list[Entry]] = defaultdict(list)
         for entry in entries:
+            if entry.erased:
+                continue
             kind = Kind(entry.kind)
             if by_kind and kind not in by_kind:
                 flush(connection, by_kind)
@@ -130,6 +132,10 @@ class Journal:
             EntitlementRef(row["target"], row["entitlement_key"]): as_baseline(row)
             for row in connection.execute(select(baselines)).mappings()
         }
+
+    def held_by(self, connection: Connection, number: int) -> list[EntitlementRef]:
+        """The entitlements in which the person of this number was when they were last seen."""
+        return sorted(ref for ref, own in self.baselines(connection).items() if number in own.members)
 
     def granted_here(
         self, connection: Connection, refs: Collection[EntitlementRef]

@@ -251,6 +251,41 @@ def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
             )
 
 
+def _erased(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Nothing of what was done to the person is left, nor of what only their effects had led to.
+
+    INVARIANT: made again without those effects, the rows are the same as these.
+    """
+    for entry in entries:
+        person = _said(entry)["person"]
+        own = select(effects.c.entry).where(effects.c.subject == person)
+        connection.execute(update(approvals).where(approvals.c.used_entry.in_(own)).values(used_entry=None))
+        connection.execute(delete(effects).where(effects.c.subject == person))
+        connection.execute(delete(account_links).where(account_links.c.person == person))
+        _forget_intents(connection, person)
+        _forget_member(connection, person)
+
+
+def _forget_intents(connection: Connection, person: str) -> None:
+    named = intents.c.change.contains(json.dumps(person, ensure_ascii=False), autoescape=True)
+    rows = connection.execute(select(intents.c.run, intents.c.change_id, intents.c.change).where(named)).all()
+    for row in rows:
+        if json.loads(row.change)["subject"] == person:
+            mine = (intents.c.run == row.run, intents.c.change_id == row.change_id)
+            connection.execute(delete(intents).where(*mine))
+
+
+def _forget_member(connection: Connection, person: str) -> None:
+    number = _numbers(connection, [person]).get(person)
+    for row in connection.execute(select(baselines)).mappings().all():
+        own, ref = as_baseline(row), EntitlementRef(row["target"], row["entitlement_key"])
+        members = own.members - BitMap([] if number is None else [number])
+        if not (members or own.services or own.policy_digest or own.settled):
+            connection.execute(delete(baselines).where(*_is(ref)))
+        elif members != own.members:
+            _save(connection, ref, members, own.services, own.policy_digest, own.ledger_seq, settled=own.settled)
+
+
 _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
     Kind.POLICY_RECORDED: _policy_recorded,
     Kind.ACCOUNT_LINKED: _account_linked,
@@ -261,6 +296,7 @@ _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
     Kind.CONTRADICTED: _contradicted,
     Kind.CONVERGED: _converged,
     Kind.RUN_FINISHED: _run_finished,
+    Kind.ERASED: _erased,
 }
 
 
@@ -294,13 +330,20 @@ def _save(
     row = {
         "target": ref.target,
         "entitlement_key": ref.key,
-        "members": members.serialize(),
+        "members": _canonical(members),
         "services": json.dumps(sorted(services)),
         "policy_digest": policy_digest,
         "ledger_seq": ledger_seq,
         "settled": settled,
     }
     connection.execute(insert(baselines).values(row))
+
+
+def _canonical(members: BitMap) -> bytes:
+    """The same bytes for the same members, however they came together."""
+    afresh = BitMap(members.to_array())
+    afresh.run_optimize()
+    return afresh.serialize()
 
 
 def _is(ref: EntitlementRef) -> tuple[Any, Any]:

@@ -17,7 +17,9 @@ from reconciler.facts.store import metadata
 
 
 class Kind(StrEnum):
-    """The kinds of ledger entries that speak of policies, plans and runs."""
+    """The kinds of ledger entries that speak of policies, plans and runs, and the one that erases what they say of
+    somebody.
+    """
 
     POLICY_RECORDED = "policy-recorded"
     ACCOUNT_LINKED = "account-linked"
@@ -28,6 +30,7 @@ class Kind(StrEnum):
     CONTRADICTED = "contradicted"
     CONVERGED = "converged"
     RUN_FINISHED = "run-finished"
+    ERASED = "erased"
 
 
 account_links = Table(

@@ -63,9 +63,16 @@ def intended(op: Op, target: str, changes: Sequence[Change], told: Told) -> NewE
         "run": told.run,
         "op": op.value,
         "target": target,
-        "changes": [{"id": change.id, **described(change)} for change in changes],
+        "changes": [{"id": change.id, **_nameless(described(change))} for change in changes],
     }
     return NewEntry(Kind.INTENDED.value, f"run:{told.run}", told.actor, payload)
+
+
+def _nameless(change: dict[str, Any]) -> dict[str, Any]:
+    """Without what an account of a person is called: this entry is about many people, and what is said of one of them
+    could not be erased.
+    """
+    return {**change, "account": ""} if change["holder"] == "person" and change["account_key"] else change
 
 
 def effect(done: Done, told: Told) -> NewEntry:

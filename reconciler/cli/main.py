@@ -11,6 +11,7 @@ from reconciler import __version__
 from reconciler.cli.emergency import revoke, undo
 from reconciler.cli.export import export
 from reconciler.cli.impact import impact
+from reconciler.cli.keeping import KEEPING
 from reconciler.cli.outlook import forecast_, simulate
 from reconciler.cli.people import evidence, people
 from reconciler.cli.plans import apply, approve, plan
@@ -47,6 +48,8 @@ def group() -> None:
     """
 
 
+for command in KEEPING:
+    ledger.add_command(command)
 for command in (
     init,
     check,

@@ -135,7 +135,9 @@ def import_people(
             guards=guards,
             departures=frozenset(facts.departures(connection, now)),
         )
-        decision = compare(rows, state, known, occasion)
+        erased = facts.erased(connection, {row.person for row in rows})
+        decision = compare([row for row in rows if row.person not in erased], state, known, occasion)
+        decision.findings += [_named_again(person, entry) for person, entry in sorted(erased.items())]
         recorded = _record(facts, connection, decision, state, occasion, feed.digest)
     lost = _lost_columns(feed, state, source, attributes)
     import_id = state.last.import_id if state.last is not None and not recorded else occasion.import_id
@@ -160,6 +162,11 @@ def confirm_import(facts: Facts, import_id: str, *, now: datetime, actor: str) -
         if not asked.waiting:
             raise ImportUnknown(f"nothing waits in import `{import_id}`", remedy="it may have been confirmed already")
         return _confirm(facts, connection, asked, now.astimezone(UTC), actor)
+
+
+def _named_again(person: str, entry: int) -> FeedFinding:
+    text = f"what was on record of this person was erased (ledger entry {entry}); the row counts for nothing"
+    return FeedFinding("erased-person", person, text)
 
 
 def _import_id(source: str, content: str, last: AcceptedImport | None) -> str:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table, Text, delete, insert, select, update
+from sqlalchemy import Column, Connection, Integer, Table, Text, delete, func, insert, select, update
 
 from reconciler.facts.events import PERSON_KINDS
-from reconciler.facts.ledger import Entry, Json, Sequence64, chunks, part
+from reconciler.facts.ledger import CHUNK, ERASED, Entry, Json, Sequence64, chunks, part, read_numbered
 from reconciler.facts.store import metadata
 
 ROW_ACCEPTED = "row-accepted"
@@ -78,15 +79,18 @@ class FeedProjection:
     """Keeps `feed_rows` and `feed_imports`."""
 
     name = "feeds"
-    kinds = FEED_KINDS | PERSON_KINDS
+    kinds = FEED_KINDS | PERSON_KINDS | {ERASED}
 
     def apply(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Take over what the entries say about rows and imports."""
-        rows = [entry for entry in entries if "feed" in entry.payload]
+        told = [entry for entry in entries if not entry.erased]
+        rows = [entry for entry in told if "feed" in entry.payload]
         if rows:
             _apply_rows(connection, rows)
-        for entry in entries:
-            if entry.kind == FEED_ACCEPTED:
+        for entry in told:
+            if entry.kind == ERASED:
+                _erase(connection, entry)
+            elif entry.kind == FEED_ACCEPTED:
                 connection.execute(insert(feed_imports), _import_row(entry))
             elif entry.kind == IMPORT_CONFIRMED:
                 mine = feed_imports.c.import_id == str(entry.payload["import"])
@@ -96,6 +100,28 @@ class FeedProjection:
         """Remove all rows."""
         connection.execute(delete(feed_rows))
         connection.execute(delete(feed_imports))
+
+
+def _erase(connection: Connection, entry: Entry) -> None:
+    connection.execute(delete(feed_rows).where(feed_rows.c.person == str(entry.payload["person"])))
+    listed: Any = entry.payload["entries"]
+    for some in chunks(listed, CHUNK):
+        connection.execute(delete(feed_imports).where(feed_imports.c.seq.in_(some)))
+
+
+def imports_naming(connection: Connection, person: str) -> list[int]:
+    """The ledger entries of deliveries that a newer one of the same source has followed, and in which the person's
+    exit waited for a decision: what their rows said stands in them.
+    """
+    newest = select(func.max(feed_imports.c.seq)).group_by(feed_imports.c.source)
+    older = select(feed_imports.c.seq).where(feed_imports.c.seq.not_in(newest)).order_by(feed_imports.c.seq)
+    found = []
+    for some in chunks(connection.execute(older).scalars(), CHUNK):
+        for entry in read_numbered(connection, some):
+            waiting: Any = entry.payload.get("waiting", ())
+            if any(item["person"] == person for item in waiting):
+                found.append(entry.seq)
+    return found
 
 
 def read_feed_state(connection: Connection, source: str) -> FeedState:

@@ -2,8 +2,9 @@
 
 Promises: sequence numbers without gaps from 1; each entry's digest covers its header and the digest before it
 (SHA-256 over canonical JSON, RFC 8785), and the header holds a digest of the payload, keyed by subject (HMAC-SHA-256,
-RFC 2104), so that an erased payload cannot be guessed. `verify` finds any changed byte. Everything else in the store
-is a projection, which `rebuild` can make again. What an entry *means* belongs to the projections, not here.
+RFC 2104), so that an erased payload cannot be guessed. `verify` finds any changed byte. A payload may be missing only
+where a later entry says that it was erased. Everything else in the store is a projection, which `rebuild` can make
+again. What an entry *means* belongs to the projections, not here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
@@ -48,6 +49,9 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 GENESIS = "0" * 64
 """The digest before the first entry."""
 
+ERASED = "erased"
+"""The kind of the entry that says whose payloads were erased, and which (`entries`: their numbers)."""
+
 CHUNK = 500
 """How many keys one query asks for at most: databases bound the number of parameters."""
 
@@ -82,6 +86,14 @@ subject_keys = Table(
     Column("subject", Text, primary_key=True),
     Column("key", LargeBinary, nullable=False),
 )
+erased_payloads = Table(
+    "erased_payloads",
+    metadata,
+    Column("seq", Sequence64, ForeignKey("ledger_entries.seq"), primary_key=True, autoincrement=False),
+    Column("entry", Sequence64, nullable=False),
+)
+"""Which payloads may go, by which entry: what the ledger's `erased` entries list, where the database can see it."""
+
 projection_positions = Table(
     "projections",
     metadata,
@@ -121,7 +133,9 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the ledger. Times are instants in UTC; digests are hexadecimal SHA-256."""
+    """One entry of the ledger. Times are instants in UTC; digests are hexadecimal SHA-256. Of an `erased` one the
+    payload is gone, and empty here.
+    """
 
     seq: int
     recorded_at: datetime
@@ -133,6 +147,7 @@ class Entry:
     payload_digest: str
     previous: str
     digest: str
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,8 @@ class Projection(Protocol):
     """A view of the ledger kept in tables of its own.
 
     `apply` is given entries of its `kinds` in order, in the transaction that appends them, and must come to the same
-    rows whatever the batches are. `clear` removes all its rows.
+    rows whatever the batches are; of entries whose payload was erased it only knows that they were there. `clear`
+    removes all its rows.
     """
 
     @property
@@ -215,6 +231,7 @@ class Ledger:
             connection.execute(insert(ledger_entries), [row for row, _ in rows])
             connection.execute(insert(ledger_payloads), [{"seq": row["seq"], "payload": text} for row, text in rows])
             done = [_appended(row, entry) for (row, _), entry in zip(rows, batch, strict=True)]
+            _note_erasures(connection, done)
             self._project(connection, done)
             appended += done
             seq += len(done)
@@ -242,21 +259,36 @@ class Ledger:
         fault.
         """
         with self.store.reading() as connection:
-            count, head = 0, GENESIS
+            count, head, gone = 0, GENESIS, _Gone()
             for row in _verifiable(connection):
                 count += 1
                 head = _verify_row(row, count, head)
+                gone.see(row)
+            gone.check(connection)
             _verify_rest(connection, count)
         return Verified(count, head)
 
-    def rebuild(self, connection: Connection) -> None:
-        """Make all projections again from the entries."""
+    def erase(self, connection: Connection, person: str, news: NewEntry, recorded_at: datetime) -> Entry:
+        """Append `news` (of kind `ERASED`, with the entries' numbers), and destroy those entries' payloads and the
+        person's key.
+        """
+        (entry,) = self.append(connection, [news], recorded_at)
+        for some in chunks(_erased_by(entry), CHUNK):
+            connection.execute(delete(ledger_payloads).where(ledger_payloads.c.seq.in_(some)))
+        connection.execute(delete(subject_keys).where(subject_keys.c.subject == person))
+        return entry
+
+    def rebuild(self, connection: Connection, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Make all projections again from the entries; `progress` is told how many have been read."""
         for projection in reversed(self.projections):
             projection.clear(connection)
+        connection.execute(delete(erased_payloads))
+        _note_erasures(connection, list(read_entries(connection, kinds={ERASED})))
         after = 0
         while batch := list(read_entries(connection, after=after, limit=BATCH)):
             self._project(connection, batch)
             after = batch[-1].seq
+            progress(after)
 
     def _project(self, connection: Connection, entries: Sequence[Entry]) -> None:
         names = {projection.name for projection in self.projections}
@@ -286,7 +318,13 @@ def read_entries(
         query = query.where(ledger_entries.c.kind.in_(sorted(kinds)))
     if subject is not None:
         query = query.where(ledger_entries.c.subject == subject)
-    yield from map(_entry, connection.execute(query.limit(limit)))
+    yield from (_entry(row, connection) for row in connection.execute(query.limit(limit)))
+
+
+def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:
+    """The entries of these numbers, in order; those that do not exist are left out."""
+    query = _with_payloads().where(ledger_entries.c.seq.in_(numbers))
+    return [_entry(row, connection) for row in connection.execute(query)]
 
 
 def read_subjects(
@@ -299,7 +337,7 @@ def read_subjects(
         if until is not None:
             query = query.where(ledger_entries.c.seq <= until)
         rows = (row for row in connection.execute(query) if row.kind in kinds)
-        found = sorted(map(_entry, rows), key=lambda entry: (entry.subject, entry.seq))
+        found = sorted((_entry(row, connection) for row in rows), key=lambda entry: (entry.subject, entry.seq))
         for subject, entries in groupby(found, key=lambda entry: entry.subject):
             yield subject, list(entries)
 
@@ -358,7 +396,8 @@ def _appended(row: Mapping[str, str | int | None], entry: NewEntry) -> Entry:
     )
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
+def _entry(row: Row[tuple[object, ...]], connection: Connection) -> Entry:
+    erased = row.payload is None and _is_erased(connection, row.seq)
     try:
         return Entry(
             seq=row.seq,
@@ -367,13 +406,32 @@ def _entry(row: Row[tuple[object, ...]]) -> Entry:
             subject=row.subject,
             actor=row.actor,
             effective_at=None if row.effective_at is None else parse_instant(row.effective_at),
-            payload=json.loads(row.payload),
+            payload={} if erased else json.loads(row.payload),
             payload_digest=row.payload_digest,
             previous=row.previous,
             digest=row.digest,
+            erased=erased,
         )
     except (TypeError, ValueError):
         raise LedgerBroken(row.seq, "it cannot be read (run `reconciler ledger verify`)") from None
+
+
+def _is_erased(connection: Connection, seq: int) -> bool:
+    asked = select(erased_payloads.c.entry).where(erased_payloads.c.seq == seq)
+    return connection.execute(asked).first() is not None
+
+
+def _erased_by(entry: Entry) -> list[int]:
+    """The numbers of the entries whose payloads this entry says are erased; none after itself."""
+    listed = entry.payload.get("entries")
+    numbers = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
+    return sorted({number for number in numbers if isinstance(number, int) and 0 < number < entry.seq})
+
+
+def _note_erasures(connection: Connection, entries: Sequence[Entry]) -> None:
+    rows = [{"seq": seq, "entry": e.seq} for e in entries if e.kind == ERASED for seq in _erased_by(e)]
+    if rows:
+        connection.execute(insert(erased_payloads), rows)
 
 
 # --- verification ---------------------------------------------------------------------------------------------------
@@ -438,13 +496,40 @@ def _verify_times(row: Row[tuple[object, ...]], seq: int) -> None:
 
 def _verify_payload(row: Row[tuple[object, ...]], seq: int) -> None:
     if row.payload is None:
-        raise LedgerBroken(seq, "its payload is missing")
+        return  # judged at the end, when all erasures are known
     if row.key is None:
         raise LedgerBroken(seq, f"the key of its subject `{row.subject}` is missing")
     if not isinstance(row.payload, str) or not isinstance(row.key, bytes):
         raise LedgerBroken(seq, "its payload, or the key of its subject, was altered")
     if not hmac.compare_digest(hmac.digest(row.key, row.payload.encode(), "sha256").hex(), row.payload_digest):
         raise LedgerBroken(seq, "its payload, or the key of its subject, was altered")
+
+
+class _Gone:
+    """Payloads that are missing, and those that may be: because a later entry, itself verified, says so."""
+
+    def __init__(self) -> None:
+        self._missing: list[int] = []
+        self._excused: set[int] = set()
+
+    def see(self, row: Row[tuple[object, ...]]) -> None:
+        """Take one verified row into account."""
+        if row.payload is None:
+            self._missing.append(row.seq)
+        elif row.kind == ERASED:
+            listed = json.loads(row.payload).get("entries", ())
+            self._excused.update(seq for seq in listed if isinstance(seq, int) and seq < row.seq)
+
+    def check(self, connection: Connection) -> None:
+        """Raises `LedgerBroken` for the first payload that is missing without an erasure, or said to be erased by
+        nobody.
+        """
+        for seq in self._missing:
+            if seq not in self._excused:
+                raise LedgerBroken(seq, "its payload is missing, and no entry says that it was erased")
+        for seq in connection.execute(select(erased_payloads.c.seq).order_by(erased_payloads.c.seq)).scalars():
+            if seq not in self._excused:
+                raise LedgerBroken(seq, "it is listed as erased, and no entry says so")
 
 
 def _verify_rest(connection: Connection, head: int) -> None:

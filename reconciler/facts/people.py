@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ from reconciler.facts.feed_state import FEED_KINDS, FeedProjection
 from reconciler.facts.fold import PersonEvent, fold, fold_evidence, person_event
 from reconciler.facts.ledger import (
     CHUNK,
+    ERASED,
     Entry,
     Ledger,
     Projection,
@@ -34,7 +36,7 @@ from reconciler.facts.ledger import (
     read_entries,
     read_subjects,
 )
-from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded
+from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded, Span
 from reconciler.facts.store import Store, metadata
 from reconciler.facts.stored import (
     EVIDENCE_COLUMNS,
@@ -67,6 +69,14 @@ GUARDED_WINDOW = timedelta(hours=24)
 """Over how long exits and lockouts are counted together."""
 
 
+ERASURE = "erased:"
+
+
+def erasure_subject(person: str) -> str:
+    """Whom an erasure is about: not the person, whose key it destroys."""
+    return ERASURE + person
+
+
 class PersonUnknown(ReconcilerError):
     """Nobody is known by this id."""
 
@@ -77,13 +87,20 @@ class PeopleProjection:
     """Everybody's folded record, their evidence, and which events are known already."""
 
     name = "people"
-    kinds = EVENT_KINDS | FEED_KINDS
+    kinds = EVENT_KINDS | FEED_KINDS | {ERASED}
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
 
     def apply(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Fold those whom the entries are about afresh."""
+        for batch in _between_erasures(entries):
+            if batch[0].kind == ERASED:
+                self._erase(connection, batch[0])
+            else:
+                self._tell(connection, batch)
+
+    def _tell(self, connection: Connection, entries: Sequence[Entry]) -> None:
         events = [entry for entry in entries if entry.kind in EVENT_KINDS]
         if not events:
             return
@@ -99,6 +116,19 @@ class PeopleProjection:
             query = update(people_table).where(people_table.c.id == person)
             connection.execute(query.values(last_entry=last[person]))
 
+    def _erase(self, connection: Connection, entry: Entry) -> None:
+        """Nothing is left of the person but the id, the number, and that they are out."""
+        person = str(entry.payload["person"])
+        number = _numbers(connection, [person])[person]
+        connection.execute(
+            update(people_table)
+            .where(people_table.c.id == person)
+            .values(person_row(erased(number, person, entry.seq)))
+        )
+        connection.execute(delete(evidence_table).where(evidence_table.c.person == person))
+        for some in chunks(_listed(entry), CHUNK):
+            connection.execute(delete(events_seen).where(events_seen.c.seq.in_(some)))
+
     def clear(self, connection: Connection) -> None:
         """Remove all rows."""
         for table in (people_table, evidence_table, events_seen):
@@ -106,13 +136,13 @@ class PeopleProjection:
 
     def _insert(self, connection: Connection, entries: Sequence[Entry], last: Mapping[str, int]) -> set[str]:
         """People of whom nothing was known: all there is about them stands in these entries."""
-        grouped: dict[str, list[PersonEvent]] = defaultdict(list)
+        grouped: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
-            grouped[entry.subject].append(person_event(entry))
+            grouped[entry.subject].append(entry)
         number = connection.execute(select(func.coalesce(func.max(people_table.c.number), -1))).scalar_one()
         rows = [
-            person_row(fold(number + n, person, events, self.zone, last[person]))
-            for n, (person, events) in enumerate(grouped.items(), start=1)
+            person_row(folded(number + n, person, told, self.zone, last[person]))
+            for n, (person, told) in enumerate(grouped.items(), start=1)
         ]
         if rows:
             connection.execute(insert(people_table), rows)
@@ -120,8 +150,7 @@ class PeopleProjection:
 
     def _refold(self, connection: Connection, numbers: Mapping[str, int], until: int) -> None:
         for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=until):
-            events = [person_event(entry) for entry in entries]
-            row = person_row(fold(numbers[person], person, events, self.zone, entries[-1].seq))
+            row = person_row(folded(numbers[person], person, entries, self.zone, entries[-1].seq))
             connection.execute(update(people_table).where(people_table.c.number == numbers[person]).values(**row))
 
     def _update_evidence(self, connection: Connection, events: Sequence[Entry]) -> None:
@@ -131,16 +160,45 @@ class PeopleProjection:
         rows = [
             evidence_row(record)
             for person, entries in read_subjects(connection, touched, kinds=EVIDENCE_KINDS, until=events[-1].seq)
-            for record in fold_evidence(person, map(person_event, entries), self.zone)
+            for record in fold_evidence(person, _told(entries), self.zone)
         ]
         if rows:
             connection.execute(insert(evidence_table), rows)
 
 
+def folded(number: int, person: str, entries: Sequence[Entry], zone: ZoneInfo, last: int = 0) -> Person:
+    """The person of whom these entries tell; of whom anything was erased nothing is known but that they are out."""
+    gone = [entry.seq for entry in entries if entry.erased]
+    return erased(number, person, gone[-1]) if gone else fold(number, person, _told(entries), zone, last)
+
+
+def erased(number: int, person: str, entry: int) -> Person:
+    """What is left of a person: out for good, so that whatever still bears the id is a leaver's."""
+    return Person(number, person, "", "", (), exited=(Span(None, None, entry),), last_entry=entry)
+
+
+def _told(entries: Iterable[Entry]) -> list[PersonEvent]:
+    return [person_event(entry) for entry in entries if not entry.erased]
+
+
+def _between_erasures(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """The entries in their order, each erasure by itself."""
+    for erasing, batch in groupby(entries, key=lambda entry: entry.kind == ERASED):
+        told = list(batch)
+        yield from ([entry] for entry in told) if erasing else (told,)
+
+
+def _listed(entry: Entry) -> list[int]:
+    numbers: Any = entry.payload["entries"]
+    return [int(number) for number in numbers]
+
+
 def _see(connection: Connection, events: Sequence[Entry]) -> None:
-    keys = {(str(entry.payload.get("source", "")), str(entry.payload["id"])): entry.seq for entry in reversed(events)}
+    told = [entry for entry in reversed(events) if not entry.erased]
+    keys = {(str(entry.payload.get("source", "")), str(entry.payload["id"])): entry.seq for entry in told}
     rows = [{"source": source, "id": name, "seq": seq} for (source, name), seq in keys.items()]
-    connection.execute(insert(events_seen), rows)
+    if rows:
+        connection.execute(insert(events_seen), rows)
 
 
 def _numbers(connection: Connection, people: Iterable[str]) -> dict[str, int]:
@@ -217,6 +275,16 @@ class Facts:
         with self.store.reading() as connection:
             return provenance.last_known(connection, moment)
 
+    def erased(self, connection: Connection, people: Collection[str]) -> dict[str, int]:
+        """Of these people, those of whom what was on record was erased → the entry that says so."""
+        found: dict[str, int] = {}
+        for some in chunks(sorted(erasure_subject(person) for person in people), CHUNK):
+            asked = select(ledger_entries.c.subject, ledger_entries.c.seq).where(
+                ledger_entries.c.subject.in_(some), ledger_entries.c.kind == ERASED
+            )
+            found.update((row.subject.removeprefix(ERASURE), row.seq) for row in connection.execute(asked))
+        return found
+
     def recorded(self, entries: Collection[int]) -> dict[int, Recorded]:
         """Who recorded each of these ledger entries, and when; those that do not exist are left out."""
         with self.store.reading() as connection:
@@ -286,9 +354,8 @@ class Facts:
         found, evidence = [], {}
         with many_objects():
             for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=known_at):
-                told = [person_event(entry) for entry in entries]
-                found.append(fold(numbers[person], person, told, self.zone))
-                if records := fold_evidence(person, told, self.zone):
+                found.append(folded(numbers[person], person, entries, self.zone))
+                if records := fold_evidence(person, _told(entries), self.zone):
                     evidence[person] = list(records)
         return found, evidence
 

@@ -141,6 +141,7 @@ class _Taking:
         self.posts = {(person.id, post.name) for person in self.people.values() for post in person.assignments}
         self.seen = _seen(connection, events, source)
         self.evidence = _evidence_names(connection, facts, events)
+        self.erased = facts.erased(connection, {event.person for event in events})
 
     def judge(self, event: Event) -> EventResult:
         """What is to become of this event."""
@@ -157,6 +158,12 @@ class _Taking:
         return EventResult(event, EventOutcome.RECORDED, note=note)
 
     def _error(self, event: Event) -> EventError | None:
+        if event.person in self.erased:
+            return EventError(
+                f"event {event.id}: what was on record of `{event.person}` was erased "
+                f"(ledger entry {self.erased[event.person]}), and no id is used again",
+                remedy="whoever begins again gets an id of their own",
+            )
         if event.person not in self.known:
             return self._unknown(event)
         if event.type is EventType.HIRED:

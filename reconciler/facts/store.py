@@ -100,6 +100,16 @@ class Store:
         with self._transaction("BEGIN") as connection:
             yield connection
 
+    def scrub(self) -> None:
+        """Leave nothing of what was deleted in the store's files."""
+        with _told(self.path):
+            driver = self._engine.raw_connection()
+            try:
+                driver.cursor().execute("VACUUM")
+                driver.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                driver.close()
+
     def check_mode(self) -> list[Problem]:
         """Whether others than the owner could read or change the store, for `doctor`."""
         files = [self.path, *(self.path.with_name(self.path.name + suffix) for suffix in ("-wal", "-shm"))]
