@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
+from adapters.transforms import STEPS, Step, step_of
 from reconciler.sources import SourceContext, SourceError
 
 COLUMN_SETTINGS = frozenset({"columns", "values", "transforms"})
@@ -29,6 +30,7 @@ class Columns:
         if not isinstance(values, Mapping):
             raise self.wrong("`values` must map columns", "write values: {department: {theirs: ours}}")
         self._values = {str(column): self._texts(mapping, f"values.{column}") for column, mapping in values.items()}
+        self._steps = self._transforms(settings.get("transforms"))
 
     def theirs(self, column: str) -> str:
         """What the source calls our column."""
@@ -41,7 +43,22 @@ class Columns:
     def cell(self, column: str, text: str) -> str:
         """A cell in our words. Raises `ValueError`, with words fit for a person, where a transform cannot take it."""
         plain = text.strip()
+        for step in self._steps.get(column, ()) if plain else ():
+            plain = step(plain)
         return self._values.get(column, {}).get(plain, plain)
+
+    def _transforms(self, value: object) -> dict[str, list[Step]]:
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping) or not all(isinstance(steps, list) for steps in value.values()):
+            raise self.wrong("`transforms` must list steps for columns", "write transforms: {id: [upper, {pad: 6}]}")
+        return {str(column): [self._step(str(column), step) for step in steps] for column, steps in value.items()}
+
+    def _step(self, column: str, value: object) -> Step:
+        try:
+            return step_of(value)
+        except ValueError as error:
+            raise self.wrong(f"`transforms.{column}`: {error}", f"it is one of {', '.join(STEPS)}") from None
 
     def wrong(self, what: str, remedy: str) -> SourceError:
         """A setting of this source is wrong."""

@@ -8,17 +8,18 @@ answer. What a row *means* is not decided here.
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from adapters.columns import COLUMN_SETTINGS, Columns, check_keys
+from adapters.headers import Header, header
 from reconciler.sources import Feed, FeedEmpty, Place, Row, Source, SourceContext, SourceError
 
 ENCODINGS = ("utf-8", "gb18030")
 DELIMITERS = (",", ";", "\t")
-_SETTINGS = frozenset({"path", "feed", "columns", "values", "encoding"})
+_SETTINGS = frozenset({"path", "feed", "encoding"}) | COLUMN_SETTINGS
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -31,50 +32,42 @@ class _Text:
 
 
 class CsvSource(Source):
-    """One CSV file. Settings: `path`, `feed: full`, `columns` {canonical: header}, `values` {column: {theirs: ours}},
-    `encoding`.
-    """
+    """One CSV file. Settings: `path`, `feed: full`, `encoding`, `columns`, `transforms` and `values`."""
 
     def __init__(self, context: SourceContext, settings: Mapping[str, object]) -> None:
         self._context = context
-        for key in settings:
-            if key not in _SETTINGS:
-                near = _nearest(key, _SETTINGS)
-                raise self._wrong(f"there is no setting `{key}`", f"did you mean `{near}`?" if near else "remove it")
+        check_keys(context, settings, _SETTINGS)
+        self._columns = Columns(context, settings)
         if settings.get("feed", "full") != "full":
-            raise self._wrong(
+            raise self._columns.wrong(
                 f"`feed: {settings['feed']}` is not supported", "write `feed: full`: every person, each time"
             )
         path = settings.get("path")
         if not isinstance(path, str) or not path:
-            raise self._wrong("`path` must name a file", "write path: people.csv")
+            raise self._columns.wrong("`path` must name a file", "write path: people.csv")
         self._path = context.folder / path
-        self._columns = self._strings(settings.get("columns", {}), "columns")
-        values = settings.get("values", {})
-        if not isinstance(values, Mapping):
-            raise self._wrong("`values` must map columns", "write values: {department: {theirs: ours}}")
-        self._values = {str(column): self._strings(mapping, f"values.{column}") for column, mapping in values.items()}
         self._encoding = self._known_encoding(settings.get("encoding"))
 
     def read(self, columns: Sequence[str], required: Sequence[str], since: str = "") -> Feed:
         """Read the file; its rows are parsed as they are asked for. Raises `SourceError`."""
         data = self._bytes()
         text = self._decode(data)
-        header = _header(text.text)
-        if header is None:
+        first = _header(text.text)
+        if first is None:
             said = f"source `{self._context.name}`: it is empty, or ends within its first line"
             raise FeedEmpty(said, place=Place(str(self._path)), remedy="fetch it again, whole")
-        delimiter, names = header
-        positions = self._positions(names, columns, required)
-        used = set(positions.values())
-        ignored = [name for position, name in enumerate(names) if position not in used and name]
-        rows = _Rows(self, text, delimiter, len(names), positions)
-        return Feed(list(positions), rows, hashlib.sha256(data).hexdigest(), ignored)
+        delimiter, names = first
+        found = header(self._context, self._columns, names, wanted=columns, required=required, place=self.place(1))
+        rows = _Rows(self, text, delimiter, found)
+        return Feed(list(found.positions), rows, hashlib.sha256(data).hexdigest(), found.ignored)
 
-    def value(self, column: str, text: str) -> str:
-        """A cell in our words, where the workspace maps theirs."""
-        plain = text.strip()
-        return self._values.get(column, {}).get(plain, plain)
+    def cell(self, column: str, text: str) -> str:
+        """A cell in our words. Raises `ValueError`, in words, where it cannot be had."""
+        return self._columns.cell(column, text)
+
+    def theirs(self, column: str) -> str:
+        """What the file calls our column."""
+        return self._columns.theirs(column)
 
     def place(self, line: int) -> Place:
         """A line of this file."""
@@ -87,14 +80,6 @@ class CsvSource(Source):
         )
 
     # --- settings ---------------------------------------------------------------------------------------------------
-
-    def _wrong(self, what: str, remedy: str) -> SourceError:
-        return SourceError(f"source `{self._context.name}`: {what}", place=self._context.place, remedy=remedy)
-
-    def _strings(self, value: object, name: str) -> dict[str, str]:
-        if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
-            raise self._wrong(f"`{name}` must map texts to texts", "put numbers and words like yes/no in quotes")
-        return dict(value)
 
     def _known_encoding(self, value: object) -> str | None:
         if value is None:
@@ -109,7 +94,7 @@ class CsvSource(Source):
             "gb2312": "gb18030",
         }
         if plain not in known:
-            raise self._wrong(f"there is no encoding `{value}` here", "write utf-8 or gb18030, or leave it out")
+            raise self._columns.wrong(f"there is no encoding `{value}` here", "write utf-8 or gb18030, or leave it out")
         return known[plain]
 
     # --- the file ---------------------------------------------------------------------------------------------------
@@ -159,43 +144,16 @@ class CsvSource(Source):
                 remedy="save it as CSV in UTF-8 or GB18030; the file may be damaged",
             ) from None
 
-    def _positions(self, names: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> dict[str, int]:
-        """Canonical column → where it stands. A column that is mapped in the workspace must be there."""
-        found: dict[str, int] = {}
-        for column in columns:
-            header = self._columns.get(column, column)
-            count = names.count(header)
-            if count > 1:
-                raise self._unreadable(f"the column `{header}` stands there twice", "keep one of them")
-            if count:
-                found[column] = names.index(header)
-            elif column in required or column in self._columns:
-                raise self._missing(column, header, names)
-        return found
-
-    def _missing(self, column: str, header: str, names: Sequence[str]) -> SourceError:
-        near = _nearest(header, names)
-        hint = f"; the nearest is `{near}`" if near else ""
-        mapped = f" (for `{column}`)" if header != column else ""
-        return SourceError(
-            f"source `{self._context.name}`: the column `{header}`{mapped} is missing{hint}; "
-            f"there are: {', '.join(names)}",
-            place=self.place(1),
-            remedy=f"map it in the workspace file: columns: {{{column}: {near or 'its header'}}}",
-        )
-
 
 class _Rows:
     """The records below the header; parsed anew each time they are asked for."""
 
-    def __init__(
-        self, source: CsvSource, text: _Text, delimiter: str, width: int, positions: Mapping[str, int]
-    ) -> None:
+    def __init__(self, source: CsvSource, text: _Text, delimiter: str, found: Header) -> None:
         self._source = source
         self._text = text
         self._delimiter = delimiter
-        self._width = width
-        self._positions = positions
+        self._width = found.width
+        self._positions = found.positions
 
     def __iter__(self) -> Iterator[Row]:
         lines = _Lines(io.StringIO(self._text.text, newline=""))
@@ -218,17 +176,19 @@ class _Rows:
             raise self._source.unreadable(lines.count, f"the record that ends here cannot be read: {error}") from None
 
     def _row(self, record: Sequence[str], line: int, raw: Sequence[str]) -> Row:
-        cells = {
-            column: self._source.value(column, record[position])
-            for column, position in self._positions.items()
-            if position < len(record)
-        }
+        cells: dict[str, str] = {}
+        problems = []
+        for column, position in self._positions.items():
+            if position < len(record):
+                try:
+                    cells[column] = self._source.cell(column, record[position])
+                except ValueError as error:
+                    problems.append(f"`{self._source.theirs(column)}`: {error}")
         if self._cut(raw):
             return Row(cells, self._source.place(line), "the record has no line end: the file may be cut", cut=True)
-        problem = ""
         if len(record) != self._width:
-            problem = f"{len(record)} cells where the header has {self._width}"
-        return Row(cells, self._source.place(line), problem)
+            problems = [f"{len(record)} cells where the header has {self._width}"]
+        return Row(cells, self._source.place(line), "; ".join(problems))
 
     def _cut(self, raw: Sequence[str]) -> bool:
         """Whether the file ends within this record: no line end, or within quotes."""
@@ -273,9 +233,3 @@ def _header(text: str) -> tuple[str, list[str]] | None:
     except csv.Error:
         return None
     return delimiter, [name.strip().lstrip("\ufeff") for name in names]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    lowered = {item.casefold(): item for item in known}
-    near = difflib.get_close_matches(name.casefold(), lowered, n=1, cutoff=0.5)
-    return lowered[near[0]] if near else ""

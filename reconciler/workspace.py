@@ -281,8 +281,8 @@ class Workspace:
         return made
 
     def file_source(self, path: Path) -> Source:
-        """A CSV file in the canonical columns, as a source named after the file."""
-        kind = self._kind(SOURCES, "sources", "", "csv")
+        """A file in the canonical columns, CSV or an Excel workbook, as a source named after the file."""
+        kind = self._kind(SOURCES, "sources", "", "xlsx" if _is_workbook(path) else "csv")
         context = SourceContext(path.name, Path.cwd(), Place(str(path)))
         made: Source = kind.load()(context, {"path": str(path), "feed": "full"})
         return made
@@ -504,6 +504,17 @@ def lease(store: Path) -> Iterator[None]:
 def find_place(node: Node, *path: str | int) -> Place:
     """Where the value at this path stands in the workspace file."""
     return find(node, path).place
+
+
+def _is_workbook(path: Path) -> bool:
+    """Whether the file is called so, or begins as one does: an archive, or the container of Excel's older format."""
+    if path.suffix.lower() in (".xlsx", ".xlsm", ".xls"):
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+    except OSError:
+        return False
 
 
 def _yaml_files(folder: Path) -> list[Path]:
