@@ -24,7 +24,7 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert store.path == tmp_path / "state" / "reconciler.db"
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
-    assert store.check_mode() == []
+    assert store.check_safety() == []
 
 
 def test_the_files_beside_a_store_in_use_are_its_owners_alone(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_store_that_others_can_read_is_a_problem(tmp_path: Path) -> None:
     store = Store.open(URL, folder=tmp_path)
     store.path.chmod(0o640)
 
-    assert [problem.code for problem in store.check_mode()] == ["store-mode"]
+    assert [problem.code for problem in store.check_safety()] == ["store-mode"]
 
 
 def test_every_transaction_is_durable_and_keeps_its_references(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The fixture that hands a test a running OpenLDAP server. A module that uses it imports it by name."""
+"""The fixtures that hand a test a running server. A module that uses one imports it by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers import postgresql as postgresql_server
+from tests.servers.postgresql import Database, Postgresql
 from tests.servers.slapd import Slapd, required, started
 
 
@@ -15,3 +17,19 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     required()
     with started(tmp_path_factory.mktemp("slapd"), overlays=["ppolicy"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """One server for all tests of a process; each test has databases of its own."""
+    postgresql_server.required()
+    with postgresql_server.started() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgresql: Postgresql) -> Iterator[Database]:
+    """A database with an empty store."""
+    taken = postgresql.take()
+    yield taken
+    postgresql.give_back(taken)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Slapd", "ldapsearch", "missing_programs", "required", "started"]
+__all__ = ["Slapd", "free_port", "ldapsearch", "missing_programs", "required", "started"]
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "secret"
@@ -165,7 +165,7 @@ def started(
 
 def _start(program: Path, folder: Path, port: int, suffix: str) -> Slapd:
     for _ in range(5):  # a free port may be taken by somebody else before slapd takes it
-        plain, encrypted = port or _free_port(), _free_port()
+        plain, encrypted = port or free_port(), free_port()
         urls = f"ldap://127.0.0.1:{plain}/ ldaps://127.0.0.1:{encrypted}/"
         with (folder / "slapd.log").open("ab") as log:
             command = [str(program), "-d", "0", "-f", str(folder / "slapd.conf"), "-h", urls]
@@ -191,7 +191,8 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
