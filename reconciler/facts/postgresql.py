@@ -18,7 +18,7 @@ from typing import Any
 
 from psycopg import IsolationLevel
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from reconciler.errors import Place, Problem
 from reconciler.facts.backend import OPTION, WRITE, StoreBusy, StoreError
@@ -44,13 +44,16 @@ _LOCK = (
     "SET LOCAL lock_timeout = {milliseconds}; "
     f"SELECT pg_advisory_xact_lock({_KEY.format('writer')}); "
     "SET LOCAL lock_timeout = 0; "
-    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    "SELECT set_config('synchronous_commit', 'on', true) "
+    "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
 )
 """What a writer begins with; a role may be set to wait for more than the disk, never for less."""
 
 _GONE = "the connection to it was lost"
 _NO_RIGHT = "this role may not do that"
-_AGAIN = "see that the server runs, then run the same command again: what was under way is on record whole or not at all"
+_AGAIN = (
+    "see that the server runs, then run the same command again: what was under way is on record whole or not at all"
+)
 _GRANT = "give the role a schema of its own: CREATE SCHEMA reconciler AUTHORIZATION the_role"
 
 _WORDS: Sequence[tuple[tuple[str, ...], str, str]] = (
@@ -150,11 +153,12 @@ class Postgresql:
         for codes, what, remedy in _WORDS:
             if code.startswith(codes):
                 return StoreError(f"the store {self.name} cannot be used: {what}", remedy=remedy)
-        if not code and "onnection" in said:
+        if not code and isinstance(error, OperationalError):
             remedy = "check host and port in `store`, and that the server runs and can be reached from here"
             return StoreError(f"the store {self.name} cannot be reached: {self._without_secret(said)}", remedy=remedy)
         return StoreError(
-            f"the store {self.name} cannot be used: {self._without_secret(said)}", remedy="check `store`, then try again"
+            f"the store {self.name} cannot be used: {self._without_secret(said)}",
+            remedy="check `store`, then try again",
         )
 
     def check_safety(self) -> list[Problem]:
@@ -262,8 +266,9 @@ def _role(connection: Connection) -> _Found:
 
 
 def _others(connection: Connection) -> _Found:
+    schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
     for name, writes in connection.exec_driver_sql(_TABLES):
         who = "every role (PUBLIC)" if name == "public" else f"the role `{name}`"
         text_ = f"{who} can {'change' if writes else 'read'} the tables of the store"
-        remedy = f"REVOKE ALL ON ALL TABLES IN SCHEMA … FROM {name}; and see which roles it is a member of"
+        remedy = f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {name}; and see which roles it is a member of"
         yield "store-mode", text_, remedy, "error" if writes or name == "public" else "warning"

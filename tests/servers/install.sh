@@ -10,10 +10,12 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 missing=
 command -v slapd >/dev/null || missing="$missing slapd"
 command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
+# Debian keeps the server's programs out of the PATH.
+command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 give_up() {
-    echo "tests/servers/install.sh: $1; missing:$missing. Tests against OpenLDAP cannot run without." >&2
+    echo "tests/servers/install.sh: $1; missing:$missing. Tests against these servers cannot run without." >&2
     exit 0
 }
 
@@ -41,6 +43,14 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
     policy=/usr/sbin/policy-rc.d
     as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
 fi
+
+# Nor does it make a cluster where its tools are told not to; they are installed before the server for that.
+case "$missing" in
+*postgresql*)
+    as_root mkdir -p /etc/postgresql-common/createcluster.d
+    as_root sh -c "printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.d/reconciler-tests.conf"
+    ;;
+esac
 
 # Without configuration there is nothing that a later start of the service could open to the network either.
 install() {

@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -50,10 +50,10 @@ class Database:
     url: str
     admin: psycopg.Connection[tuple[Any, ...]]
 
-    def vandalise(self, statement: str, values: Sequence[Any] = ()) -> None:
+    def vandalise(self, statement: str) -> None:
         """Change the store behind its back, as its administrator could."""
-        self.admin.execute("SET session_replication_role = replica")
-        self.admin.execute(statement, values or None)  # type: ignore[call-overload]
+        self.admin.execute("SET session_replication_role = replica; SET search_path = reconciler")
+        self.admin.execute(statement)  # type: ignore[call-overload]
         self.admin.execute("SET session_replication_role = origin")
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
@@ -95,9 +95,16 @@ class Postgresql:
         """A database with an empty store, to be given back."""
         return self.free.pop() if self.free else self.create()
 
+    def restart(self) -> None:
+        """Start it again, on the same port and data, after it has ended."""
+        self.process = _process(self.folder, self.port)
+        assert _answers(self), (self.folder / "log").read_text(errors="replace")[-2000:]
+
     def give_back(self, database: Database) -> None:
         """Empty it for the next test; whoever is still at work in it is sent away."""
-        busy = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND state <> 'idle' AND pid <> "
+        busy = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND state <> 'idle' AND pid <> "
+        )
         database.admin.execute(busy + "pg_backend_pid()", [database.name])
         asked = "SELECT tablename FROM pg_tables WHERE schemaname = 'reconciler' AND tablename <> 'alembic_version'"
         tables = [sql.Identifier("reconciler", name) for (name,) in database.admin.execute(asked)]
@@ -175,14 +182,14 @@ def _initialise(folder: Path) -> None:
 
 def _start(folder: Path) -> Postgresql:
     for _ in range(5):  # a free port may be taken by somebody else before the server takes it
-        server = start_again(folder, free_port())
-        if server is not None:
+        port = free_port()
+        server = Postgresql(folder, port, _process(folder, port))
+        if _answers(server):
             return server
     raise AssertionError(f"postgres does not start: {(folder / 'log').read_text(errors='replace')[-2000:]}")
 
 
-def start_again(folder: Path, port: int) -> Postgresql | None:
-    """A server on data that are there; None where it ends before it answers."""
+def _process(folder: Path, port: int) -> subprocess.Popen[bytes]:
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -194,11 +201,9 @@ def start_again(folder: Path, port: int) -> Postgresql | None:
         "timezone": "UTC",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    command = [str(_folder() / "postgres"), "-D", str(folder / "data"), *options]
     with (folder / "log").open("ab") as log:
-        command = [str(_folder() / "postgres"), "-D", str(folder / "data"), *options]
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True, **_as_owner())
-    server = Postgresql(folder, port, process)
-    return server if _answers(server) else None
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True, **_as_owner())
 
 
 def _answers(server: Postgresql) -> bool:
