@@ -170,9 +170,9 @@ def test_a_database_that_cannot_hold_every_name_is_refused(postgresql: Postgresq
 def test_a_standby_is_told_from_a_primary(own: Database) -> None:
     """A standby refuses what a server that is set to read only refuses, with the same code."""
     store = opened(own.url)
+    write = "SET TRANSACTION READ ONLY; INSERT INTO projections VALUES ('x', 0)"
     with pytest.raises(StoreError, match=r"cannot be written.*standby"), store.writing() as connection:
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-        connection.exec_driver_sql("INSERT INTO projections VALUES ('x', 0)")
+        connection.exec_driver_sql(write)
 
 
 @pytest.mark.parametrize(

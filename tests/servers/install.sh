@@ -44,20 +44,26 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
     as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
 fi
 
-# Nor does it make a cluster where its tools are told not to; they are installed before the server for that.
-case "$missing" in
-*postgresql*)
-    as_root mkdir -p /etc/postgresql-common/createcluster.d
-    as_root sh -c "printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.d/reconciler-tests.conf"
-    ;;
-esac
-
-# Without configuration there is nothing that a later start of the service could open to the network either.
+get() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@"
+}
+# Without configuration there is nothing that a later start of slapd could open to the network either.
 install() {
     as_root apt-get -q update &&
         echo "slapd slapd/no_configuration boolean true" | as_root debconf-set-selections &&
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $missing
+        make_no_cluster &&
+        get $missing
+}
+# Debian's PostgreSQL comes with a cluster of its own, unless its tools are told so before it is installed.
+make_no_cluster() {
+    case "$missing" in
+    *postgresql*)
+        get postgresql-common &&
+            as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
+                /etc/postgresql-common/createcluster.conf
+        ;;
+    esac
 }
 # shellcheck disable=SC2310  # a failure is told, with its log, and is no failure of this script
 install </dev/null >"$log" 2>&1 || {

@@ -74,6 +74,11 @@ class Postgresql:
     def url(self, database: str, *, role: str = ROLE, password: str = ESCAPED) -> str:
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def programs(self) -> Path:
+        """The folder of the programs that belong to it."""
+        return _folder()
+
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         """As the superuser; every statement counts at once."""
         named = {"host": "127.0.0.1", "port": self.port, "user": "admin", "password": PASSWORD}
