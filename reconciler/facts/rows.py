@@ -116,8 +116,8 @@ def read_row(row: Row, attributes: Mapping[str, Attribute]) -> ReadRow:
     undeclared: list[Undeclared] = []
     for column, text in raw.items():
         if "\x00" in text:
-            problem = f"`{column}` holds a NUL character, which no text has"
-            problems.append(Problem("row-value", problem, row.place, "correct it at its source"))
+            told = f"`{column}` holds a NUL character, which no text has"
+            problems.append(Problem("row-value", told, row.place, "correct it at its source"))
         elif column in attributes:
             cells[column] = value = _attribute(attributes[column], text)
             if value and not attributes[column].declares(value):

@@ -41,6 +41,11 @@ def drop(server: Postgresql) -> None:
     server.run(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)", f"DROP ROLE IF EXISTS {NAME}")
 
 
+def store_at(company: Company, line: str) -> None:
+    text = (company.folder / company.file).read_text("utf-8")
+    company.write(company.file, re.sub(r"^store: .*\n", lambda _: line, text, flags=re.MULTILINE))
+
+
 @pytest.fixture
 def served(company: Company, postgresql: Postgresql) -> Iterator[Company]:
     """The company before the first command, its store where the page says."""
@@ -50,8 +55,7 @@ def served(company: Company, postgresql: Postgresql) -> Iterator[Company]:
         "db.example.com/reconciler", f"127.0.0.1:{postgresql.port}/{NAME}"
     )
     place = place.replace("?sslmode=verify-full&sslrootcert=system", "")
-    text = (company.folder / company.file).read_text("utf-8")
-    company.write(company.file, re.sub(r"^store: .*\n", lambda _: place, text, flags=re.MULTILINE))
+    store_at(company, place)
     yield company.having(STORE_PASSWORD=PASSWORD)
     drop(postgresql)
 
@@ -105,8 +109,7 @@ def test_a_password_in_the_workspace_file_is_refused_and_never_said(served: Comp
 
 def test_any_other_literal_password_is_refused_too(company: Company) -> None:
     for url in ("postgresql://u@h/d?password=geheim", "postgresql://u:a${env:X}@h/d", "postgresql://:geheim@h/d"):
-        text = (company.folder / company.file).read_text("utf-8")
-        company.write(company.file, re.sub(r"^store: .*\n", lambda _, url=url: f'store: "{url}"\n', text, flags=re.M))
+        store_at(company, f'store: "{url}"\n')
         said = company.having(X="y").run("people", "import", status=1).said
         assert "holds a password in clear text" in said
         assert "geheim" not in said

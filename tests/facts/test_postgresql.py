@@ -89,10 +89,10 @@ def test_a_missing_store_is_said_to_be_missing_and_not_made(own: Database) -> No
 
 
 def test_what_was_committed_is_on_disk_whatever_the_role_is_set_to(own: Database) -> None:
-    own.admin.execute(f"ALTER DATABASE {own.name} SET synchronous_commit = off")  # type: ignore[call-overload]
+    own.admin.execute(f"ALTER DATABASE {own.name} SET synchronous_commit = off")
     with opened(own.url).writing() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
-    own.admin.execute(f"ALTER DATABASE {own.name} SET synchronous_commit = remote_apply")  # type: ignore[call-overload]
+    own.admin.execute(f"ALTER DATABASE {own.name} SET synchronous_commit = remote_apply")
     with opened(own.url).writing() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "remote_apply"
 

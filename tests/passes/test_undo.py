@@ -9,6 +9,8 @@ import pytest
 from reconciler.passes.undo import Undone, UndoRefused, undo
 from tests.passes.company import POLICY, Company, of, settled_company
 
+pytestmark = pytest.mark.usefixtures("either_store")
+
 
 def run_of(company: Company) -> str:
     done = company.apply()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,6 +25,24 @@ def postgresql() -> Iterator[Postgresql]:
     postgresql_server.required()
     with postgresql_server.started() as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """The URL of a store with nothing in it, of either kind; a file is relative to a folder that is its own."""
+    if request.param == "sqlite":
+        yield lambda: "sqlite:///s.db"
+        return
+    server: Postgresql = request.getfixturevalue("postgresql")
+    taken: list[Database] = []
+
+    def take() -> str:
+        taken.append(server.take())
+        return taken[-1].url
+
+    yield take
+    for each in taken:
+        server.give_back(each)
 
 
 @pytest.fixture

@@ -53,12 +53,12 @@ class Database:
     def vandalise(self, statement: str) -> None:
         """Change the store behind its back, as its administrator could."""
         self.admin.execute("SET session_replication_role = replica; SET search_path = reconciler")
-        self.admin.execute(statement)  # type: ignore[call-overload]
+        self.admin.execute(statement)
         self.admin.execute("SET session_replication_role = origin")
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
         """The rows of an answer."""
-        return self.admin.execute(question).fetchall()  # type: ignore[call-overload, no-any-return]
+        return self.admin.execute(question).fetchall()
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class Postgresql:
     def run(self, *statements: str) -> None:
         with self.connect() as connection:
             for statement in statements:
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
 
     def create(self, template: str = TEMPLATE) -> Database:
         """A database that is nobody else's, and never will be."""
