@@ -9,8 +9,6 @@ import pytest
 from reconciler.passes.undo import Undone, UndoRefused, undo
 from tests.passes.company import POLICY, Company, of, settled_company
 
-pytestmark = pytest.mark.usefixtures("either_store")
-
 
 def run_of(company: Company) -> str:
     done = company.apply()
@@ -40,6 +38,7 @@ def merged_wrongly(folder: Path) -> tuple[Company, str]:
     return company, run
 
 
+@pytest.mark.usefixtures("either_store")
 def test_what_a_run_took_is_given_back_and_stays(tmp_path: Path) -> None:
     company, run = merged_wrongly(tmp_path)
 

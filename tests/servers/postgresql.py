@@ -27,7 +27,7 @@ import psycopg
 from psycopg import sql
 
 from reconciler.facts.store import Store
-from tests.servers.slapd import free_port
+from tests.servers.slapd import free_port, insist
 
 __all__ = ["PASSWORD", "Database", "Postgresql", "missing_programs", "required", "started"]
 
@@ -136,12 +136,7 @@ def missing_programs() -> str:
 
 def required() -> None:
     """Skip the test, saying why, where there is no PostgreSQL; fail it where CI is to have one."""
-    import pytest  # as for slapd
-
-    if reason := missing_programs():
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    insist(missing_programs())
 
 
 @contextmanager
