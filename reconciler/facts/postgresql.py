@@ -227,7 +227,8 @@ _Found = Iterator[tuple[str, str, str, str]]
 """Code, message, remedy, severity."""
 
 _TABLES = """
-    SELECT who.name, bool_or(has_table_privilege(who.name, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writes
+    SELECT who.name, bool_or(has_any_column_privilege(who.name, c.oid, 'INSERT, UPDATE')
+                             OR has_table_privilege(who.name, c.oid, 'DELETE, TRUNCATE')) AS writes
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
      CROSS JOIN (SELECT 'public' AS name
@@ -235,7 +236,8 @@ _TABLES = """
                  SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname <> current_user) who
      WHERE c.relkind IN ('r', 'p', 'v', 'm')
        AND has_schema_privilege(who.name, n.oid, 'USAGE')
-       AND has_table_privilege(who.name, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+       AND (has_any_column_privilege(who.name, c.oid, 'SELECT, INSERT, UPDATE')
+            OR has_table_privilege(who.name, c.oid, 'DELETE, TRUNCATE'))
      GROUP BY who.name ORDER BY who.name COLLATE "C"
 """
 

@@ -159,9 +159,8 @@ def test_a_role_without_rights_is_told_what_it_needs(own: Database, postgresql: 
 
 
 def test_a_database_that_cannot_hold_every_name_is_refused(postgresql: Postgresql) -> None:
-    postgresql.run(
-        "CREATE DATABASE old OWNER reconciler ENCODING LATIN1 LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0"
-    )
+    plainly = "LOCALE_PROVIDER libc" if postgresql.modern else ""
+    postgresql.run(f"CREATE DATABASE old OWNER reconciler ENCODING LATIN1 LOCALE 'C' {plainly} TEMPLATE template0")
 
     with pytest.raises(StoreError, match="is in LATIN1"):
         opened(postgresql.url("old"))
@@ -273,7 +272,7 @@ def test_a_store_of_ones_own_is_safe(database: Database) -> None:
 
 def test_tables_that_others_can_use_are_a_problem(own: Database, role: str) -> None:
     store = opened(own.url)
-    own.vandalise(f"GRANT USAGE ON SCHEMA reconciler TO {role}; GRANT SELECT ON people TO {role}")
+    own.vandalise(f"GRANT USAGE ON SCHEMA reconciler TO {role}; GRANT SELECT (name) ON people TO {role}")
     found = store.check_safety()
     assert [(problem.code, problem.severity) for problem in found] == [("store-mode", "warning")]
     assert "the role `visitor` can read the tables" in found[0].message

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the servers that the tests and `make demo-openldap` start by themselves. Nothing is configured or started
+# Installs the servers that the tests start by themselves; with the argument `slapd` only the one of `make demo-openldap`. Nothing is configured or started
 # here: every test runs its own server, on a loopback port, with its own data.
 #
 # Ends with 0 even where nothing could be installed: the tests then skip and say why, or fail where CI=true.
@@ -11,7 +11,8 @@ missing=
 command -v slapd >/dev/null || missing="$missing slapd"
 command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
 # Debian keeps the server's programs out of the PATH.
-command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+[ "${1:-}" = slapd ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+    missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 give_up() {
