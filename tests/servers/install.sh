@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the servers that the tests start by themselves; with the argument `slapd` only the one of `make demo-openldap`. Nothing is configured or started
-# here: every test runs its own server, on a loopback port, with its own data.
+# Installs the servers that the tests start by themselves; with the argument `slapd`, only that of `make demo-openldap`.
+# No service is configured or started here: every test runs its own server, on a loopback port, with its own data.
 #
 # Ends with 0 even where nothing could be installed: the tests then skip and say why, or fail where CI=true.
 set -eu
