@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime ## a company in a minute: plan, apply and explain on file
 	@$(IN_VENV) examples/demo.sh
 
 demo-openldap: $(VENV)/.runtime ## the same against a real OpenLDAP server
-	@sh tests/servers/install.sh
+	@sh tests/servers/install.sh slapd
 	@$(IN_VENV) examples/demo.sh openldap
 
 test: $(VENV)/.dev ## all tests, real servers included (ARGS="-k ldap -x" goes to pytest)

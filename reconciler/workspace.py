@@ -6,7 +6,6 @@ What is read here is checked here: a wrong workspace stops before anything is wr
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import re
@@ -18,6 +17,7 @@ from datetime import UTC, date, datetime
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -49,6 +49,10 @@ SOURCES = "reconciler.sources"
 
 _REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<name>[^}]+)\}")
 _SECRET_KEYS = re.compile(r"password|passwd|secret|token(?!_url)|api[-_]?key|private[-_]?key|bearer", re.IGNORECASE)
+
+
+_SECRET_IN_URL = re.compile(r"://[^/?#:@]*:[^@]+@|[?&](?:ssl)?password=[^&]", re.IGNORECASE)
+"""A password between a URL's user and its host, or among its options, once references are taken out."""
 
 
 class WorkspaceError(ReconcilerError):
@@ -371,12 +375,24 @@ class Workspace:
 
     def has_store(self) -> bool:
         """Whether anything is on record yet."""
-        return Store.exists(self.spec.store, folder=self.folder)
+        return Store.exists(self._store_url(), folder=self.folder)
 
     def facts(self, *, create: bool = True) -> Facts:
         """The record and what is known from it, without a look at policies or targets."""
-        store = Store.open(self.spec.store, folder=self.folder, create=create)
+        store = Store.open(self._store_url(), folder=self.folder, create=create)
         return Facts(store, self.zone, [Journal()])
+
+    def _store_url(self) -> str:
+        """`store` with what it refers to, escaped so that any password may stand in a URL."""
+        url, place = self.spec.store, self.place("store")
+        whole = _REFERENCE.fullmatch(url)
+        if whole is not None:
+            return self._referenced(whole["scheme"], whole["name"], place)
+        if _SECRET_IN_URL.search(_REFERENCE.sub("", url)):
+            text = "`store` holds a password in clear text, and many can read this file"
+            remedy = 'refer to it: store: "postgresql://reconciler:${env:STORE_PASSWORD}@db.example.com/reconciler"'
+            raise WorkspaceError(text, place=place, remedy=remedy)
+        return _REFERENCE.sub(lambda found: quote(self._referenced(found["scheme"], found["name"], place), ""), url)
 
     def supposed_population(
         self, folder: Path, people: str, evidence: Path | None, policy: Policy
@@ -468,7 +484,7 @@ class Workspace:
             four_eyes=self.spec.four_eyes,
             policy_authors=self.policy_authors,
             clock=now,
-            lease=lambda: lease(facts.store.path),
+            lease=lambda: lease(facts.store),
         )
 
 
@@ -486,19 +502,13 @@ def login_name() -> str:
 
 
 @contextmanager
-def lease(store: Path) -> Iterator[None]:
+def lease(store: Store) -> Iterator[None]:
     """One run at a time on one store. The lease ends with the process, however it ends."""
-    path = store.with_name(store.name + ".lease")
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"another run is in progress on {store}"
-            raise RunInProgress(text, remedy="wait until it has finished; then plan again") from None
+    with store.lease() as ours:
+        if not ours:
+            text = f"another run is in progress on {store.name}"
+            raise RunInProgress(text, remedy="wait until it has finished; then plan again")
         yield
-    finally:
-        os.close(handle)
 
 
 def find_place(node: Node, *path: str | int) -> Place:

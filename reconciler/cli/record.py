@@ -97,8 +97,8 @@ def _store(workspace: Workspace) -> Iterator[_Finding]:
     verified = facts.ledger.verify()
     population = facts.population()
     yield _Finding("ok", "store", f"{verified.entries} ledger entries verify, {len(population.people)} people")
-    for problem in facts.store.check_mode():
-        yield _Finding("error", "store", f"{problem.message}\n  → {problem.remedy}")
+    for problem in facts.store.check_safety():
+        yield _Finding(problem.severity, "store", f"{problem.message}\n  → {problem.remedy}")
     if not population.people:
         yield _Finding("warning", "store", "no people are known yet: reconciler people import")
 

@@ -74,6 +74,10 @@ class Backend(Protocol):
         """What the database says, in our words."""
         ...
 
+    def scrub(self, engine: Engine) -> None:
+        """Leave nothing of what was deleted in the files; nobody writes meanwhile."""
+        ...
+
     def check_safety(self) -> list[Problem]:
         """Whether others than we could read or change the store, for `doctor`."""
         ...

@@ -113,7 +113,7 @@ class Event(BaseModel):
     person: Word
     effective_at: date | datetime
     data: Mapping[str, Value] = Field(default_factory=dict)
-    source: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    source: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00]*$")] = ""
     confirmed: bool = False
 
     @field_validator("effective_at", mode="before")
@@ -194,6 +194,8 @@ def _text(key: object, value: object) -> object:
     """Data is text: a list is a set of texts, null is blank, a number is only a version."""
     if value is None:
         return ""
+    if "\x00" in "".join(map(str, value if isinstance(value, list) else [value])):
+        raise ValueError(f"`{key}` holds a NUL character, which no text has")
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ";".join(sorted({item.strip() for item in value if item.strip()}))
     if isinstance(value, str):

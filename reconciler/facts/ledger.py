@@ -457,7 +457,7 @@ def _rows(connection: Connection, query: Select[tuple[object, ...]]) -> Sequence
     try:
         return connection.execute(query).all()
     except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) is not None:
+        if connection.dialect.name != "sqlite" or getattr(error.orig, "sqlite_errorcode", None) is not None:
             raise  # the database itself speaks: it is the store that is damaged
     rows: list[Row[tuple[object, ...]]] = []  # a text that is no text: go one by one to name the entry
     for seq in connection.execute(query.with_only_columns(ledger_entries.c.seq)).scalars().all():

@@ -115,7 +115,10 @@ def read_row(row: Row, attributes: Mapping[str, Attribute]) -> ReadRow:
     cells: dict[str, str] = {}
     undeclared: list[Undeclared] = []
     for column, text in raw.items():
-        if column in attributes:
+        if "\x00" in text:
+            told = f"`{column}` holds a NUL character, which no text has"
+            problems.append(Problem("row-value", told, row.place, "correct it at its source"))
+        elif column in attributes:
             cells[column] = value = _attribute(attributes[column], text)
             if value and not attributes[column].declares(value):
                 undeclared.append(Undeclared(column, value))

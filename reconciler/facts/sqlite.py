@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from reconciler.errors import Place, Problem
 from reconciler.facts.backend import OPTION, WRITE, StoreBusy, StoreError
@@ -55,20 +56,31 @@ class Sqlite:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
 
     def engine(self) -> Engine:
-        """Connections with WAL and full synchronisation, in transactions that begin where we say so."""
+        """Connections with WAL and full synchronisation, in transactions that begin where we say so.
+
+        One stays open: closing the last one moves the whole write-ahead log, which costs more than most transactions.
+        """
         engine = create_engine(
             URL.create("sqlite", database=str(self.path)),
-            connect_args={"timeout": self._busy_seconds},
+            connect_args={"timeout": self._busy_seconds, "check_same_thread": False},  # the pool gives it to one thread
+            poolclass=QueuePool,
             pool_size=1,
             max_overflow=-1,
+            hide_parameters=True,
         )
 
         @event.listens_for(engine, "connect")
-        def _prepare(driver: Any, _record: object) -> None:
+        def _prepare(driver: Any, record: ConnectionPoolEntry) -> None:
+            record.info["file"] = self._file()
             driver.isolation_level = None  # transactions begin where we say so, not where the driver guesses
             pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cell_size_check=ON")
             for pragma in (*pragmas, "secure_delete=ON"):
                 driver.execute(f"PRAGMA {pragma}")
+
+        @event.listens_for(engine, "checkout")
+        def _check(_driver: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+            if record.info["file"] != self._file():  # put back from a backup: what is open is the file before it
+                raise DisconnectionError
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -82,6 +94,10 @@ class Sqlite:
         """The driver would make an empty file, and the record would seem to be gone."""
         if not self.path.exists():
             raise StoreError(f"the store {self.path} has disappeared", remedy="restore it from a backup")
+
+    def _file(self) -> tuple[int, int]:
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
 
     def in_words(self, error: DBAPIError) -> StoreError:
         """By SQLite's own names of its results."""
@@ -98,6 +114,15 @@ class Sqlite:
             f"the store {self.path} cannot be used: {error.orig}", remedy="run `reconciler ledger verify`"
         )
 
+    def scrub(self, engine: Engine) -> None:
+        """Rewrite the file, and empty the journal beside it."""
+        driver = engine.raw_connection()
+        try:
+            for statement in ("PRAGMA query_only=OFF", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                driver.cursor().execute(statement)
+        finally:
+            driver.close()
+
     def check_safety(self) -> list[Problem]:
         """Whether others than the owner could read or change its files."""
         files = [self.path, *(self.path.with_name(self.path.name + suffix) for suffix in ("-wal", "-shm"))]
@@ -106,7 +131,11 @@ class Sqlite:
     @contextmanager
     def lease(self) -> Iterator[bool]:
         """A lock on a file beside the store, which ends with the process however it ends."""
-        handle = os.open(self.path.with_name(self.path.name + ".lease"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            handle = os.open(self.path.with_name(self.path.name + ".lease"), os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            text = f"the store {self.path} cannot be used: {error.strerror or error}"
+            raise StoreError(text, remedy="check who owns the folder of the store") from error
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

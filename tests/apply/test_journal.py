@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from reconciler.facts.ledger import NewEntry
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
 from reconciler.plan.guards import Approvals
+from tests.servers.fixtures import new_store, postgresql
+
+__all__ = ["new_store", "postgresql"]
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 LATER = "2026-11-27T00:00:00.000000Z"
@@ -69,8 +73,8 @@ ENTRIES = [
 ]
 
 
-def facts(folder: Path) -> Facts:
-    return Facts(Store.open("sqlite:///s.db", folder=folder), "UTC", [Journal()])
+def facts(folder: Path, url: str) -> Facts:
+    return Facts(Store.open(url, folder=folder), "UTC", [Journal()])
 
 
 def rows(facts: Facts) -> dict[str, list[tuple[Any, ...]]]:
@@ -83,8 +87,8 @@ def rows(facts: Facts) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, len(ENTRIES)])
-def test_batches_make_no_difference(tmp_path: Path, size: int) -> None:
-    one, other = facts(tmp_path / "one"), facts(tmp_path / "other")
+def test_batches_make_no_difference(tmp_path: Path, new_store: Callable[[], str], size: int) -> None:
+    one, other = facts(tmp_path / "one", new_store()), facts(tmp_path / "other", new_store())
     with one.store.writing() as connection:
         one.ledger.append(connection, ENTRIES, NOW)
     for start in range(0, len(ENTRIES), size):
@@ -96,8 +100,8 @@ def test_batches_make_no_difference(tmp_path: Path, size: int) -> None:
     assert rows(one) == rows(other)
 
 
-def test_what_the_rows_say(tmp_path: Path) -> None:
-    made, journal = facts(tmp_path), Journal()
+def test_what_the_rows_say(tmp_path: Path, new_store: Callable[[], str]) -> None:
+    made, journal = facts(tmp_path, new_store()), Journal()
     with made.store.writing() as connection:
         made.ledger.append(connection, ENTRIES, NOW)
     with made.store.reading() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 
 from reconciler.apply.leases import EVERYTHING, Lease, RunSuperseded, take
 from reconciler.facts.store import Store
+from tests.servers.fixtures import new_store, postgresql
+
+__all__ = ["new_store", "postgresql"]
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open("sqlite:///s.db", folder=tmp_path)
+def store(tmp_path: Path, new_store: Callable[[], str]) -> Store:
+    return Store.open(new_store(), folder=tmp_path)
 
 
 @settings(max_examples=30, deadline=None)

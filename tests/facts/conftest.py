@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,10 @@ from reconciler.facts.recording import EventResult, record_events
 from reconciler.facts.store import Store
 from reconciler.policy.model import Attribute, AttributeKind, Guards, Limit
 from reconciler.sources import SourceContext
+from tests.servers.fixtures import database, postgresql
+from tests.servers.postgresql import Database, Postgresql
+
+__all__ = ["database", "postgresql"]
 
 PLACE = Place("policies.yaml", 1, 1)
 ATTRIBUTES = {
@@ -34,6 +42,9 @@ ATTRIBUTES = {
 NOON = datetime(2026, 11, 24, 4, tzinfo=UTC)
 """12:00 in Shanghai."""
 LOOSE = Guards(shrink_percent=60, exits=Limit(100, 1000))
+
+AT_ONCE = 6
+"""No test looks at more worlds at a time; of those that draw hundreds, the oldest are used again."""
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -54,12 +65,24 @@ def person_row(person: str, **cells: str) -> dict[str, str]:
 
 @dataclass
 class World:
-    """One workspace's facts."""
+    """One workspace's facts; `database` is where its store is, unless that is a file."""
 
     folder: Path
     facts: Facts
+    database: Database | None = None
     guards: Guards = field(default_factory=lambda: LOOSE)
     now: datetime = NOON
+
+    def vandalise(self, *statements: str) -> None:
+        """Change the store behind its back, as somebody with the file or the database would."""
+        for statement in statements:
+            if self.database is not None:
+                self.database.vandalise(statement)
+                continue
+            with closing(sqlite3.connect(self.facts.store.path)) as raw, raw:
+                for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                    raw.execute(f"DROP TRIGGER {name}")
+                raw.execute(statement)
 
     def feed_bytes(self, data: bytes, source: str = "hr") -> ImportReport:
         self.now += timedelta(minutes=1)
@@ -104,26 +127,45 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """An empty store's file: migrating costs more than copying."""
     folder = tmp_path_factory.mktemp("migrated")
     store = Store.open("sqlite:///empty.db", folder=folder)
-    with store.reading() as connection:
-        connection.exec_driver_sql("SELECT 1")
+    store.close()  # into the one file
     return store.path.read_bytes()
 
 
-@pytest.fixture
-def make_world(tmp_path: Path, _migrated: bytes) -> Callable[[], World]:
-    """Makes worlds that know nobody, each in a folder of its own."""
-    made = 0
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_world(request: pytest.FixtureRequest, tmp_path: Path, _migrated: bytes) -> Iterator[Callable[[], World]]:
+    """Makes worlds that know nobody, each in a folder of its own, with a store of either kind."""
+    if request.param == "sqlite":
+        yield partial(_world_in_a_file, tmp_path, _migrated)
+    else:
+        yield from _worlds_on(request.getfixturevalue("postgresql"), tmp_path)
+
+
+def _folder(within: Path) -> Path:
+    folder = within / str(len(list(within.iterdir())))
+    folder.mkdir()
+    return folder
+
+
+def _world_in_a_file(within: Path, migrated: bytes) -> World:
+    folder = _folder(within)
+    (folder / "r.db").write_bytes(migrated)
+    (folder / "r.db").chmod(0o600)
+    return World(folder, Facts(Store.open("sqlite:///r.db", folder=folder), "Asia/Shanghai"))
+
+
+def _worlds_on(server: Postgresql, within: Path) -> Iterator[Callable[[], World]]:
+    taken: deque[Database] = deque()
 
     def make() -> World:
-        nonlocal made
-        made += 1
-        folder = tmp_path / str(made)
-        folder.mkdir()
-        (folder / "r.db").write_bytes(_migrated)
-        (folder / "r.db").chmod(0o600)
-        return World(folder, Facts(Store.open("sqlite:///r.db", folder=folder), "Asia/Shanghai"))
+        if len(taken) == AT_ONCE:
+            server.give_back(taken.popleft())
+        taken.append(server.take())
+        folder = _folder(within)
+        return World(folder, Facts(Store.open(taken[-1].url, folder=folder), "Asia/Shanghai"), taken[-1])
 
-    return make
+    yield make
+    for each in taken:
+        server.give_back(each)
 
 
 @pytest.fixture

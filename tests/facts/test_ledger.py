@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -36,15 +34,6 @@ def fill(world: World) -> None:
     for entry in entries:
         with world.facts.store.writing() as connection:
             world.facts.ledger.append(connection, [entry], NOON)
-
-
-def vandalise(world: World, *statements: tuple[str, Sequence[Any]]) -> None:
-    """Change the store behind its back, as somebody with the file would."""
-    with closing(sqlite3.connect(world.facts.store.path)) as raw, raw:
-        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            raw.execute(f"DROP TRIGGER {name}")
-        for statement, values in statements:
-            raw.execute(statement, values)
 
 
 def test_entries_are_numbered_and_chained(world: World) -> None:
@@ -87,17 +76,26 @@ def _changed(value: object, how: int) -> object:
     return changed
 
 
+def _literal(world: World, value: object) -> str:
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'" if world.database else f"x'{value.hex()}'"
+    return str(value) if isinstance(value, int) else "'{}'".format(str(value).replace("'", "''"))
+
+
 @pytest.mark.parametrize("how", [0, 1, 2])
 @pytest.mark.parametrize("row", [0, 2, 4])
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_one_changed_byte_in_any_column_is_found(world: World, table: str, column: str, row: int, how: int) -> None:
     fill(world)
-    with closing(sqlite3.connect(world.facts.store.path)) as raw:
-        found = raw.execute(f"SELECT rowid, {column} FROM {table} ORDER BY rowid").fetchall()  # noqa: S608
+    key = "subject" if table == "subject_keys" else "seq"
+    with world.facts.store.reading() as connection:
+        found = connection.exec_driver_sql(f"SELECT {key}, {column} FROM {table} ORDER BY 1").fetchall()  # noqa: S608
 
-    rowid, value = found[row]
-    update = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"  # noqa: S608
-    vandalise(world, (update, (_changed(value, how), rowid)))
+    which, value = found[row]
+    changed = _changed(value, how)
+    if world.database is not None and isinstance(changed, bytes) and isinstance(value, str):
+        changed = changed.decode(errors="replace")  # PostgreSQL takes no text that is none
+    world.vandalise(f"UPDATE {table} SET {column} = {_literal(world, changed)} WHERE {key} = {_literal(world, which)}")  # noqa: S608
 
     with pytest.raises(LedgerBroken) as caught:
         world.facts.ledger.verify()
@@ -111,12 +109,9 @@ def test_one_changed_byte_in_any_column_is_found(world: World, table: str, colum
         ("DELETE FROM ledger_entries WHERE seq = 3", 3, "missing"),
         ("DELETE FROM ledger_payloads WHERE seq = 3", 3, "payload is missing"),
         ("DELETE FROM subject_keys WHERE subject = 'E3'", 3, "key of its subject"),
-        ("UPDATE ledger_entries SET kind = x'ff' WHERE seq = 4", 4, "holds no text"),
-        ("UPDATE ledger_entries SET kind = CAST(x'ff' AS TEXT) WHERE seq = 4", 4, "not UTF-8"),
-        ("UPDATE ledger_payloads SET payload = CAST(x'ff' AS TEXT) WHERE seq = 2", 2, "not UTF-8"),
         ("UPDATE ledger_entries SET effective_at = '' WHERE seq = 2", 2, "header was altered"),
         ("INSERT INTO ledger_payloads VALUES (6, '{}')", 6, "no entry"),
-        ("INSERT INTO subject_keys VALUES ('E9', x'00')", 0, "no entry"),
+        ("INSERT INTO subject_keys SELECT 'E9', key FROM subject_keys WHERE subject = 'E1'", 0, "no entry"),
         (
             "; ".join(f"DELETE FROM {table} WHERE {key}" for table, key in LAST_ENTRY),  # noqa: S608
             4,
@@ -126,7 +121,25 @@ def test_one_changed_byte_in_any_column_is_found(world: World, table: str, colum
 )
 def test_what_is_missing_or_strange_is_named(world: World, statement: str, seq: int, words: str) -> None:
     fill(world)
-    vandalise(world, *((part, ()) for part in statement.split("; ")))
+    world.vandalise(*statement.split("; "))
+
+    with pytest.raises(LedgerBroken, match=words) as caught:
+        world.facts.ledger.verify()
+    assert caught.value.seq == seq
+
+
+@pytest.mark.parametrize("make_world", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "seq", "words"),
+    [
+        ("UPDATE ledger_entries SET kind = x'ff' WHERE seq = 4", 4, "holds no text"),
+        ("UPDATE ledger_entries SET kind = CAST(x'ff' AS TEXT) WHERE seq = 4", 4, "not UTF-8"),
+        ("UPDATE ledger_payloads SET payload = CAST(x'ff' AS TEXT) WHERE seq = 2", 2, "not UTF-8"),
+    ],
+)
+def test_a_text_that_is_none_is_named(world: World, statement: str, seq: int, words: str) -> None:
+    fill(world)
+    world.vandalise(statement)
 
     with pytest.raises(LedgerBroken, match=words) as caught:
         world.facts.ledger.verify()
@@ -140,7 +153,7 @@ def test_a_rewritten_entry_breaks_the_chain_after_it(world: World) -> None:
         "seq": 2, "recorded_at": "2026-11-24T04:00:00.000000Z", "kind": "forged", "subject": "E2", "actor": "王芳",
         "effective_at": None, "payload_digest": second.payload_digest, "previous": second.previous,
     }  # fmt: skip
-    vandalise(world, ("UPDATE ledger_entries SET kind = 'forged', digest = ? WHERE seq = 2", [header_digest(header)]))
+    world.vandalise(f"UPDATE ledger_entries SET kind = 'forged', digest = '{header_digest(header)}' WHERE seq = 2")  # noqa: S608
 
     with pytest.raises(LedgerBroken, match="chain is broken") as caught:
         world.facts.ledger.verify()
@@ -149,7 +162,7 @@ def test_a_rewritten_entry_breaks_the_chain_after_it(world: World) -> None:
 
 def test_a_projection_ahead_of_the_record_is_found(world: World) -> None:
     fill(world)
-    vandalise(world, ("UPDATE projections SET position = 6", ()))
+    world.vandalise("UPDATE projections SET position = 6")
 
     with pytest.raises(LedgerBroken, match="cut off"):
         world.facts.ledger.verify()
@@ -162,12 +175,9 @@ def test_an_unreadable_time_is_a_finding_even_where_the_digest_fits(world: World
         "seq": 1, "recorded_at": "yesterday", "kind": "note", "subject": "E1", "actor": "王芳", "effective_at": None,
         "payload_digest": first.payload_digest, "previous": GENESIS,
     }  # fmt: skip
-    vandalise(
-        world,
-        (
-            "UPDATE ledger_entries SET recorded_at = 'yesterday', effective_at = NULL, digest = ? WHERE seq = 1",
-            [header_digest(header)],
-        ),
+    world.vandalise(
+        "UPDATE ledger_entries SET recorded_at = 'yesterday', effective_at = NULL, "  # noqa: S608
+        f"digest = '{header_digest(header)}' WHERE seq = 1"
     )
 
     with pytest.raises(LedgerBroken, match="a time cannot be read"):

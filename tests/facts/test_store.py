@@ -24,7 +24,7 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert store.path == tmp_path / "state" / "reconciler.db"
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
-    assert store.check_mode() == []
+    assert store.check_safety() == []
 
 
 def test_the_files_beside_a_store_in_use_are_its_owners_alone(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_store_that_others_can_read_is_a_problem(tmp_path: Path) -> None:
     store = Store.open(URL, folder=tmp_path)
     store.path.chmod(0o640)
 
-    assert [problem.code for problem in store.check_mode()] == ["store-mode"]
+    assert [problem.code for problem in store.check_safety()] == ["store-mode"]
 
 
 def test_every_transaction_is_durable_and_keeps_its_references(tmp_path: Path) -> None:
@@ -96,7 +96,8 @@ def test_a_store_that_disappears_is_not_made_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql+psycopg://joe:secret@db/x",
+        "postgresql+psycopg2://joe:secret@db/x",
+        "postgresql://joe:secret@db:port/x",
         "mysql://h/x",
         "sqlite://",
         "sqlite:///:memory:",
@@ -110,6 +111,21 @@ def test_other_stores_are_refused_without_their_password(tmp_path: Path, url: st
 
     assert "sqlite:///" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_store_that_was_put_back_is_the_one_that_is_read(tmp_path: Path) -> None:
+    store, backup = Store.open(URL, folder=tmp_path), Store.open("sqlite:///backup.db", folder=tmp_path)
+    with backup.writing() as connection:
+        connection.execute(text("INSERT INTO projections VALUES ('from the backup', 0)"))
+    backup.close()
+    with store.writing() as connection:
+        connection.execute(text("INSERT INTO projections VALUES ('lost', 0)"))
+    backup.path.rename(store.path)
+    for suffix in ("-wal", "-shm"):
+        store.path.with_name(store.path.name + suffix).unlink()
+
+    with store.reading() as connection:
+        assert connection.execute(text("SELECT name FROM projections")).scalars().all() == ["from the backup"]
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -137,6 +153,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
     store = Store.open(URL, folder=tmp_path)
+    store.close()
     data = bytearray(store.path.read_bytes())
     data[100:4096] = b"\xff" * (4096 - 100)
     store.path.write_bytes(data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -43,6 +43,9 @@ MONDAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
 
 QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # folders of one's own are made below it
 """Where folders for tests are made; None: where the system makes them."""
+
+STORES: list[Callable[[], str]] = []
+"""Where companies that are made now have their stores, the last one counts; nothing: each in a file of its own."""
 
 WORKSPACE = """
 format: reconciler.workspace/1
@@ -150,7 +153,10 @@ class Company:
             self.told = 1000  # the ids of the template's events are taken
             return
         (self.folder / "policies").mkdir()
-        (self.folder / "reconciler.yaml").write_text(WORKSPACE, "utf-8")
+        if STORES:
+            (self.folder / "store-url").write_text(STORES[-1](), "utf-8")
+            (self.folder / "store-url").chmod(0o600)
+        self._write_workspace(WORKSPACE)
         (self.folder / "vault.conf").write_text(MODEL, "utf-8")
         (self.folder / "vault.csv").write_text("p, core-reader, algorithms, read\n", "utf-8")
         self.policy(POLICY)
@@ -168,7 +174,11 @@ class Company:
         """Add settings to the target `dir`."""
         lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())
         text = WORKSPACE.replace("    path: directory.ldif\n", f"    path: directory.ldif\n{lines}")
-        (self.folder / "reconciler.yaml").write_text(text, "utf-8")
+        self._write_workspace(text)
+
+    def _write_workspace(self, text: str) -> None:
+        where = 'store: "${file:store-url}"\n' if (self.folder / "store-url").exists() else ""
+        (self.folder / "reconciler.yaml").write_text(text + where, "utf-8")
 
     def directory(self, accounts: Sequence[Account], groups: Mapping[str, Sequence[Account | str]]) -> None:
         """Write the directory afresh; a member given as text stands there as it is."""
@@ -284,6 +294,8 @@ def staff(count: int) -> list[Account]:
 
 def settled_company(folder: Path, count: int = 10, department: str = "rd") -> tuple[Company, list[Account]]:
     """A company in which everybody has what they should have."""
+    if STORES:  # a file can be copied
+        return _settled(folder, count, department), staff(count)
     template = _template(count, department)
     shutil.copytree(template.name, folder, dirs_exist_ok=True)
     accounts = staff(count)
@@ -296,11 +308,16 @@ def settled_company(folder: Path, count: int = 10, department: str = "rd") -> tu
 def _template(count: int, department: str) -> tempfile.TemporaryDirectory[str]:
     """Settling takes as long as a whole test: it is done once for all of them."""
     made = tempfile.TemporaryDirectory(dir=QUICK)
-    company, accounts = Company(Path(made.name)), staff(count)
+    _settled(Path(made.name), count, department)
+    return made
+
+
+def _settled(folder: Path, count: int, department: str) -> Company:
+    company, accounts = Company(folder), staff(count)
     company.hire(*(account.number for account in accounts), department=department)
     company.directory(accounts, {"docs": [], "algorithms": []})
     company.settle()
-    return made
+    return company
 
 
 def of(changes: Sequence[Change], op: str = "") -> set[tuple[str | None, str]]:

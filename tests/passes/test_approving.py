@@ -14,6 +14,9 @@ from reconciler.passes.decide import ApprovalRefused
 from reconciler.plan.model import Change, plan_digest
 from tests.passes.company import POLICY, Account, Company, of, settled_company
 
+pytestmark = pytest.mark.usefixtures("either_store")
+
+
 NO_ROLE = POLICY.replace("department: rd}", "department: rnd}")
 TWO_APPROVE = "guards: {approvals: {core: 2}}\n"
 

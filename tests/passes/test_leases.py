@@ -12,6 +12,8 @@ from reconciler.passes import Look, Wiring
 from tests.passes.company import Account, Company, Faulty, settled_company
 from tests.passes.test_death import applied, leavers_and_newcomers
 
+pytestmark = pytest.mark.usefixtures("either_store")
+
 
 def taken_over(company: Company) -> None:
     """Another reconciler takes the lease, as one does whose lock was lost by the first."""

@@ -98,7 +98,7 @@ def test_a_plan_for_another_day_is_for_reading(tmp_path: Path) -> None:
 def test_two_runs_at_once_the_second_is_refused(tmp_path: Path) -> None:
     company = with_leavers(tmp_path)
     wiring = company.wiring()
-    with lease(wiring.store.path), pytest.raises(RunInProgress, match="another run is in progress"):
+    with lease(wiring.store), pytest.raises(RunInProgress, match="another run is in progress"):
         apply_plan(wiring)
     assert "u1" in company.members("docs")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ from reconciler.facts.store import Store, StoreBusy
 from tests.passes.company import Company, Faulty
 from tests.passes.test_death import applied, leavers_and_newcomers
 
+pytestmark = pytest.mark.usefixtures("either_store")
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,17 +20,17 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Store.open.__func__.__kwdefaults__, "busy_seconds", 0.05)  # type: ignore[attr-defined]
 
 
-def locked(company: Company) -> sqlite3.Connection:
-    """Another process's connection, in the middle of writing."""
-    connection = sqlite3.connect(company.wiring(targets=()).store.path, isolation_level=None, check_same_thread=False)
-    connection.execute("BEGIN IMMEDIATE")
-    return connection
+def locked(company: Company) -> ExitStack:
+    """Another process, in the middle of writing."""
+    other = ExitStack()
+    other.enter_context(company.wiring(targets=()).store.writing())
+    return other
 
 
 def test_a_store_that_is_locked_from_the_start_lets_nothing_be_sent(tmp_path: Path) -> None:
     company = leavers_and_newcomers(tmp_path)
     steps = Faulty()
-    with closing(locked(company)), pytest.raises(StoreBusy, match="in use by another process"):
+    with locked(company), pytest.raises(StoreBusy, match="in use by another process"):
         company.apply(faults={"dir": steps})
     assert steps.sent == []
 
@@ -41,7 +42,7 @@ def test_a_store_that_is_locked_from_the_start_lets_nothing_be_sent(tmp_path: Pa
 def test_one_that_is_locked_in_the_middle_stops_the_run_and_the_next_one_goes_on(tmp_path: Path, step: int) -> None:
     company = leavers_and_newcomers(tmp_path)
     before = applied(company)
-    others: list[sqlite3.Connection] = []
+    others: list[ExitStack] = []
     steps = Faulty()
     steps.during = lambda: others.append(locked(company)) if len(steps.sent) == step else None
 

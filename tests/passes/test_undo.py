@@ -38,6 +38,7 @@ def merged_wrongly(folder: Path) -> tuple[Company, str]:
     return company, run
 
 
+@pytest.mark.usefixtures("either_store")
 def test_what_a_run_took_is_given_back_and_stays(tmp_path: Path) -> None:
     company, run = merged_wrongly(tmp_path)
 

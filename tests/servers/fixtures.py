@@ -1,11 +1,13 @@
-"""The fixture that hands a test a running OpenLDAP server. A module that uses it imports it by name."""
+"""The fixtures that hand a test a running server. A module that uses one imports it by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.servers import postgresql as postgresql_server
+from tests.servers.postgresql import Database, Postgresql
 from tests.servers.slapd import Slapd, required, started
 
 
@@ -15,3 +17,37 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     required()
     with started(tmp_path_factory.mktemp("slapd"), overlays=["ppolicy"]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """One server for all tests of a process; each test has databases of its own."""
+    postgresql_server.required()
+    with postgresql_server.started() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """The URL of a store with nothing in it, of either kind; a file is relative to a folder that is its own."""
+    if request.param == "sqlite":
+        yield lambda: "sqlite:///s.db"
+        return
+    server: Postgresql = request.getfixturevalue("postgresql")
+    taken: list[Database] = []
+
+    def take() -> str:
+        taken.append(server.take())
+        return taken[-1].url
+
+    yield take
+    for each in taken:
+        server.give_back(each)
+
+
+@pytest.fixture
+def database(postgresql: Postgresql) -> Iterator[Database]:
+    """A database with an empty store."""
+    taken = postgresql.take()
+    yield taken
+    postgresql.give_back(taken)

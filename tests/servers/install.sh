@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the servers that the tests and `make demo-openldap` start by themselves. Nothing is configured or started
-# here: every test runs its own server, on a loopback port, with its own data.
+# Installs the servers that the tests start by themselves; with the argument `slapd`, only that of `make demo-openldap`.
+# No service is configured or started here: every test runs its own server, on a loopback port, with its own data.
 #
 # Ends with 0 even where nothing could be installed: the tests then skip and say why, or fail where CI=true.
 set -eu
@@ -10,10 +10,13 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 missing=
 command -v slapd >/dev/null || missing="$missing slapd"
 command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
+# Debian keeps the server's programs out of the PATH.
+[ "${1:-}" = slapd ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+    missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 give_up() {
-    echo "tests/servers/install.sh: $1; missing:$missing. Tests against OpenLDAP cannot run without." >&2
+    echo "tests/servers/install.sh: $1; missing:$missing. Tests against these servers cannot run without." >&2
     exit 0
 }
 
@@ -42,12 +45,26 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
     as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
 fi
 
-# Without configuration there is nothing that a later start of the service could open to the network either.
+get() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@"
+}
+# Without configuration there is nothing that a later start of slapd could open to the network either.
 install() {
     as_root apt-get -q update &&
         echo "slapd slapd/no_configuration boolean true" | as_root debconf-set-selections &&
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $missing
+        make_no_cluster &&
+        get $missing
+}
+# Debian's PostgreSQL comes with a cluster of its own, unless its tools are told so before it is installed.
+make_no_cluster() {
+    case "$missing" in
+    *postgresql*)
+        get postgresql-common &&
+            as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
+                /etc/postgresql-common/createcluster.conf
+        ;;
+    esac
 }
 # shellcheck disable=SC2310  # a failure is told, with its log, and is no failure of this script
 install </dev/null >"$log" 2>&1 || {

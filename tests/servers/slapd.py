@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Slapd", "ldapsearch", "missing_programs", "required", "started"]
+__all__ = ["Slapd", "free_port", "insist", "ldapsearch", "missing_programs", "required", "started"]
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "secret"
@@ -120,11 +120,16 @@ def missing_programs() -> str:
 
 def required() -> None:
     """Skip the test, saying why, where there is no slapd; fail it where CI is to have one."""
+    insist(missing_programs())
+
+
+def insist(reason: str) -> None:
+    """Skip the test for this reason, or fail it where CI is to have everything; go on where there is none."""
     import pytest  # the command has no need of it
 
-    if reason := missing_programs():
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(reason)
+    if reason and os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    if reason:
         pytest.skip(reason)
 
 
@@ -165,7 +170,7 @@ def started(
 
 def _start(program: Path, folder: Path, port: int, suffix: str) -> Slapd:
     for _ in range(5):  # a free port may be taken by somebody else before slapd takes it
-        plain, encrypted = port or _free_port(), _free_port()
+        plain, encrypted = port or free_port(), free_port()
         urls = f"ldap://127.0.0.1:{plain}/ ldaps://127.0.0.1:{encrypted}/"
         with (folder / "slapd.log").open("ab") as log:
             command = [str(program), "-d", "0", "-f", str(folder / "slapd.conf"), "-h", urls]
@@ -191,7 +196,8 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -19,8 +19,7 @@ def upgrade() -> None:
     _create_ledger()
     _create_people()
     _create_feeds()
-    if op.get_bind().dialect.name == "sqlite":
-        _guard_on_sqlite()
+    (_guard_on_sqlite if op.get_bind().dialect.name == "sqlite" else _guard_on_postgresql)()
 
 
 def _create_ledger() -> None:
@@ -120,4 +119,27 @@ def _guard_on_sqlite() -> None:
         "CREATE TRIGGER subject_keys_once BEFORE INSERT ON subject_keys "
         "WHEN EXISTS (SELECT 1 FROM subject_keys WHERE subject = NEW.subject) "
         "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    )
+
+
+def _guard_on_postgresql() -> None:
+    op.execute(
+        "CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'the ledger is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    for table in APPEND_ONLY:
+        for verb in ("UPDATE", "DELETE", "TRUNCATE"):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"FOR EACH {'STATEMENT' if verb == 'TRUNCATE' else 'ROW'} EXECUTE FUNCTION ledger_is_append_only()"
+            )
+    op.execute(
+        "CREATE FUNCTION ledger_has_no_gaps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.seq IS DISTINCT FROM (SELECT coalesce(max(seq), 0) + 1 FROM ledger_entries) THEN "
+        "RAISE EXCEPTION 'the ledger is append-only, without gaps' USING ERRCODE = 'integrity_constraint_violation'; "
+        "END IF; RETURN NEW; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER ledger_entries_next BEFORE INSERT ON ledger_entries "
+        "FOR EACH ROW EXECUTE FUNCTION ledger_has_no_gaps()"
     )
