@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,11 +16,27 @@ from reconciler.cli.shell import Exit, Shell, end, error_json, problem_text, pro
 from reconciler.errors import Place
 from reconciler.facts.events import EventError, EventType, parse_event
 from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence
-from reconciler.facts.feed import REQUIRED_COLUMNS, ImportReport, confirm_import, feed_columns, import_people
+from reconciler.facts.feed import (
+    REQUIRED_COLUMNS,
+    Preview,
+    confirm_import,
+    feed_columns,
+    feed_cursor,
+    import_people,
+    preview_people,
+)
+from reconciler.facts.ledger import NewEntry, part
+from reconciler.facts.people import Facts
 from reconciler.facts.recording import EventOutcome, EventResult, record_events
+from reconciler.facts.store import Store
+from reconciler.passes.tokens import Act
+from reconciler.plan.artefact import instant
 from reconciler.policy.model import Policy
-from reconciler.sources import Source
+from reconciler.sources import Feed, Source
 from reconciler.workspace import Workspace, WorkspaceError, login_name, now
+
+MOST_EVENTS = 20
+"""How many events of a dry run are shown."""
 
 FILE_SOURCE = "file"
 """What files are called that no configured source delivers: each is compared with the one imported before it."""
@@ -30,42 +49,70 @@ def people() -> None:
 
 @people.command("import")
 @click.argument("source", required=False, metavar="[SOURCE or FILE]")
+@click.option("--full", is_flag=True, help="Read everybody, also where the source can tell what has changed.")
+@click.option("--dry-run", is_flag=True, help="Show what would be recorded, and record nothing.")
 @shared
-def import_(shell: Shell, source: str | None) -> None:
-    """Import a configured SOURCE, or a CSV FILE in the canonical columns; without either, every configured source.
+def import_(shell: Shell, source: str | None, full: bool, dry_run: bool) -> None:
+    """Import a configured SOURCE, or a FILE (CSV or Excel) in the canonical columns; without either, every configured
+    source.
 
     \b
     Columns: id, name, employment, department, post, grade, projects, location, manager, starts_on, ends_on,
     status (preboarding, active, leave, notice, exited), assignment, email, and what the policies' attributes name.
 
-    The file names everybody. Somebody who is missing from it is not taken for a leaver: such exits wait for `people
-    confirm`, and so do more exits at once than the guard lets through (exit status 3). A file that is empty or has
-    shrunk too far changes nothing. A bad row excludes only itself (exit status 4).
+    A full delivery names everybody. Somebody who is missing from it is not taken for a leaver: such exits wait for
+    `people confirm`, and so do more exits at once than the guard lets through (exit status 3). One that is empty or has
+    shrunk too far changes nothing. A bad row excludes only itself (exit status 4). A source that can tell what has
+    changed is asked for that alone; read everybody with --full now and then, to notice who is missing.
     """
     workspace = shell.workspace()
+    actor = login_name() if dry_run else shell.actor(workspace, Act.RECORD).name
     policy = _policy(shell, workspace)
-    reports = []
-    for name, delivery in _deliveries(workspace, source):
-        feed = delivery.read(feed_columns(policy.attributes), REQUIRED_COLUMNS)
-        reports.append(
-            import_people(
-                workspace.facts(),
-                feed,
-                source=name,
-                attributes=policy.attributes,
-                guards=policy.guards,
-                now=now(),
-                actor=login_name(),
+    previews = []
+    with _facts(workspace, throw_away=dry_run) as facts, shell.progress() as show:
+        for name, delivery in _deliveries(workspace, source):
+            show(f"reading {name}", 0, 0)
+            since = "" if full else feed_cursor(facts, name)
+            feed = delivery.read(feed_columns(policy.attributes), REQUIRED_COLUMNS, since)
+            take = preview_people if dry_run else _taken
+            previews.append(
+                take(
+                    facts,
+                    feed,
+                    source=name,
+                    attributes=policy.attributes,
+                    guards=policy.guards,
+                    now=now(),
+                    actor=actor,
+                )
             )
-        )
+    reports = [preview.report for preview in previews]
     if shell.as_json:
-        shell.give([_import_json(report) for report in reports])
+        shell.give([_import_json(preview, dry_run=dry_run) for preview in previews])
     else:
-        for report in reports:
-            _say_import(shell, report)
+        for preview in previews:
+            _say_import(shell, preview, dry_run=dry_run)
     if any(report.quarantined for report in reports):
         end(Exit.FAILED)
     end(Exit.HELD if any(report.held for report in reports) else Exit.DONE)
+
+
+def _taken(facts: Facts, feed: Feed, **how: Any) -> Preview:
+    return Preview(import_people(facts, feed, **how), ())
+
+
+@contextmanager
+def _facts(workspace: Workspace, *, throw_away: bool) -> Iterator[Facts]:
+    """What is on record; where there is nothing yet and nothing is to be recorded, an empty record that goes away."""
+    if not throw_away or workspace.has_store():
+        yield workspace.facts(create=not throw_away)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open("sqlite:///empty.db", folder=Path(folder))
+        try:
+            yield Facts(store, workspace.spec.timezone)
+        finally:
+            store.close()
 
 
 def _policy(shell: Shell, workspace: Workspace) -> Policy:
@@ -90,8 +137,12 @@ def _deliveries(workspace: Workspace, source: str | None) -> Iterator[tuple[str,
         yield source, workspace.source(source)
 
 
-def _import_json(report: ImportReport) -> dict[str, object]:
+def _import_json(preview: Preview, *, dry_run: bool) -> dict[str, object]:
+    report = preview.report
+    planned = [_planned_json(entry) for entry in preview.entries]
     return {
+        "dry_run": dry_run,
+        **({"would_record": planned} if dry_run else {}),
         "source": report.source,
         "import": report.import_id,
         "entries": report.entries,
@@ -104,7 +155,28 @@ def _import_json(report: ImportReport) -> dict[str, object]:
     }
 
 
-def _say_import(shell: Shell, report: ImportReport) -> None:
+def _planned_json(entry: NewEntry) -> dict[str, object]:
+    return {
+        "kind": entry.kind,
+        "subject": entry.subject,
+        "effective_at": instant(entry.effective_at),
+        "data": entry.payload.get("data", {}),
+    }
+
+
+def _say_planned(shell: Shell, entries: Sequence[NewEntry]) -> None:
+    events = [entry for entry in entries if entry.effective_at is not None]
+    shown = events if shell.verbose else events[:MOST_EVENTS]
+    for entry in shown:
+        data = part(entry.payload, "data")
+        said = ", ".join(f"{key}={data[key]}" for key in data if key != "assignment")
+        shell.say(f"  would record: {entry.kind} {entry.subject}" + (f": {said}" if said else ""))
+    if len(shown) < len(events):
+        shell.say(f"  … and {len(events) - len(shown)} more events (all of them: --verbose)")
+
+
+def _say_import(shell: Shell, preview: Preview, *, dry_run: bool) -> None:
+    report = preview.report
     for problem in report.quarantined:
         shell.say(problem_text(problem))
     shown = report.findings if shell.verbose else report.findings[:20]
@@ -115,8 +187,12 @@ def _say_import(shell: Shell, report: ImportReport) -> None:
     if report.quarantined:
         bad = len({problem.place for problem in report.quarantined})
         told += f", {bad} row{'' if bad == 1 else 's'} quarantined"
-    shell.say(f"{report.source}: {told}" + (", nothing new for the record" if report.nothing_new else ""))
-    if report.waiting:
+    told += ", nothing new for the record" if report.nothing_new else ""
+    if dry_run:
+        _say_planned(shell, preview.entries)
+        told += "; nothing was recorded (--dry-run)"
+    shell.say(f"{report.source}: {told}")
+    if report.waiting and not dry_run:
         shell.say(*(f"  waits: {each.person}: {each.text}" for each in report.waiting))
         count = len(report.waiting)
         shell.say(

@@ -25,13 +25,14 @@ from reconciler.facts.feed_state import (
     ROW_MISSING,
     AcceptedImport,
     FeedState,
+    last_cursor,
     read_feed_state,
     read_import,
 )
 from reconciler.facts.ledger import Json, NewEntry, canonical, part
 from reconciler.facts.model import Person
 from reconciler.facts.people import Facts
-from reconciler.facts.rows import REQUIRED_COLUMNS, content_digest, feed_columns, read_rows
+from reconciler.facts.rows import REQUIRED_COLUMNS, ReadRow, content_digest, feed_columns, read_rows
 from reconciler.policy.model import Attribute, Guards
 from reconciler.sources import Feed
 
@@ -42,10 +43,13 @@ __all__ = [
     "FeedHeld",
     "ImportReport",
     "ImportUnknown",
+    "Preview",
     "Waiting",
     "confirm_import",
     "feed_columns",
+    "feed_cursor",
     "import_people",
+    "preview_people",
 ]
 
 
@@ -100,6 +104,14 @@ class ConfirmReport:
     already: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What taking a feed in would come to: the report, and the entries that would be recorded."""
+
+    report: ImportReport
+    entries: tuple[NewEntry, ...]
+
+
 def import_people(
     facts: Facts,
     feed: Feed,
@@ -110,38 +122,133 @@ def import_people(
     now: datetime,
     actor: str,
 ) -> ImportReport:
-    """Take a full feed of this source in.
+    """Take a delivery of this source in: of a full one whoever is missing is asked about, of one that holds changes
+    alone nobody is.
 
-    Raises `FeedHeld` where it is empty or has shrunk beyond the guard (nothing is recorded), and whatever the source
-    raises while it is read.
+    Raises `FeedHeld` where a full one is empty or has shrunk beyond the guard (nothing is recorded), and whatever the
+    source raises while it is read.
     """
     rows = read_rows(feed.rows, attributes)
-    content = content_digest(rows)
     with facts.store.writing() as connection:
-        state = read_feed_state(connection, source)
-        known = facts.population_in(connection, evidence=False).by_id
-        if (why := shrinkage(rows, state, known, guards)) is not None:
-            raise FeedHeld(
-                f"source `{source}`: the feed changes nothing, because {why}",
-                remedy="fetch it again; where it is right, let `guards.feed.shrink_percent` in the policy admit it",
-            )
-        occasion = Occasion(
-            source=source,
-            import_id=_import_id(source, content, state.last),
-            content=content,
-            actor=actor,
-            now=now.astimezone(UTC),
-            zone=facts.zone,
-            guards=guards,
-            departures=frozenset(facts.departures(connection, now)),
+        judged = _judge(facts, connection, feed, rows, source, guards, now, actor)
+        recorded = _record(facts, connection, judged, feed)
+    return judged.report(feed, attributes, recorded)
+
+
+def preview_people(
+    facts: Facts,
+    feed: Feed,
+    *,
+    source: str,
+    attributes: Mapping[str, Attribute],
+    guards: Guards,
+    now: datetime,
+    actor: str,
+) -> Preview:
+    """What `import_people` would do, without doing it. Raises as that does."""
+    rows = read_rows(feed.rows, attributes)
+    with facts.store.reading() as connection:
+        judged = _judge(facts, connection, feed, rows, source, guards, now, actor)
+    entries = judged.entries(feed)
+    return Preview(judged.report(feed, attributes, len(entries)), tuple(entries))
+
+
+def feed_cursor(facts: Facts, source: str) -> str:
+    """Where this source's next delivery goes on; blank where everything has to be read."""
+    with facts.store.reading() as connection:
+        return last_cursor(connection, source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a feed leads to, and on which ground. `standing` are exits that wait since an earlier delivery, and that
+    this one says nothing about.
+    """
+
+    decision: Decision
+    state: FeedState
+    occasion: Occasion
+    standing: Sequence[Mapping[str, Json]]
+
+    @property
+    def waiting(self) -> list[Json]:
+        """What waits for a decision once this is taken, as it stands in the ledger."""
+        return [*self.standing, *(item.stored() for item in self.decision.waiting)]
+
+    def entries(self, feed: Feed) -> list[NewEntry]:
+        """What is new for the record; nothing at all where nothing is."""
+        before = self.state.last.waiting if self.state.last else ()
+        if not self.decision.entries and _essence(self.waiting) == _essence(before):
+            return []
+        payload: dict[str, Json] = {
+            "source": self.occasion.source,
+            "import": self.occasion.import_id,
+            "content": self.occasion.content,
+            "delivery": feed.digest,
+            "people": self.decision.people,
+            "quarantined": len(self.decision.quarantined),
+            "waiting": self.waiting,
+            "cursor": feed.cursor,
+        }
+        accepted = NewEntry(FEED_ACCEPTED, f"source:{self.occasion.source}", self.occasion.actor, payload)
+        return [*self.decision.entries, accepted]
+
+    def report(self, feed: Feed, attributes: Mapping[str, Attribute], recorded: int) -> ImportReport:
+        """What a person is told."""
+        source, last = self.occasion.source, self.state.last
+        lost = _lost_columns(feed, self.state, source, attributes) if feed.full else []
+        import_id = last.import_id if last is not None and not recorded else self.occasion.import_id
+        return _report(source, import_id, recorded, self.decision, [*lost, *_ignored(feed, source)])
+
+
+def _judge(
+    facts: Facts,
+    connection: Connection,
+    feed: Feed,
+    rows: Sequence[ReadRow],
+    source: str,
+    guards: Guards,
+    now: datetime,
+    actor: str,
+) -> _Judged:
+    state = read_feed_state(connection, source)
+    known = facts.population_in(connection, evidence=False).by_id
+    if feed.full and (why := shrinkage(rows, state, known, guards)) is not None:
+        raise FeedHeld(
+            f"source `{source}`: the feed changes nothing, because {why}",
+            remedy="fetch it again; where it is right, let `guards.feed.shrink_percent` in the policy admit it",
         )
-        erased = facts.erased(connection, {row.person for row in rows})
-        decision = compare([row for row in rows if row.person not in erased], state, known, occasion)
-        decision.findings += [_named_again(person, entry) for person, entry in sorted(erased.items())]
-        recorded = _record(facts, connection, decision, state, occasion, feed.digest)
-    lost = _lost_columns(feed, state, source, attributes)
-    import_id = state.last.import_id if state.last is not None and not recorded else occasion.import_id
-    return _report(source, import_id, recorded, decision, [*lost, *_ignored(feed, source)])
+    content = content_digest(rows)
+    occasion = Occasion(
+        source=source,
+        import_id=_import_id(source, content, state.last),
+        content=content,
+        actor=actor,
+        now=now.astimezone(UTC),
+        zone=facts.zone,
+        guards=guards,
+        departures=frozenset(facts.departures(connection, now)),
+    )
+    erased = facts.erased(connection, {row.person for row in rows})
+    told = [row for row in rows if row.person not in erased]
+    decision = compare(told, state if feed.full else _of_these(state, told), known, occasion)
+    decision.findings += [_named_again(person, entry) for person, entry in sorted(erased.items())]
+    return _Judged(decision, state, occasion, () if feed.full else _standing(state, told))
+
+
+def _of_these(state: FeedState, rows: Sequence[ReadRow]) -> FeedState:
+    """What the source said last of the assignments that these rows name: of the others they say nothing."""
+    named = {(row.person, row.assignment) for row in rows}
+    kept = {
+        person: {name: seen for name, seen in own.items() if (person, name) in named}
+        for person, own in state.rows.items()
+    }
+    return FeedState({person: own for person, own in kept.items() if own}, state.last)
+
+
+def _standing(state: FeedState, rows: Sequence[ReadRow]) -> Sequence[Mapping[str, Json]]:
+    people = {row.person for row in rows}
+    return [item for item in (state.last.waiting if state.last else ()) if item["person"] not in people]
 
 
 def confirm_import(facts: Facts, import_id: str, *, now: datetime, actor: str) -> ConfirmReport:
@@ -175,28 +282,10 @@ def _import_id(source: str, content: str, last: AcceptedImport | None) -> str:
     return hashlib.sha256("\n".join((source, content, before)).encode()).hexdigest()[:12]
 
 
-def _record(
-    facts: Facts, connection: Connection, decision: Decision, state: FeedState, occasion: Occasion, delivery: str
-) -> int:
-    """Append what is new; nothing at all where nothing is."""
-    waiting: list[Json] = [item.stored() for item in decision.waiting]
-    if not decision.entries and _essence(waiting) == _essence(state.last.waiting if state.last else ()):
-        return 0
-    accepted = NewEntry(
-        FEED_ACCEPTED,
-        f"source:{occasion.source}",
-        occasion.actor,
-        {
-            "source": occasion.source,
-            "import": occasion.import_id,
-            "content": occasion.content,
-            "delivery": delivery,
-            "people": decision.people,
-            "quarantined": len(decision.quarantined),
-            "waiting": waiting,
-        },
-    )
-    return len(facts.ledger.append(connection, [*decision.entries, accepted], occasion.now))
+def _record(facts: Facts, connection: Connection, judged: _Judged, feed: Feed) -> int:
+    """Append what is new: how many entries."""
+    entries = judged.entries(feed)
+    return len(facts.ledger.append(connection, entries, judged.occasion.now)) if entries else 0
 
 
 def _essence(waiting: Sequence[Json]) -> list[bytes]:

@@ -43,6 +43,7 @@ feed_imports = Table(
     Column("content", Text, nullable=False),
     Column("people", Integer, nullable=False),
     Column("waiting", Text, nullable=False),
+    Column("cursor", Text, nullable=False, server_default=""),
 )
 
 
@@ -133,6 +134,12 @@ def read_feed_state(connection: Connection, source: str) -> FeedState:
     return FeedState(rows, _last(connection, source))
 
 
+def last_cursor(connection: Connection, source: str) -> str:
+    """Where the next delivery of this source goes on; blank where everything has to be read."""
+    query = select(feed_imports.c.cursor).where(feed_imports.c.source == source)
+    return str(connection.execute(query.order_by(feed_imports.c.seq.desc()).limit(1)).scalar() or "")
+
+
 def read_import(connection: Connection, import_id: str) -> tuple[AcceptedImport | None, AcceptedImport | None]:
     """The import of this id, and the last one of the same source."""
     query = select(feed_imports).where(feed_imports.c.import_id == import_id)
@@ -162,6 +169,7 @@ def _import_row(entry: Entry) -> dict[str, object]:
         "content": payload["content"],
         "people": payload["people"],
         "waiting": json.dumps(payload["waiting"], ensure_ascii=False, sort_keys=True),
+        "cursor": payload.get("cursor", ""),
     }
 
 
