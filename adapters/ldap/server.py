@@ -6,7 +6,7 @@ Filters are put together here and nowhere else, every value in them escaped.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from adapters.directory.entries import Answer, Entry, GroupName, Listing, Modification
 from adapters.directory.settings import Layout
@@ -38,6 +38,11 @@ class Server:
             return listing
         conditions = [f"(&{self._people}{part})" for part in _alternatives(_KEY, sorted(filter(_is_uuid, keys)))]
         return self._all(base, conditions, asked)
+
+    def having(self, values: Mapping[str, str]) -> Listing:
+        """The accounts with all of these values, as the server compares them; of each only its key."""
+        parts = "".join(f"({attribute}={escaped(value)})" for attribute, value in values.items())
+        return self._wire.search(self._layout.people_base, f"(&{self._people}{parts})", (_KEY,))
 
     def groups(
         self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None

@@ -104,10 +104,15 @@ class OneTarget:
             self._leave(wanted)
             return
         self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
-        self._tried(wanted)
+        # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
+        unwanted = self._context.no_longer_wanted(wanted)
+        self._settle([Done(change, _STALE) for change in wanted if change.id in unwanted])
+        self._tried([change for change in wanted if change.id not in unwanted])
 
     def _tried(self, changes: Sequence[Change]) -> None:
         """Send them, and what gets no answer again, until all is answered or patience ends."""
+        if not changes:
+            return
         answered, number, pending = False, 0, list(changes)
         while pending:
             number += 1
@@ -208,11 +213,14 @@ class OneTarget:
         if not own:
             return
         sight = Sight(self._look_again([done[at] for at in own]))
+        shown = {at: sight.shows(described(done[at].change)) for at in own}
+        # What nobody wants by now, a pass for that person may have undone since: no contradiction.
+        absent = [done[at].change for at in own if shown[at] is False]
+        undone = self._context.no_longer_wanted(absent) if absent else frozenset()
         entries = []
         for at in own:
-            each = done[at]
-            seen = sight.shows(described(each.change))
-            if each.outcome.kind is OutcomeKind.APPLIED and seen is False:
+            each, seen = done[at], shown[at]
+            if each.outcome.kind is OutcomeKind.APPLIED and seen is False and each.change.id not in undone:
                 self._report.contradicted.append(each.change)
                 entries.append(contradiction(each))
             elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is True:

@@ -94,6 +94,7 @@ def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
             "plan_digest": _said(entry)["plan"],
             "plan_made_at": _said(entry)["plan_made_at"],
             "policy_digest": _said(entry)["policy"],
+            "lease": _said(entry).get("lease", ""),
             "finished_entry": None,
         }
         for entry in entries

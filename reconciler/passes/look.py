@@ -29,7 +29,7 @@ from reconciler.plan.model import Change, Plan
 from reconciler.plan.situation import Situation, TargetView
 from reconciler.policy.former import with_former
 from reconciler.policy.model import EntitlementRef, Guards, Mode, Policy
-from reconciler.targets import Observation, TargetError
+from reconciler.targets import Locator, Observation, TargetError
 
 WINDOW = timedelta(hours=24)
 """Guards count over all passes of so long, so that ten thousand small passes are one large change."""
@@ -83,12 +83,12 @@ def look(
     """
     now = wiring.clock()
     progress("reading the facts")
-    with _without_collecting():
+    with without_collecting():
         population = wiring.facts.population()
     if not population.people:
         text = "no people are known yet, and an empty company would mean that everybody loses everything"
         raise NothingKnown(text, remedy="bring them in first: reconciler people import")
-    names = _chosen(wiring, targets)
+    names = chosen(wiring, targets)
     with wiring.store.reading() as connection:
         baselines = wiring.journal.baselines(connection)
     # What was managed under earlier policies and is listed no more: its last members are to be removed, too.
@@ -98,7 +98,7 @@ def look(
     views = dict(zip(names, read, strict=True))
     observations = {name: view.observation for name, view in views.items()}
     progress("comparing")
-    with _without_collecting():
+    with without_collecting():
         desired = evaluate(policy, population, at or now)
         made = make_plan(_situation(wiring, policy, baselines, population, desired, views, now))
     everything = made.plan.changes
@@ -111,7 +111,7 @@ def look(
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
+def without_collecting() -> Iterator[None]:
     """Nearly everything that a plan is made of stays until it is done: looking for garbage meanwhile takes half of the
     time and finds none.
     """
@@ -124,7 +124,8 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
+def chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
+    """The names of these targets, or of all. Raises `UnknownTarget`."""
     for name in targets:
         if name not in wiring.targets:
             known = ", ".join(sorted(wiring.targets)) or "none"
@@ -133,27 +134,36 @@ def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
 
 
 def _view(wiring: Wiring, policy: Policy, name: str) -> TargetView:
-    configured = wiring.targets[name]
-    target = configured.target
-    locators = [entry.locator for ref, entry in policy.entitlements.items() if ref.target == name]
     observation, error = None, ""
     try:
-        observation = target.observe(locators)
+        observation = wiring.targets[name].target.observe(locators_of(policy, name))
     except TargetError as failure:
         error = str(failure)
     with wiring.store.reading() as connection:
         remembered = wiring.journal.links(connection, name)
         some_disabled = observation is not None and not all(each.enabled for each in observation.accounts.accounts)
         disabled_here = wiring.journal.disabled_here(connection, name) if some_disabled else frozenset()
+    return replace(view_of(wiring, name, observation, error, remembered), disabled_here=disabled_here)
+
+
+def locators_of(policy: Policy, target: str) -> list[Locator]:
+    """How the policy names what it manages on the target."""
+    return [entry.locator for ref, entry in policy.entitlements.items() if ref.target == target]
+
+
+def view_of(
+    wiring: Wiring, name: str, observation: Observation | None, error: str, remembered: Mapping[str, str]
+) -> TargetView:
+    """What was read of a target, with how the workspace treats it."""
+    configured = wiring.targets[name]
     return TargetView(
-        capabilities=target.describe(),
-        match_attributes=target.match_attributes(),
+        capabilities=configured.target.describe(),
+        match_attributes=configured.target.match_attributes(),
         observation=observation,
         error=error,
         revoke_foreign=configured.revoke_foreign,
         disable_orphans=configured.disable_orphans,
         remembered=remembered,
-        disabled_here=disabled_here,
     )
 
 

@@ -16,7 +16,7 @@ from reconciler.passes.memory import recorded_policy
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.model import Change
 from reconciler.policy.model import EntitlementRef, Policy
-from reconciler.targets import Op, entitlement_key
+from reconciler.targets import GIVING, Op, entitlement_key
 
 
 class Present:
@@ -44,6 +44,11 @@ class Present:
             unwanted |= self._unwanted_under(newer[1], changes)
         return frozenset(unwanted)
 
+    def moved(self) -> frozenset[str]:
+        """Everybody about whom something was recorded since the plan was made."""
+        with self._turn:
+            return self._news()
+
     def _news(self) -> frozenset[str]:
         """Everybody about whom something was recorded since the plan was made; every entry is read once."""
         ledger = self._wiring.ledger
@@ -67,7 +72,7 @@ class Present:
     def _unwanted_under(self, policy: Policy | None, changes: Sequence[Change]) -> set[str]:
         """By another policy; one that cannot be read here wants nothing to be given."""
         if policy is None:
-            return {change.id for change in changes if change.op in _GIVING}
+            return {change.id for change in changes if change.op in GIVING}
         return self._unwanted(policy, {change.person for change in changes if change.person}, changes)
 
     def _unwanted(self, policy: Policy, people: Collection[str], changes: Sequence[Change]) -> set[str]:
@@ -75,9 +80,6 @@ class Present:
         numbers = {person: self._seen.population.by_id[person].number for person in people}
         concerned = [change for change in changes if change.person in numbers]
         return {change.id for change in concerned if not _is_wanted(change, numbers[change.person or ""], now)}
-
-
-_GIVING = frozenset({Op.CREATE_ACCOUNT, Op.ENABLE_ACCOUNT, Op.GRANT})
 
 
 def _moved_people(seen: Look, changes: Sequence[Change], told: Collection[str]) -> frozenset[str]:
@@ -101,6 +103,6 @@ def _is_wanted(change: Change, number: int, now: Desired) -> bool:
     exited = number in now.states[LifecycleState.EXITED]
     if change.op is Op.DELETE_ACCOUNT:
         return exited
-    if change.op in _GIVING:
+    if change.op in GIVING:
         return not exited and number not in now.suspended
     return exited or number in now.suspended
