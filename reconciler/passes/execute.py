@@ -20,6 +20,7 @@ from reconciler.apply.telling import Told, recovered
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
+from reconciler.logs import log
 from reconciler.passes.look import Look, chosen, look
 from reconciler.passes.memory import policy_entry
 from reconciler.passes.present import Present
@@ -146,6 +147,7 @@ def recover(wiring: Wiring, only: str | None = None) -> int:
     entries = recovered(intents, dict(zip(names, wiring.side_by_side(looks), strict=True)))
     if entries:
         wiring.record(entries)
+        log.warning("dead-run-recovered", runs=sorted({intent.run for intent in intents}), changes=len(entries))
     return len(entries)
 
 
@@ -214,7 +216,7 @@ def run(
         targets={name: configured.target for name, configured in wiring.targets.items()},
         recorder=wiring,
         no_longer_wanted=present.no_longer_wanted,
-        progress=lambda done: progress("carrying out", done, len(due)),
+        progress=lambda done, failed: progress(_under_way(len(plan.held), failed), done, len(due)),
         still_ours=wiring.still_ours,
         patience=wiring.patience,
         side_by_side=wiring.side_by_side,
@@ -222,6 +224,11 @@ def run(
     report = carry_out(due, context)
     report.findings += _liars(wiring, report)
     return report
+
+
+def _under_way(held: int, failed: int) -> str:
+    more = [f"{count} {what}" for count, what in ((held, "held"), (failed, "failed")) if count]
+    return ", ".join(["carrying out", *more])
 
 
 # --- after the run ----------------------------------------------------------------------------------------------------

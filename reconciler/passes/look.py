@@ -6,6 +6,7 @@ Looking changes nothing on any target. It remembers in the store which digests i
 from __future__ import annotations
 
 import gc
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +20,14 @@ from reconciler.apply.journal import Proposal
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.facts.model import Population
+from reconciler.logs import log
 from reconciler.passes.memory import LedgerMemory
 from reconciler.passes.undo import standing_pins
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.build import Made, make_plan
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import with_digests
-from reconciler.plan.model import Change, Plan
+from reconciler.plan.model import Change, Plan, count_by_op
 from reconciler.plan.situation import Situation, TargetView
 from reconciler.policy.former import with_former
 from reconciler.policy.model import EntitlementRef, Guards, Mode, Policy
@@ -81,7 +83,7 @@ def look(
     `targets` limits it to these targets, `person` to the changes of one person. Raises `NothingKnown` without any
     people.
     """
-    now = wiring.clock()
+    now, begun = wiring.clock(), time.perf_counter()
     progress("reading the facts")
     with without_collecting():
         population = wiring.facts.population()
@@ -93,8 +95,8 @@ def look(
         baselines = wiring.journal.baselines(connection)
     # What was managed under earlier policies and is listed no more: its last members are to be removed, too.
     policy = with_former(wiring.policy, baselines)
-    progress(f"reading {', '.join(names)}")
-    read = wiring.side_by_side([partial(_view, wiring, policy, name) for name in names])
+    progress(f"{len(population.people)} people; reading {', '.join(names)}")
+    read = wiring.side_by_side([partial(_view, wiring, policy, name, progress) for name in names])
     views = dict(zip(names, read, strict=True))
     observations = {name: view.observation for name, view in views.items()}
     progress("comparing")
@@ -102,6 +104,7 @@ def look(
         desired = evaluate(policy, population, at or now)
         made = make_plan(_situation(wiring, policy, baselines, population, desired, views, now))
     everything = made.plan.changes
+    _tell(made.plan, time.perf_counter() - begun)
     if person is not None:
         made = replace(made, plan=_only(made.plan, population, person))
     if at is None:
@@ -133,10 +136,20 @@ def chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
     return sorted(targets or wiring.targets)
 
 
-def _view(wiring: Wiring, policy: Policy, name: str) -> TargetView:
+def _tell(plan: Plan, seconds: float) -> None:
+    for name, seen in plan.targets.items():
+        if seen.error:
+            log.warning("target-unreadable", target=name)
+    counts = {"held": len(plan.held), "withheld": len(plan.withheld), "findings": len(plan.findings)}
+    log.info("plan-made", changes=count_by_op(plan.changes), people=plan.people, **counts, seconds=round(seconds, 3))
+
+
+def _view(wiring: Wiring, policy: Policy, name: str, progress: Callable[[str], None]) -> TargetView:
     observation, error = None, ""
     try:
         observation = wiring.targets[name].target.observe(locators_of(policy, name))
+        read = f"{len(observation.accounts.accounts)} accounts and {len(observation.entitlements)} entitlements"
+        progress(f"{name}: {read} read")
     except TargetError as failure:
         error = str(failure)
     with wiring.store.reading() as connection:
