@@ -58,6 +58,12 @@ class Server:
         ]
         return _joined([listing, *by_dn]) if by_dn else listing
 
+    def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
+        kind = self._layout.kind
+        parts = _alternatives(kind.attribute, list(members))
+        conditions = [f"(&(objectClass={kind.object_class}){part})" for part in parts]
+        return self._all(self._layout.groups_base, conditions, attributes)
+
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         entries = list(self._one(dn, "(objectClass=*)", attributes))  # to its end, so that the connection stays of use
         return entries[0] if entries else None
