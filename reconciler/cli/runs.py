@@ -128,7 +128,8 @@ def applied_lines(done: Applied) -> list[Text]:
         lines.append(summary_line(done.plan))
     elif done.report is None:
         lines.append(Text("Nothing was carried out.", style="bold"))
-    lines += held_lines(done.plan)
+    # Not the plan as a whole: what was carried out is in it, and is not to be approved for another time.
+    lines += held_lines(done.plan, whole=False)
     lines += [Text(f"→ {text}", style="cyan") for text in _to_do(done)]
     return lines
 

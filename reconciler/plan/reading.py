@@ -132,8 +132,10 @@ def _change(change: Change) -> Text:
     return line
 
 
-def held_lines(plan: Plan) -> Iterator[Text]:
-    """What waits for a decision: by slice, how much, why, and the command that releases it."""
+def held_lines(plan: Plan, *, whole: bool = True) -> Iterator[Text]:
+    """What waits for a decision: by slice, how much, why, and the command that releases it; and, with `whole`, the one
+    that releases the plan as a whole.
+    """
     if not plan.held:
         return
     yield Text("Held until somebody decides", style="bold yellow")
@@ -149,7 +151,7 @@ def held_lines(plan: Plan) -> Iterator[Text]:
         yield from (Text(f"    {text}") for text in _texts(changes))
         if held.digest:
             yield Text(f"    reconciler approve {held.digest} --reason '…'", style="dim")
-    if sum(1 for key in slices if key.digest) > 1:
+    if whole and sum(1 for key in slices if key.digest) > 1:
         yield Text("  all of this plan", style="yellow")
         yield Text(f"    reconciler approve {plan.digest} --reason '…'", style="dim")
     yield Text()
