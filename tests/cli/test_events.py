@@ -52,7 +52,9 @@ def test_no_secret_and_nobodys_name_stands_in_it(informed_company: Company) -> N
     informed_company.write("reconciler.yaml", text.replace("targets:\n", f"targets:{LDAP}", 1))
     company = informed_company.having(LDAP_PASSWORD=SECRET)
 
-    company.edit("../policies/resources.yaml", "{group: handbook-readers}}", "{group: handbook-readers}, far: {group: x}}")
+    company.edit(
+        "../policies/resources.yaml", "{group: handbook-readers}}", "{group: handbook-readers}, far: {group: x}}"
+    )
     told = company.run("apply", "--yes", "-v", status=4)
 
     assert ("far", "target-unreadable") in {(each.get("target"), each["event"]) for each in events(told.err)}
