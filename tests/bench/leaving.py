@@ -137,19 +137,21 @@ def reconciling(folder: Path) -> Iterator[list[float]]:
         thread.join()
 
 
-def one_event(wiring: Wiring, person: str) -> float:
-    """Seconds from the event to the last confirmed revocation."""
-    started_at = time.perf_counter()
+def one_event(wiring: Wiring, person: str) -> tuple[float, float]:
+    """Seconds from the event to the last confirmed revocation, and how many of them this process was at work: the
+    rest it waited, for the directory, for the disk, or for a processor.
+    """
+    started_at, worked_at = time.perf_counter(), time.process_time()
     at = datetime.now(UTC)
     event = {"id": f"exit-{person}", "type": "exited", "person": person, "effective_at": at.isoformat(), "data": {}}
     (told,) = record_events(
         wiring.facts, [parse_event({**event, "confirmed": True})], source="bench", now=at, actor="bench"
     )
     done = let_out(wiring, person)
-    seconds = time.perf_counter() - started_at
+    seconds, worked = time.perf_counter() - started_at, time.process_time() - worked_at
     if told.error or done is None or done.failed or done.report is None:
         raise RuntimeError(f"{person}: {told}, {done}")
-    return seconds
+    return seconds, worked
 
 
 def one_command(folder: Path, person: str) -> float:
@@ -185,7 +187,7 @@ def still_in(numbers: Sequence[int], url: str) -> int:
     return len(members & set(map(str, numbers)))
 
 
-def tell(name: str, seconds: Sequence[float], full: Sequence[float], wrong: int) -> None:
+def tell(name: str, seconds: Sequence[float], worked: Sequence[float], full: Sequence[float], wrong: int) -> None:
     """One line, with what `make bench` prints of everything and the percentiles."""
     line = {
         "name": name,
@@ -194,6 +196,8 @@ def tell(name: str, seconds: Sequence[float], full: Sequence[float], wrong: int)
         "p95": round(percentile(seconds, 0.95), 3),
         "p99": round(percentile(seconds, 0.99), 3),
         "longest": round(max(seconds), 3),
+        "p50_at_work": round(percentile(worked, 0.5), 3) if worked else None,
+        "load": os.getloadavg()[0],
         "full_passes": [round(each, 1) for each in full],
         "given_back": wrong,
     }
@@ -222,6 +226,7 @@ def room() -> Iterator[Measurement]:
                 by_event = [one_event(wiring, f"E{number:06}") for number in chosen[:LEAVERS]]
                 passes = list(full)
                 by_command = [one_command(own, f"E{number:06}") for number in chosen[LEAVERS:]]
-            tell("leaver, by event", by_event, passes, still_in(chosen, server.url))
-            tell("leaver, by command", by_command, full[len(passes) :], still_in(chosen, server.url))
+            seconds, worked = zip(*by_event, strict=True)
+            tell("leaver, by event", seconds, worked, passes, still_in(chosen, server.url))
+            tell("leaver, by command", by_command, [], full[len(passes) :], still_in(chosen, server.url))
     yield from ()
