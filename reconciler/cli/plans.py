@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ import click
 from reconciler.cli.moments import moment
 from reconciler.cli.runs import applied_json, applied_lines, applied_status
 from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
@@ -126,6 +129,8 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
 def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str | None, yes: bool) -> None:
     """Carry out a saved plan (FILE), or plan and carry out.
 
+    With `--person`, what the leaver's lane takes from that person goes first, and waits for no other run.
+
     Nothing that a guard holds is carried out. Every step is on record before it is sent and after; what was changed is
     read back. Exit status 3 where something is held, 4 where something failed. Where the policies do not pass, leavers
     are let out all the same, under the last ones that did, and the exit status is 1.
@@ -138,25 +143,25 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
         shell.note("the policies do not pass: under the last that did, only leavers are let out")
     wiring = workspace.wire(standing=standing, actor=actor)
     ask = not yes and not shell.as_json and sys.stdin.isatty()
+    leavers_only = standing.problems is not None
     confirm = (lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True)
     done: Applied | None = None
     with shell.working() as show:
         if person is not None and saved is None:
             done = let_out(wiring, person, targets=targets, confirm=confirm, progress=show)
-        leavers_only = standing.problems is not None
         if person is None or saved is not None or (done is not None and done.still_due and not leavers_only):
-            first = done
-            done = apply_plan(
-                wiring,
-                saved=saved,
-                file=str(file or ""),
-                targets=targets,
-                person=person,
-                leavers_only=leavers_only,
-                confirm=confirm,
-                progress=show,
-            )
-            done = done and replace(done, before=first)
+            with _told_even_so(shell, done):
+                whole = apply_plan(
+                    wiring,
+                    saved=saved,
+                    file=str(file or ""),
+                    targets=targets,
+                    person=person,
+                    leavers_only=leavers_only,
+                    confirm=confirm,
+                    progress=show,
+                )
+            done = replace(whole, before=done) if whole is not None else done
     if done is None:
         shell.say("Nothing was changed.")
     elif shell.as_json:
@@ -166,6 +171,17 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     if standing.problems is not None:
         raise standing.problems
     end(applied_status(done) if done else Exit.DONE)
+
+
+@contextmanager
+def _told_even_so(shell: Shell, first: Applied | None) -> Iterator[None]:
+    """Whatever keeps the rest from being done, what was done before it is told."""
+    try:
+        yield
+    except ReconcilerError:
+        if first is not None and first.report is not None and not shell.as_json:
+            shell.say(*applied_lines(first))
+        raise
 
 
 def _saved(file: Path) -> SavedPlan:
