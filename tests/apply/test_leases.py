@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> Store:
     return Store.open("sqlite:///s.db", folder=tmp_path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(names=st.lists(st.sampled_from([DIR, of_person("E1"), of_person("E2")]), min_size=1, max_size=12))
 def test_only_the_newest_of_each_name_may_act(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     store = Store.open("sqlite:///s.db", folder=tmp_path_factory.mktemp("store"))
