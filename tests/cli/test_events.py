@@ -73,6 +73,6 @@ def test_on_a_terminal_people_see_progress_and_no_json(informed_company: Company
     assert "run-started" not in quiet
     assert "⠋" in quiet
 
-    verbose = on_a_terminal(informed_company, "revoke", "E1009", "--reason", "SEC-1", "-v")
-    assert "run-started" in verbose
+    verbose = on_a_terminal(informed_company, "apply", "--yes", "-v")
+    assert "plan-made" in verbose
     assert '{"' not in verbose
