@@ -26,6 +26,7 @@ from pyroaring import BitMap
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
 
 __all__ = [
+    "GIVING",
     "AccountsRead",
     "BitMap",
     "Capabilities",
@@ -100,6 +101,10 @@ class Op(StrEnum):
     CREATE_ACCOUNT = "create-account"
     ENABLE_ACCOUNT = "enable-account"
     GRANT = "grant"
+
+
+GIVING = frozenset({Op.CREATE_ACCOUNT, Op.ENABLE_ACCOUNT, Op.GRANT})
+"""The operations after which somebody can do more than before."""
 
 
 class Reading(StrEnum):
@@ -301,6 +306,13 @@ class Target(ABC):
         target does not answer at all, and `TargetError` where it answers and cannot be used (wrong password,
         untrusted certificate, no such base).
         """
+
+    def keys_matching(self, values: Mapping[str, str]) -> Collection[str] | None:
+        """The keys of the accounts that match somebody of these values (person attribute → value), asked narrowly.
+
+        None where this target knows no such question: then all its accounts are read. Raises as `observe` does.
+        """
+        return None
 
     @abstractmethod
     @contextmanager

@@ -114,6 +114,9 @@ class DirectoryReader(Protocol):
     ) -> Listing:
         """The groups of the configured kind with these names; with `holding`, those with one of these members only."""
 
+    def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
+        """The groups of the configured kind that have one of these members."""
+
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         """One entry by its name, or None where there is none."""
 

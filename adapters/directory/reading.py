@@ -183,6 +183,11 @@ class _Groups:
                 reading = Reading.PARTIAL if self.shortfalls else group.reading
                 detail = "; ".join(filter(None, [group.detail, *self.shortfalls]))
                 return EntitlementRead(key, group.dn, reading, group.members, group.foreign, detail)
+            case [] if (
+                self.narrow and self.layout.kind.by_dn
+            ):  # whoever is asked about is not in it: all there is to say
+                reading = Reading.COMPLETE if self.roll.read.reading.whole and not self.shortfalls else Reading.PARTIAL
+                return EntitlementRead(key, label, reading, detail="; ".join(self.shortfalls))
             case []:
                 kind, base = self.layout.kind.object_class, self.layout.groups_base
                 missing = f"no group named {label} of class {kind} under {base}; create it or correct the binding"
@@ -197,33 +202,25 @@ class _Groups:
         if not wanted:
             return
         if self.narrow and self.layout.kind.by_dn:
-            yield from self._narrow(reader, wanted)
+            yield from self._narrow(reader)
             return
         listing = reader.groups(wanted, ("cn", self.layout.kind.attribute))
         for entry in listing:
             yield entry, self._members(entry)
         self.shortfalls += listing.shortfalls
 
-    def _narrow(self, reader: DirectoryReader, wanted: Sequence[GroupName]) -> Iterator[tuple[Entry, _Members]]:
-        """All wanted groups without their members, then which of them hold the accounts that were asked for."""
-        existing = reader.groups(wanted, ("cn",))
-        entries = list(existing)
-        self.shortfalls += existing.shortfalls
-        holding = self._holding(reader, wanted)
-        whole = self.roll.read.reading.whole
-        for entry in entries:
-            members = holding.get(entry.dn, BitMap())
-            yield entry, _Members(entry.dn, members, (), Reading.COMPLETE if whole else Reading.PARTIAL)
-
-    def _holding(self, reader: DirectoryReader, wanted: Sequence[GroupName]) -> Mapping[str, BitMap]:
+    def _narrow(self, reader: DirectoryReader) -> Iterator[tuple[Entry, _Members]]:
+        """Which groups have the accounts that were asked for: one question, however many groups there are."""
         if not self.roll.exact:
-            return {}
+            return
         alone = BitMap([0]) if len(self.roll.read.accounts) == 1 else None
         attributes = ("cn",) if alone else ("cn", self.layout.kind.attribute)
-        listing = reader.groups(wanted, attributes, holding=self.roll.exact)
-        result = {entry.dn: alone or self._members(entry).members for entry in listing}
+        whole = self.roll.read.reading.whole
+        listing = reader.groups_of(self.roll.exact, attributes)
+        for entry in listing:
+            members = alone or self._members(entry).members
+            yield entry, _Members(entry.dn, members, (), Reading.COMPLETE if whole else Reading.PARTIAL)
         self.shortfalls += listing.shortfalls
-        return result
 
     def _members(self, entry: Entry) -> _Members:
         values, partly = _values(entry, self.layout.kind.attribute)

@@ -6,7 +6,7 @@ Filters are put together here and nowhere else, every value in them escaped.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from adapters.directory.entries import Answer, Entry, GroupName, Listing, Modification
 from adapters.directory.settings import Layout
@@ -39,6 +39,11 @@ class Server:
         conditions = [f"(&{self._people}{part})" for part in _alternatives(_KEY, sorted(filter(_is_uuid, keys)))]
         return self._all(base, conditions, asked)
 
+    def having(self, values: Mapping[str, str]) -> Listing:
+        """The accounts with all of these values, as the server compares them; of each only its key."""
+        parts = "".join(f"({attribute}={escaped(value)})" for attribute, value in values.items())
+        return self._wire.search(self._layout.people_base, f"(&{self._people}{parts})", (_KEY,))
+
     def groups(
         self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
     ) -> Listing:
@@ -52,6 +57,12 @@ class Server:
             self._one(name.dn, f"(&{of_kind}{holder})", attributes) for name in names if name.dn for holder in holders
         ]
         return _joined([listing, *by_dn]) if by_dn else listing
+
+    def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
+        kind = self._layout.kind
+        parts = _alternatives(kind.attribute, list(members))
+        conditions = [f"(&(objectClass={kind.object_class}){part})" for part in parts]
+        return self._all(self._layout.groups_base, conditions, attributes)
 
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         entries = list(self._one(dn, "(objectClass=*)", attributes))  # to its end, so that the connection stays of use

@@ -54,6 +54,13 @@ class LdapTarget(Target):
             at, bound_as = datetime.now(UTC), self._endpoint.bind_dn
             return observation(server, self._layout, locators, accounts, at, bound_as)
 
+    def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
+        """One search, by the attributes that accounts are matched by."""
+        asked = {attribute: values[person] for attribute, person in self._layout.match.items()}
+        with opened(ReadOnlyWire, self._endpoint) as wire:
+            server = Server(wire, self._layout, self._people_filter)
+            return frozenset(filter(None, map(server.key, server.having(asked))))
+
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:
         with opened(Wire, self._endpoint) as wire:

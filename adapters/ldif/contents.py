@@ -50,6 +50,10 @@ class Contents:
             [entry for entry in entries if holding is None or self._holds(entry, holding)], self._shortfalls()
         )
 
+    def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
+        self._check_base(self._layout.groups_base)
+        return Listing([entry for entry in self._groups() if self._holds(entry, members)], self._shortfalls())
+
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         try:
             record = self._by_name.get(names.canonical(dn))

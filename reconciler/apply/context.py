@@ -65,15 +65,15 @@ class RunContext:
 
     `no_longer_wanted` is asked before every batch, and again before a step is sent again, and answers with the ids of
     those changes that the ledger and the policy, as they are now, would not make any more. `still_ours` raises where
-    somebody else has taken the lease since. `progress` is told after every batch how many changes are done. The first
-    two are called from several threads.
+    somebody else has taken the lease since. `progress` is told after every batch how many changes have
+    had their turn, and how many of them are not as they should be. The first two are called from several threads.
     """
 
     told: Told
     targets: Mapping[str, Target]
     recorder: Recorder
     no_longer_wanted: Callable[[Sequence[Change]], frozenset[str]]
-    progress: Callable[[int], None] = lambda _: None
+    progress: Callable[[int, int], None] = lambda _done, _failed: None
     still_ours: Callable[[], None] = lambda: None
     patience: Patience = field(default_factory=Patience)
     side_by_side: SideBySide = in_threads

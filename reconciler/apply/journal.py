@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, distinct, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, distinct, func, insert, or_, select
 
 from reconciler.apply.projecting import as_baseline, flush
 from reconciler.apply.tables import (
@@ -32,6 +32,7 @@ from reconciler.facts.ledger import Entry
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import Approvals
 from reconciler.policy.model import EntitlementRef
+from reconciler.targets import GIVING, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,10 @@ class OpenIntent:
     change_id: str
     target: str
     change: Mapping[str, Any]
+    lease: str = ""
+    """The lease that the run acted under, where it was one on a person."""
+    done_since: bool = False
+    """Whether another run has done the same thing since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +188,39 @@ class Journal:
         return DisabledHere(frozenset(found), frozenset(left))
 
     def open_intents(self, connection: Connection) -> list[OpenIntent]:
-        """What dead runs left without an outcome."""
-        rows = connection.execute(select(intents).where(intents.c.outcome_entry.is_(None)).order_by(intents.c.entry))
-        return [OpenIntent(row.run, row.change_id, row.target, json.loads(row.change)) for row in rows]
+        """What has no outcome yet: of runs that died, and of those that are at it right now."""
+        done_since = (
+            select(effects.c.entry)
+            .where(effects.c.change_id == intents.c.change_id, effects.c.entry > intents.c.entry)
+            .where(effects.c.outcome == "applied")
+            .exists()
+        )
+        asked = (
+            select(intents, runs.c.lease, done_since.label("done_since"))
+            .outerjoin(runs, runs.c.run == intents.c.run)
+            .where(intents.c.outcome_entry.is_(None))
+            .order_by(intents.c.entry)
+        )
+        return [
+            OpenIntent(row.run, row.change_id, row.target, json.loads(row.change), row.lease or "", row.done_since)
+            for row in connection.execute(asked)
+        ]
+
+    def about_to_give(self, connection: Connection, person: str) -> frozenset[str]:
+        """The ids of the changes by which some run is about to give the person something."""
+        asked = select(intents.c.change_id, intents.c.change).where(intents.c.outcome_entry.is_(None))
+        changes = {row.change_id: json.loads(row.change) for row in connection.execute(asked)}
+        return frozenset(
+            change for change, said in changes.items() if said["subject"] == person and Op(said["op"]) in GIVING
+        )
+
+    def links_of(self, connection: Connection, target: str, person: str, keys: Collection[str]) -> dict[str, str]:
+        """As `links`: the accounts of this person, and whose these other ones are."""
+        c = account_links.c
+        asked = select(c.account_key, c.person).where(
+            c.target == target, or_(c.person == person, c.account_key.in_(keys))
+        )
+        return {row.account_key: row.person for row in connection.execute(asked)}
 
     def contradicted_runs(self, connection: Connection, since: datetime) -> dict[str, int]:
         """Target → in how many runs since then reading back did not show what it had confirmed."""

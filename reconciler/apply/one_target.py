@@ -7,6 +7,8 @@ left of its changes is not tried. Nothing here knows of other targets: a run has
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +18,7 @@ from threading import Event
 from reconciler.apply.context import RunContext
 from reconciler.apply.sight import Sight
 from reconciler.apply.telling import Done, contradiction, described, effect, intended
+from reconciler.logs import log
 from reconciler.plan.model import Change
 from reconciler.targets import (
     Observation,
@@ -70,6 +73,7 @@ class OneTarget:
     def __init__(self, name: str, changes: Sequence[Change], context: RunContext, stopping: Event) -> None:
         self._changes = changes
         self._target: Target = context.targets[name]
+        self._log = log.bind(run=context.told.run, target=name)
         self._context = context
         self._stopping = stopping
         self._report = TargetReport(name)
@@ -84,11 +88,13 @@ class OneTarget:
             for op, batch in _batches(self._changes, self._target.describe().batch_size):
                 if self._stopping.is_set():
                     return self._report
+                before = len(self._report.done)
                 if self._report.set_aside:
                     self._leave(batch)
                 else:
                     self._batch(op, batch)
-                self._context.progress(len(batch))
+                failed = sum(each.outcome.kind in _NOT_DONE for each in self._report.done[before:])
+                self._context.progress(len(batch), failed)
         self._read_back()
         return self._report
 
@@ -104,10 +110,18 @@ class OneTarget:
             self._leave(wanted)
             return
         self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
-        self._tried(wanted)
+        # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
+        unwanted = self._context.no_longer_wanted(wanted)
+        self._settle([Done(change, _STALE) for change in wanted if change.id in unwanted])
+        begun, before = time.perf_counter(), len(self._report.done)
+        self._tried([change for change in wanted if change.id not in unwanted])
+        outcomes = Counter(each.outcome.kind.value for each in self._report.done[before:])
+        self._log.info("batch-sent", op=op.value, count=len(wanted), outcomes=dict(outcomes), seconds=_since(begun))
 
     def _tried(self, changes: Sequence[Change]) -> None:
         """Send them, and what gets no answer again, until all is answered or patience ends."""
+        if not changes:
+            return
         answered, number, pending = False, 0, list(changes)
         while pending:
             number += 1
@@ -125,7 +139,7 @@ class OneTarget:
         self._silent_batches = 0 if answered else self._silent_batches + 1
         if self._silent_batches >= self._context.patience.silent_batches and not self._report.set_aside:
             words = next(each.outcome.detail for each in reversed(self._report.done))
-            self._report.set_aside = f"{self._silent_batches} batches in a row got no answer: {words}"
+            self._set_aside(f"{self._silent_batches} batches in a row got no answer: {words}")
 
     def _given_up(self, pending: Sequence[Change], number: int, retry_after: float | None) -> frozenset[str]:
         """Wait, and the ids of those that are not tried again even so."""
@@ -154,6 +168,13 @@ class OneTarget:
             return
         entries = self._context.recorder.record([effect(each, self._context.told) for each in done])
         self._report.done += [replace(each, entry=entry.seq) for each, entry in zip(done, entries, strict=True)]
+        for each in done:
+            if each.outcome.kind in _NOT_DONE:
+                self._log.warning("change-refused", outcome=each.outcome.kind.value, **_named(each.change))
+
+    def _set_aside(self, why: str) -> None:
+        self._report.set_aside = why
+        self._log.warning("target-set-aside", why=why)
 
     def _leave(self, changes: Sequence[Change]) -> None:
         """Not tried: nothing of these comes onto the record, and the next plan has them again."""
@@ -175,7 +196,7 @@ class OneTarget:
                 again = later and number < self._context.patience.attempts and self._wait(number, retry_after)
                 if not again and not self._report.set_aside:
                     times = f" ({number} attempts)" if number > 1 else ""
-                    self._report.set_aside = f"no connection that can write{times}: {error.message}"
+                    self._set_aside(f"no connection that can write{times}: {error.message}")
         return self._writer
 
     def _hang_up(self) -> None:
@@ -190,9 +211,10 @@ class OneTarget:
         seconds = patience.pause(number, retry_after)
         if self._waited + seconds > patience.in_all:
             if retry_after is not None:
-                self._report.set_aside = f"it asks to be left alone for {retry_after:g} s"
+                self._set_aside(f"it asks to be left alone for {retry_after:g} s")
             return False
         self._waited += seconds
+        self._log.info("retry-waiting", attempt=number, seconds=round(seconds, 3), retry_after=retry_after)
         if patience.wait is not None:
             patience.wait(seconds)
             return not self._stopping.is_set()
@@ -208,12 +230,16 @@ class OneTarget:
         if not own:
             return
         sight = Sight(self._look_again([done[at] for at in own]))
+        shown = {at: sight.shows(described(done[at].change)) for at in own}
+        # What nobody wants by now, a pass for that person may have undone since: no contradiction.
+        absent = [done[at].change for at in own if shown[at] is False]
+        undone = self._context.no_longer_wanted(absent) if absent else frozenset()
         entries = []
         for at in own:
-            each = done[at]
-            seen = sight.shows(described(each.change))
-            if each.outcome.kind is OutcomeKind.APPLIED and seen is False:
+            each, seen = done[at], shown[at]
+            if each.outcome.kind is OutcomeKind.APPLIED and seen is False and each.change.id not in undone:
                 self._report.contradicted.append(each.change)
+                self._log.warning("change-contradicted", **_named(each.change))
                 entries.append(contradiction(each))
             elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is True:
                 done[at] = replace(each, outcome=_FOUND)
@@ -230,6 +256,23 @@ class OneTarget:
             return self._target.observe(list(locators.values()), accounts if narrow else None)
         except TargetError:
             return None
+
+
+_NOT_DONE = (OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE)
+
+
+def _named(change: Change) -> dict[str, str]:
+    """A change as the log names it: by ids, so that no name of anybody stands there."""
+    return {
+        "change": change.id,
+        "op": change.op.value,
+        "person": change.person or "",
+        "entitlement": entitlement_key(change.locator),
+    }
+
+
+def _since(begun: float) -> float:
+    return round(time.perf_counter() - begun, 3)
 
 
 def _batches(changes: Sequence[Change], size: int) -> Iterator[tuple[Op, Sequence[Change]]]:

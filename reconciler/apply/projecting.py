@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pyroaring import BitMap
@@ -94,6 +95,7 @@ def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
             "plan_digest": _said(entry)["plan"],
             "plan_made_at": _said(entry)["plan_made_at"],
             "policy_digest": _said(entry)["policy"],
+            "lease": _said(entry).get("lease", ""),
             "finished_entry": None,
         }
         for entry in entries
@@ -187,15 +189,17 @@ def _move_members(connection: Connection, entries: Sequence[Entry], done: Collec
     if not moves:
         return
     numbers = _numbers(connection, {subject for own in moves.values() for subject, _, is_person in own if is_person})
+    known = _baselines(connection, moves)
     for ref, own in moves.items():
-        baseline = _baseline(connection, ref)
+        baseline = known[ref]
         members, services = BitMap(baseline.members), set(baseline.services)
         for subject, granted, is_person in own:
             if is_person and subject in numbers:
                 (members.add if granted else members.discard)(numbers[subject])
             elif not is_person:
                 (services.add if granted else services.discard)(subject)
-        _save(connection, ref, members, services, baseline.policy_digest, baseline.ledger_seq, settled=baseline.settled)
+        known[ref] = replace(baseline, members=members, services=frozenset(services))
+    _save(connection, known)
 
 
 def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -211,20 +215,12 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
         if _said(entry)["op"] not in ("grant", "revoke"):
             continue
         ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
-        baseline = _baseline(connection, ref)
+        baseline = _baselines(connection, [ref])[ref]
         members = BitMap(baseline.members)
         number = _numbers(connection, {entry.subject}).get(entry.subject)
         if number is not None:
             (members.discard if _said(entry)["op"] == "grant" else members.add)(number)
-        _save(
-            connection,
-            ref,
-            members,
-            baseline.services,
-            baseline.policy_digest,
-            baseline.ledger_seq,
-            settled=baseline.settled,
-        )
+        _save(connection, {ref: replace(baseline, members=members)})
 
 
 def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -234,21 +230,23 @@ def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
         ids = {person for own in [*adopted.values(), *dropped.values()] for person in own}
         numbers = _numbers(connection, ids)
         settled = set(payload["settled"])
-        for key in sorted({*adopted, *dropped, *services, *settled}):
-            ref = EntitlementRef(payload["target"], key)
-            baseline = _baseline(connection, ref)
+        keys = sorted({*adopted, *dropped, *services, *settled})
+        known = _baselines(connection, [EntitlementRef(payload["target"], key) for key in keys])
+        rows = []
+        for ref, baseline in known.items():
+            key, now = ref.key, ref.key in settled
             members = baseline.members | BitMap(numbers[p] for p in adopted.get(key, ()))
             members -= BitMap(numbers[p] for p in dropped.get(key, ()))
-            now = key in settled
-            _save(
-                connection,
-                ref,
-                members,
-                services.get(key, baseline.services),
-                payload["policy"] if now else baseline.policy_digest,
-                payload["facts"] if now else baseline.ledger_seq,
-                settled=now or baseline.settled,
+            rows.append(
+                Baseline(
+                    members,
+                    frozenset(services.get(key, baseline.services)),
+                    payload["policy"] if now else baseline.policy_digest,
+                    payload["facts"] if now else baseline.ledger_seq,
+                    settled=now or baseline.settled,
+                )
             )
+        _save(connection, dict(zip(known, rows, strict=True)))
 
 
 def _erased(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -277,13 +275,15 @@ def _forget_intents(connection: Connection, person: str) -> None:
 
 def _forget_member(connection: Connection, person: str) -> None:
     number = _numbers(connection, [person]).get(person)
+    left: dict[EntitlementRef, Baseline] = {}
     for row in connection.execute(select(baselines)).mappings().all():
         own, ref = as_baseline(row), EntitlementRef(row["target"], row["entitlement_key"])
         members = own.members - BitMap([] if number is None else [number])
         if not (members or own.services or own.policy_digest or own.settled):
-            connection.execute(delete(baselines).where(*_is(ref)))
+            connection.execute(_FORGET, {"of_target": ref.target, "of_entitlement_key": ref.key})
         elif members != own.members:
-            _save(connection, ref, members, own.services, own.policy_digest, own.ledger_seq, settled=own.settled)
+            left[ref] = Baseline(members, own.services, own.policy_digest, own.ledger_seq, settled=own.settled)
+    _save(connection, left)
 
 
 _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
@@ -300,9 +300,19 @@ _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
 }
 
 
-def _baseline(connection: Connection, ref: EntitlementRef) -> Baseline:
-    row = connection.execute(select(baselines).where(*_is(ref))).mappings().first()
-    return as_baseline(row) if row else Baseline(BitMap(), frozenset(), "", 0, settled=False)
+def _baselines(connection: Connection, refs: Collection[EntitlementRef]) -> dict[EntitlementRef, Baseline]:
+    """What these entitlements were when they last agreed; those that never did, too."""
+    by_target: dict[str, list[str]] = defaultdict(list)
+    for ref in refs:
+        by_target[ref.target].append(ref.key)
+    found = {ref: Baseline(BitMap(), frozenset(), "", 0, settled=False) for ref in refs}
+    for target, keys in by_target.items():
+        for some in chunks(keys, CHUNK):
+            c = baselines.c
+            asked = select(baselines).where(c.target == target, c.entitlement_key.in_(some))
+            for row in connection.execute(asked).mappings():
+                found[EntitlementRef(target, row["entitlement_key"])] = as_baseline(row)
+    return found
 
 
 def as_baseline(row: RowMapping) -> Baseline:
@@ -316,27 +326,28 @@ def as_baseline(row: RowMapping) -> Baseline:
     )
 
 
-def _save(
-    connection: Connection,
-    ref: EntitlementRef,
-    members: BitMap,
-    services: Iterable[str],
-    policy_digest: str,
-    ledger_seq: int,
-    *,
-    settled: bool,
-) -> None:
-    connection.execute(delete(baselines).where(*_is(ref)))
-    row = {
-        "target": ref.target,
-        "entitlement_key": ref.key,
-        "members": _canonical(members),
-        "services": json.dumps(sorted(services)),
-        "policy_digest": policy_digest,
-        "ledger_seq": ledger_seq,
-        "settled": settled,
-    }
-    connection.execute(insert(baselines).values(row))
+def _save(connection: Connection, known: Mapping[EntitlementRef, Baseline]) -> None:
+    """Write them in place of what stands there. Many at once: others wait for their turn meanwhile."""
+    rows = [
+        {
+            "target": ref.target,
+            "entitlement_key": ref.key,
+            "members": _canonical(baseline.members),
+            "services": json.dumps(sorted(baseline.services)),
+            "policy_digest": baseline.policy_digest,
+            "ledger_seq": baseline.ledger_seq,
+            "settled": baseline.settled,
+        }
+        for ref, baseline in known.items()
+    ]
+    if rows:
+        connection.execute(_FORGET, [_named(row, "target", "entitlement_key") for row in rows])
+        connection.execute(insert(baselines), rows)
+
+
+_FORGET = delete(baselines).where(
+    baselines.c.target == bindparam("of_target"), baselines.c.entitlement_key == bindparam("of_entitlement_key")
+)
 
 
 def _canonical(members: BitMap) -> bytes:
@@ -344,10 +355,6 @@ def _canonical(members: BitMap) -> bytes:
     afresh = BitMap(members.to_array())
     afresh.run_optimize()
     return afresh.serialize()
-
-
-def _is(ref: EntitlementRef) -> tuple[Any, Any]:
-    return baselines.c.target == ref.target, baselines.c.entitlement_key == ref.key
 
 
 def _numbers(connection: Connection, ids: Collection[str]) -> dict[str, int]:

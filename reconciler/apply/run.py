@@ -8,6 +8,7 @@ sent.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +20,8 @@ from reconciler.apply.one_target import OneTarget, TargetReport
 from reconciler.apply.telling import Done, finished, started
 from reconciler.errors import ReconcilerError
 from reconciler.facts.ledger import Entry, NewEntry
-from reconciler.plan.model import Change, Finding
+from reconciler.logs import log
+from reconciler.plan.model import Change, Finding, count_by_op
 from reconciler.targets import OutcomeKind
 
 __all__ = ["Done", "RunContext", "RunReport", "carry_out"]
@@ -60,11 +62,16 @@ def carry_out(changes: Sequence[Change], context: RunContext) -> RunReport:
     """
     counted = _Counted(context)
     context = replace(context, recorder=_InTurn(context.recorder), progress=counted.progress)
-    context.recorder.record([started(len(changes), context.told)])
+    told, begun = context.told, time.perf_counter()
+    context.recorder.record([started(len(changes), told)])
+    own = log.bind(run=told.run)
+    own.info("run-started", plan=told.plan_digest, actor=told.actor, changes=count_by_op(changes))
     parts = _side_by_side(changes, context)
     report = _joined(changes, parts, context)
     outcomes, contradicted = report.counts(), len(report.contradicted)
     context.recorder.record([finished(report.run, outcomes, contradicted, report.set_aside)])
+    aside, seconds = sorted(report.set_aside), round(time.perf_counter() - begun, 3)
+    own.info("run-finished", outcomes=outcomes, contradicted=contradicted, set_aside=aside, seconds=seconds)
     return report
 
 
@@ -146,10 +153,11 @@ class _Counted:
     def __init__(self, context: RunContext) -> None:
         self._progress = context.progress
         self._turn = Lock()
-        self._done = 0
+        self._done = self._failed = 0
 
-    def progress(self, more: int) -> None:
-        """So many more are done; tells how many are, altogether."""
+    def progress(self, more: int, failed: int) -> None:
+        """So many more have had their turn, and so many of those failed; tells how many have, altogether."""
         with self._turn:
             self._done += more
-            self._progress(self._done)
+            self._failed += failed
+            self._progress(self._done, self._failed)

@@ -60,6 +60,7 @@ runs = Table(
     Column("plan_digest", Text, nullable=False),
     Column("plan_made_at", Text, nullable=False),
     Column("policy_digest", Text, nullable=False),
+    Column("lease", Text, nullable=False, server_default=""),
     Column("finished_entry", Sequence64),
 )
 intents = Table(

@@ -35,6 +35,8 @@ class Told:
     plan_made_at: str
     policy_digest: str
     actor: str
+    lease: str = ""
+    """The lease that the run acts under, where it is one on a person."""
 
 
 def started(count: int, told: Told) -> NewEntry:
@@ -46,6 +48,8 @@ def started(count: int, told: Told) -> NewEntry:
         "policy": told.policy_digest,
         "changes": count,
     }
+    if told.lease:
+        payload["lease"] = told.lease
     return NewEntry(Kind.RUN_STARTED.value, f"run:{told.run}", told.actor, payload)
 
 
@@ -104,15 +108,22 @@ def contradiction(done: Done) -> NewEntry:
 def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observation | None]) -> list[NewEntry]:
     """What became of the changes that a dead run intended, judged by what the targets show now.
 
-    An intent whose target or entitlement could not be read stays open: nothing is claimed that nobody saw.
+    An intent whose target or entitlement could not be read stays open: nothing is claimed that nobody saw. What
+    another run has done since is not done twice.
     """
     sights = {target: Sight(observation) for target, observation in observations.items()}
     entries = []
     for intent in intents:
         shown = sights[intent.target].shows(intent.change) if intent.target in sights else None
         if shown is not None:
-            entries.append(_found(intent, "applied" if shown else "not-applied"))
+            entries.append(_found(intent, _judged(intent, shown=shown)))
     return entries
+
+
+def _judged(intent: OpenIntent, *, shown: bool) -> str:
+    if not shown:
+        return "not-applied"
+    return "already" if intent.done_since else "applied"
 
 
 def _found(intent: OpenIntent, outcome: str) -> NewEntry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.plans import applied_json, applied_lines, applied_status, plan_of_everybody
+from reconciler.cli.plans import plan_of_everybody
+from reconciler.cli.runs import applied_json, applied_lines, applied_status
 from reconciler.cli.shell import Shell, end, shared
 from reconciler.passes.emergency import shut_out
 from reconciler.passes.tokens import Act
@@ -35,7 +36,7 @@ def revoke(shell: Shell, person: str, reason: str) -> None:
     if standing.problems is not None:
         shell.note("the policies do not pass: this goes by the last ones that did")
     wiring = workspace.wire(standing=standing, actor=actor)
-    with shell.progress() as show:
+    with shell.working() as show:
         done = shut_out(wiring, person, reason, show)
     if shell.as_json:
         told = {"person": person, "ledger_seq": done.entry, "ref": done.ref}

@@ -6,24 +6,27 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.text import Text
 
-from reconciler.apply.run import Done, RunReport
 from reconciler.cli.moments import moment
+from reconciler.cli.runs import applied_json, applied_lines, applied_status
 from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
+from reconciler.passes.one_person import let_out
 from reconciler.passes.tokens import Act
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import SavedPlan, plan_json, read_plan
 from reconciler.plan.model import Plan
-from reconciler.plan.reading import plan_lines, summary_line
+from reconciler.plan.reading import plan_lines
 
 _target = click.option("--target", "targets", multiple=True, metavar="T", help="Only this target (may be repeated).")
 _person = click.option("--person", metavar="ID", help="Only what concerns this person.")
@@ -126,6 +129,8 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
 def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str | None, yes: bool) -> None:
     """Carry out a saved plan (FILE), or plan and carry out.
 
+    With `--person`, what the leaver's lane takes from that person goes first, and waits for no other run.
+
     Nothing that a guard holds is carried out. Every step is on record before it is sent and after; what was changed is
     read back. Exit status 3 where something is held, 4 where something failed. Where the policies do not pass, leavers
     are let out all the same, under the last ones that did, and the exit status is 1.
@@ -138,17 +143,25 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
         shell.note("the policies do not pass: under the last that did, only leavers are let out")
     wiring = workspace.wire(standing=standing, actor=actor)
     ask = not yes and not shell.as_json and sys.stdin.isatty()
-    with shell.progress() as show:
-        done = apply_plan(
-            wiring,
-            saved=saved,
-            file=str(file or ""),
-            targets=targets,
-            person=person,
-            leavers_only=standing.problems is not None,
-            confirm=(lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True),
-            progress=show,
-        )
+    leavers_only = standing.problems is not None
+    confirm = (lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True)
+    done: Applied | None = None
+    with shell.working() as show:
+        if person is not None and saved is None:
+            done = let_out(wiring, person, targets=targets, confirm=confirm, progress=show)
+        if person is None or saved is not None or (done is not None and done.still_due and not leavers_only):
+            with _told_even_so(shell, done):
+                whole = apply_plan(
+                    wiring,
+                    saved=saved,
+                    file=str(file or ""),
+                    targets=targets,
+                    person=person,
+                    leavers_only=leavers_only,
+                    confirm=confirm,
+                    progress=show,
+                )
+            done = replace(whole, before=done) if whole is not None else done
     if done is None:
         shell.say("Nothing was changed.")
     elif shell.as_json:
@@ -158,6 +171,17 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     if standing.problems is not None:
         raise standing.problems
     end(applied_status(done) if done else Exit.DONE)
+
+
+@contextmanager
+def _told_even_so(shell: Shell, first: Applied | None) -> Iterator[None]:
+    """Whatever keeps the rest from being done, what was done before it is told."""
+    try:
+        yield
+    except ReconcilerError:
+        if first is not None and first.report is not None and not shell.as_json:
+            shell.say(*applied_lines(first))
+        raise
 
 
 def _saved(file: Path) -> SavedPlan:
@@ -171,93 +195,6 @@ def _saved(file: Path) -> SavedPlan:
 def _confirmed(shell: Shell, seen: Look) -> bool:
     shell.say(*plan_lines(seen.plan, _names(seen), whole=shell.verbose > 0))
     return click.confirm("Carry this out?", default=False, err=True)
-
-
-def applied_status(done: Applied) -> Exit:
-    """What a run ends the command with."""
-    if done.failed:
-        every = done.plan.targets and all(seen.error for seen in done.plan.targets.values())
-        return Exit.ERROR if every else Exit.FAILED
-    return Exit.HELD if done.waiting else Exit.DONE
-
-
-def applied_json(done: Applied) -> dict[str, object]:
-    """A run as data."""
-    report = done.report
-    return {
-        "format": "reconciler.run/1",
-        "run": report.run if report else None,
-        "plan": plan_json(done.plan),
-        "outcomes": report.counts() if report else {},
-        "failed": [_done_json(each) for each in report.failed] if report else [],
-        "stale": [_done_json(each) for each in report.stale] if report else [],
-        "contradicted": [change.id for change in report.contradicted] if report else [],
-        "findings": [asdict(finding) for finding in report.findings] if report else [],
-        "recovered": done.recovered,
-        "no_longer_due": done.missing,
-        "held": len(done.plan.held),
-    }
-
-
-def _done_json(each: Done) -> dict[str, object]:
-    change = each.change
-    return {
-        "id": change.id,
-        "op": change.op.value,
-        "target": change.target,
-        "account": change.account,
-        "entitlement": change.entitlement,
-        "outcome": each.outcome.kind.value,
-        "detail": each.outcome.detail,
-    }
-
-
-def applied_lines(done: Applied) -> list[Text]:
-    """A run as a person reads it."""
-    lines = []
-    if done.recovered:
-        text = f"A run before this one had died: what became of {done.recovered} of its changes is on record now."
-        lines.append(Text(text, style="yellow"))
-    if done.report is not None:
-        lines += _report_lines(done.report)
-    if done.missing:
-        lines.append(Text(f"{done.missing} changes of the saved plan are no longer due and were left alone.", "yellow"))
-    for name, seen in done.plan.targets.items():
-        if seen.error:
-            lines.append(Text(f"{name} could not be read: {seen.error}", style="red"))
-    unread = [finding for finding in done.plan.findings if finding.kind == "unread-entitlement"]
-    lines += [Text(f"{finding.target}, {finding.subject}: {finding.text}", style="red") for finding in unread]
-    if done.report is None and not done.plan.changes and not done.plan.incomplete:
-        lines.append(summary_line(done.plan))
-    elif done.report is None:
-        lines.append(Text("Nothing was carried out.", style="bold"))
-    if done.plan.held:
-        text = f"{len(done.plan.held)} changes are held; see `reconciler plan`"
-        releasable = any(each.held.digest for each in done.plan.held if each.held)
-        text += ", then `reconciler approve DIGEST`." if releasable else "."
-        lines.append(Text(text, style="bold yellow"))
-    return lines
-
-
-def _report_lines(report: RunReport) -> list[Text]:
-    tried = [each for each in report.failed if each.entry]  # what was not tried is told once, with its target
-    lines = [_done_line(each, "red") for each in tried]
-    lines += [_done_line(each, "yellow") for each in report.stale]
-    for change in report.contradicted:
-        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
-        lines.append(Text(f"  not so: {what}: the target confirmed it, and reading it back shows otherwise", "red"))
-    lines += [Text(f"{finding.target}: {finding.text} [{finding.kind}]", "red") for finding in report.findings]
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
-    if report.contradicted:
-        counts += f", of which {len(report.contradicted)} do not show"
-    lines.append(Text(f"Run {report.run}: {counts}, read back", style="bold"))
-    return lines
-
-
-def _done_line(each: Done, style: str) -> Text:
-    change = each.change
-    what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
-    return Text(f"  {each.outcome.kind.value}: {what}: {each.outcome.detail}", style=style)
 
 
 def plan_of_everybody(shell: Shell, wiring: Wiring) -> tuple[Look, dict[str, str]]:

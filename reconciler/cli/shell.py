@@ -1,14 +1,16 @@
 """What every command shares: its options, where results and progress go, how an error is told, the exit statuses.
 
-Results go to standard output and nothing else does; progress goes to standard error, on a terminal only.
+Results go to standard output and nothing else does. Standard error has progress on a terminal, and elsewhere the events
+of a command that acts (`reconciler.logs`).
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from reconciler.errors import Problem, ProblemsFound, ReconcilerError
+from reconciler.logs import shown
 from reconciler.passes.operators import ANYTHING, Actor
 from reconciler.passes.tokens import Act
 from reconciler.workspace import Workspace
@@ -88,6 +91,18 @@ class Shell:
                 bar.update(task, description=what, completed=done, total=total or None)
 
             yield show
+
+    @contextmanager
+    def working(self) -> Iterator[Callable[[str, int, int], None]]:
+        """`progress`, for a command that acts: away from a terminal, its events go to standard error as JSON lines; on
+        a terminal, with `-v`, as lines for people.
+        """
+        terminal = Console(stderr=True).is_terminal
+        with ExitStack() as stack:
+            if not terminal or self.verbose:
+                detailed = self.verbose > (1 if terminal else 0)
+                stack.enter_context(shown(sys.stderr, as_json=not terminal, detailed=detailed))
+            yield stack.enter_context(self.progress())
 
 
 def shared(command: F) -> F:

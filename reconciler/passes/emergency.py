@@ -1,7 +1,8 @@
 """The emergency path: one person out of everything, now.
 
 The lockout is on record before anything else happens, so that whatever fails afterwards, no later pass gives anything
-back; then every target is told, leavers' way: no guard but `protected` stands in between.
+back; then every target is told, leavers' way: no guard but `protected` stands in between, nor a full pass that is under
+way.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from reconciler.errors import ReconcilerError
 from reconciler.facts.events import EventType, parse_event
 from reconciler.facts.recording import record_events
-from reconciler.passes.execute import Applied, apply_plan
+from reconciler.passes.execute import Applied
+from reconciler.passes.one_person import let_out
 from reconciler.passes.wiring import Wiring
 
 REVOKE_REF = "revoke-"
@@ -66,5 +68,5 @@ def shut_out(
 ) -> ShutOut:
     """Lock the person out on record, and take from them what they have on every target."""
     entry, ref = lock_out(wiring, person, reason)
-    applied = apply_plan(wiring, person=person, leavers_only=True, progress=progress)
+    applied = let_out(wiring, person, progress=progress)
     return ShutOut(person, entry, ref, applied)

@@ -13,14 +13,15 @@ from pyroaring import BitMap
 
 from reconciler.apply.context import RunContext
 from reconciler.apply.journal import OpenIntent
-from reconciler.apply.leases import EVERYTHING, take
+from reconciler.apply.leases import alive, of_target, take, take_all
 from reconciler.apply.run import RunReport, carry_out
 from reconciler.apply.tables import Kind
 from reconciler.apply.telling import Told, recovered
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
-from reconciler.passes.look import Look, look
+from reconciler.logs import log
+from reconciler.passes.look import Look, chosen, look
 from reconciler.passes.memory import policy_entry
 from reconciler.passes.present import Present
 from reconciler.passes.wiring import Wiring
@@ -50,6 +51,10 @@ class Applied:
     report: RunReport | None
     recovered: int
     missing: int = 0
+    still_due: bool = False
+    """Of a pass for one person: whether they should have anything yet, so that there may be more to do for them."""
+    before: Applied | None = None
+    """What a pass for one person took away first, before the whole pass over what concerns them."""
 
     @property
     def failed(self) -> bool:
@@ -74,16 +79,18 @@ def apply_plan(
     confirm: Callable[[Look], bool] = lambda _: True,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> Applied | None:
-    """One whole pass under the workspace's lease. None where `confirm`, shown the plan, said no.
+    """One whole pass, under the workspace's lock and the leases of its targets. None where `confirm`, shown the plan,
+    said no.
 
     With `saved`, only those changes of the fresh plan are carried out that the saved one names; with `leavers_only`,
     only those of the leaver's lane.
     """
     with wiring.lease():
-        wiring = wiring.under(take(wiring.store, EVERYTHING, wiring.actor, wiring.clock()))
+        names = [of_target(name) for name in chosen(wiring, targets)]
+        wiring = wiring.under(*take_all(wiring.store, names, wiring.actor, wiring.clock()))
         if saved is not None:
             _check_saved(wiring, saved, file)
-        repaired = _recover(wiring)
+        repaired = recover(wiring)
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
         due = [
             change
@@ -93,11 +100,12 @@ def apply_plan(
         missing = len(saved.change_ids - {change.id for change in seen.plan.changes}) if saved else 0
         if due and not confirm(seen):
             return None
-        if news := [*(policy_entry(wiring) if due else ()), *_learned(wiring, seen)]:
+        if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:
             wiring.record(news)
-        report = _run(wiring, seen, due, saved, progress) if due else None
+        present = Present(wiring, seen)
+        report = run(wiring, seen, due, present, saved=saved, progress=progress) if due else None
         if not leavers_only:
-            _note_agreement(wiring, seen, report)
+            _note_agreement(wiring, seen, report, present.moved())
         return Applied(seen.plan, report, repaired, missing)
 
 
@@ -124,17 +132,27 @@ def _check_saved(wiring: Wiring, saved: SavedPlan, file: str) -> None:
         raise PlanFileError(text, place=place, remedy="make a new one: reconciler plan --out FILE")
 
 
-def _recover(wiring: Wiring) -> int:
-    """Record what became of the changes that a dead run intended. Returns how many."""
+def recover(wiring: Wiring, only: str | None = None) -> int:
+    """Record what became of the changes that dead runs intended, or only runs under this lease. Returns how many.
+
+    Whoever holds the lock of full passes is the only one of these; a pass for a person is dead when its lease has
+    ended, and that is taken over, so that it finds out should it wake up.
+    """
+    now = wiring.clock()
     with wiring.store.reading() as connection:
         intents = wiring.journal.open_intents(connection)
+        living = alive(connection, now) if only is None else frozenset()
+    intents = [each for each in intents if (each.lease not in living if only is None else each.lease == only)]
     if not intents:
         return 0
+    for name in sorted({each.lease for each in intents} - {"", only}):
+        take(wiring.store, name, wiring.actor, now).give_back(wiring.store, now)
     names = sorted({intent.target for intent in intents} & set(wiring.targets))
     looks = [partial(_what_is_there, wiring.targets[name].target, name, intents) for name in names]
     entries = recovered(intents, dict(zip(names, wiring.side_by_side(looks), strict=True)))
     if entries:
         wiring.record(entries)
+        log.warning("dead-run-recovered", runs=sorted({intent.run for intent in intents}), changes=len(entries))
     return len(entries)
 
 
@@ -189,7 +207,8 @@ def _fought_over(wiring: Wiring, report: RunReport) -> list[Finding]:
     ]
 
 
-def _learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
+def learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
+    """The links between accounts and people that were found in this look, for the record."""
     entries = []
     for target, links in seen.made.links.items():
         observation = seen.observations[target]
@@ -203,23 +222,27 @@ def _learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _run(
+def run(
     wiring: Wiring,
     seen: Look,
     due: Sequence[Change],
-    saved: SavedPlan | None,
-    progress: Callable[[str, int, int], None],
+    present: Present,
+    *,
+    saved: SavedPlan | None = None,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+    lease: str = "",
 ) -> RunReport:
+    """Carry these changes of the plan out. `lease` names the one that a pass for a person acts under."""
     plan = seen.plan
     made_at = saved.made_at if saved else instant(plan.made_at) or ""
     digest = saved.digest if saved else plan.digest
-    run = content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19]
+    name = content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19]
     context = RunContext(
-        told=Told(run, digest, made_at, plan.policy_digest, wiring.actor),
+        told=Told(name, digest, made_at, plan.policy_digest, wiring.actor, lease),
         targets={name: configured.target for name, configured in wiring.targets.items()},
         recorder=wiring,
-        no_longer_wanted=Present(wiring, seen).no_longer_wanted,
-        progress=lambda done: progress("carrying out", done, len(due)),
+        no_longer_wanted=present.no_longer_wanted,
+        progress=lambda done, failed: progress(_under_way(len(plan.held), failed), done, len(due)),
         still_ours=wiring.still_ours,
         patience=wiring.patience,
         side_by_side=wiring.side_by_side,
@@ -229,18 +252,26 @@ def _run(
     return report
 
 
+def _under_way(held: int, failed: int) -> str:
+    more = [f"{count} {what}" for count, what in ((held, "held"), (failed, "failed")) if count]
+    return ", ".join(["carrying out", *more])
+
+
 # --- after the run ----------------------------------------------------------------------------------------------------
 
 
-def _note_agreement(wiring: Wiring, seen: Look, report: RunReport | None) -> None:
-    """Put on record what is in place and desired now, so that tomorrow's changes can be told from drift."""
+def _note_agreement(wiring: Wiring, seen: Look, report: RunReport | None, moved: Collection[str]) -> None:
+    """Put on record what is in place and desired now, so that tomorrow's changes can be told from drift. About whom
+    there has been news since the look, a pass of their own may have changed what was seen: nothing is said of them.
+    """
+    silent = BitMap([seen.population.by_id[person].number for person in moved if person in seen.population.by_id])
     with wiring.store.reading() as connection:
         baselines = wiring.journal.baselines(connection)
     entries = []
     for target, links in seen.made.links.items():
         observation = seen.observations[target]
         if observation is not None:
-            entries += _agreement(wiring, seen, target, links, observation, baselines, report)
+            entries += _agreement(wiring, seen, target, links, observation, baselines, report, silent)
     if entries:
         wiring.record([*policy_entry(wiring), *entries])
 
@@ -253,6 +284,7 @@ def _agreement(
     observation: Observation,
     baselines: Mapping[EntitlementRef, Baseline],
     report: RunReport | None,
+    silent: BitMap,
 ) -> list[NewEntry]:
     undone = _undone(seen.everything, report)
     facts = max((person.last_entry for person in seen.population), default=0)
@@ -271,10 +303,10 @@ def _agreement(
         known = baselines.get(ref) or Baseline(BitMap(), frozenset(), "", 0, settled=False)
         after = _after(seen, links.people_in(read.members), moved.get(ref, ()))
         desired = seen.desired.members[ref]
-        if new := (desired & after) - known.members:
+        if new := (desired & after) - known.members - silent:
             adopted[ref.key] = [ids[number] for number in new]
         whole = read.reading.whole and observation.accounts.reading.whole
-        if whole and (gone := known.members - after - desired):
+        if whole and (gone := known.members - after - desired - silent):
             dropped[ref.key] = [ids[number] for number in gone if number in ids]
         wanted = seen.desired.service_members.get(ref, frozenset()) & set(links.service_at.values())
         if ref not in undone and whole:

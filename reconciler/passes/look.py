@@ -6,6 +6,7 @@ Looking changes nothing on any target. It remembers in the store which digests i
 from __future__ import annotations
 
 import gc
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,17 +20,18 @@ from reconciler.apply.journal import DisabledHere, Proposal
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.facts.model import Population
+from reconciler.logs import log
 from reconciler.passes.memory import LedgerMemory
 from reconciler.passes.undo import standing_pins
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.build import Made, make_plan
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import with_digests
-from reconciler.plan.model import Change, Plan
+from reconciler.plan.model import Change, Plan, count_by_op
 from reconciler.plan.situation import Situation, TargetView
 from reconciler.policy.former import with_former
 from reconciler.policy.model import EntitlementRef, Guards, Mode, Policy
-from reconciler.targets import Observation, TargetError
+from reconciler.targets import Locator, Observation, TargetError
 
 WINDOW = timedelta(hours=24)
 """Guards count over all passes of so long, so that ten thousand small passes are one large change."""
@@ -81,27 +83,28 @@ def look(
     `targets` limits it to these targets, `person` to the changes of one person. Raises `NothingKnown` without any
     people.
     """
-    now = wiring.clock()
+    now, begun = wiring.clock(), time.perf_counter()
     progress("reading the facts")
-    with _without_collecting():
+    with without_collecting():
         population = wiring.facts.population()
     if not population.people:
         text = "no people are known yet, and an empty company would mean that everybody loses everything"
         raise NothingKnown(text, remedy="bring them in first: reconciler people import")
-    names = _chosen(wiring, targets)
+    names = chosen(wiring, targets)
     with wiring.store.reading() as connection:
         baselines = wiring.journal.baselines(connection)
     # What was managed under earlier policies and is listed no more: its last members are to be removed, too.
     policy = with_former(wiring.policy, baselines)
-    progress(f"reading {', '.join(names)}")
-    read = wiring.side_by_side([partial(_view, wiring, policy, name) for name in names])
+    progress(f"{len(population.people)} people; reading {', '.join(names)}")
+    read = wiring.side_by_side([partial(_view, wiring, policy, name, progress) for name in names])
     views = dict(zip(names, read, strict=True))
     observations = {name: view.observation for name, view in views.items()}
     progress("comparing")
-    with _without_collecting():
+    with without_collecting():
         desired = evaluate(policy, population, at or now)
         made = make_plan(_situation(wiring, policy, baselines, population, desired, views, now))
     everything = made.plan.changes
+    _tell(made.plan, time.perf_counter() - begun)
     if person is not None:
         made = replace(made, plan=_only(made.plan, population, person))
     if at is None:
@@ -111,7 +114,7 @@ def look(
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
+def without_collecting() -> Iterator[None]:
     """Nearly everything that a plan is made of stays until it is done: looking for garbage meanwhile takes half of the
     time and finds none.
     """
@@ -124,7 +127,8 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
+def chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
+    """The names of these targets, or of all. Raises `UnknownTarget`."""
     for name in targets:
         if name not in wiring.targets:
             known = ", ".join(sorted(wiring.targets)) or "none"
@@ -132,29 +136,48 @@ def _chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
     return sorted(targets or wiring.targets)
 
 
-def _view(wiring: Wiring, policy: Policy, name: str) -> TargetView:
-    configured = wiring.targets[name]
-    target = configured.target
-    locators = [entry.locator for ref, entry in policy.entitlements.items() if ref.target == name]
+def _tell(plan: Plan, seconds: float) -> None:
+    for name, seen in plan.targets.items():
+        if seen.error:
+            log.warning("target-unreadable", target=name)
+    counts = {"held": len(plan.held), "withheld": len(plan.withheld), "findings": len(plan.findings)}
+    log.info("plan-made", changes=count_by_op(plan.changes), people=plan.people, **counts, seconds=round(seconds, 3))
+
+
+def _view(wiring: Wiring, policy: Policy, name: str, progress: Callable[[str], None]) -> TargetView:
     observation, error = None, ""
     try:
-        observation = target.observe(locators)
+        observation = wiring.targets[name].target.observe(locators_of(policy, name))
+        read = f"{len(observation.accounts.accounts)} accounts and {len(observation.entitlements)} entitlements"
+        progress(f"{name}: {read} read")
     except TargetError as failure:
         error = str(failure)
     with wiring.store.reading() as connection:
         remembered = wiring.journal.links(connection, name)
         some_disabled = observation is not None and not all(each.enabled for each in observation.accounts.accounts)
         disabled = wiring.journal.disabled_here(connection, name) if some_disabled else DisabledHere()
+    view = view_of(wiring, name, observation, error, remembered)
+    return replace(view, disabled_here=disabled.accounts, sessions_left=disabled.sessions_left)
+
+
+def locators_of(policy: Policy, target: str) -> list[Locator]:
+    """How the policy names what it manages on the target."""
+    return [entry.locator for ref, entry in policy.entitlements.items() if ref.target == target]
+
+
+def view_of(
+    wiring: Wiring, name: str, observation: Observation | None, error: str, remembered: Mapping[str, str]
+) -> TargetView:
+    """What was read of a target, with how the workspace treats it."""
+    configured = wiring.targets[name]
     return TargetView(
-        capabilities=target.describe(),
-        match_attributes=target.match_attributes(),
+        capabilities=configured.target.describe(),
+        match_attributes=configured.target.match_attributes(),
         observation=observation,
         error=error,
         revoke_foreign=configured.revoke_foreign,
         disable_orphans=configured.disable_orphans,
         remembered=remembered,
-        disabled_here=disabled.accounts,
-        sessions_left=disabled.sessions_left,
     )
 
 

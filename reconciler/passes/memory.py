@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.apply.journal import Journal
 from reconciler.errors import ProblemsFound
-from reconciler.facts.ledger import Entry, NewEntry
+from reconciler.facts.ledger import Entry, NewEntry, read_subjects
 from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.causes import FactRef
 from reconciler.policy import load_policy
 from reconciler.policy.model import Policy
+
+FEW = 100
+"""So few people are asked about one by one; for more, the record since then is read as a whole."""
 
 
 class LedgerMemory:
@@ -35,10 +38,18 @@ class LedgerMemory:
     def facts_since(self, people: Collection[str], ledger_seq: int) -> Mapping[str, Sequence[FactRef]]:
         """What was learned about them since then."""
         found: dict[str, list[FactRef]] = defaultdict(list)
-        for entry in self._wiring.ledger.entries(after=ledger_seq, kinds=FACT_KINDS):
+        for entry in self._entries_about(people, ledger_seq):
             if entry.subject in people:
                 found[entry.subject].append(FactRef(entry.seq, entry.kind, _told(entry, self._wiring.zone)))
         return found
+
+    def _entries_about(self, people: Collection[str], after: int) -> Iterator[Entry]:
+        if len(people) > FEW:
+            yield from self._wiring.ledger.entries(after=after, kinds=FACT_KINDS)
+            return
+        with self._wiring.store.reading() as connection:
+            for _, entries in read_subjects(connection, people, kinds=FACT_KINDS):
+                yield from (entry for entry in entries if entry.seq > after)
 
 
 def recorded_policy(facts: Facts, journal: Journal, digest: str | None = None) -> Policy | None:

@@ -18,7 +18,7 @@ from reconciler.passes.wiring import Wiring
 from reconciler.plan.accounts import is_shut_out, lockout_at
 from reconciler.plan.model import Change
 from reconciler.policy.model import EntitlementRef, Policy
-from reconciler.targets import Op, entitlement_key
+from reconciler.targets import GIVING, Op, entitlement_key
 
 
 class Present:
@@ -46,6 +46,11 @@ class Present:
             unwanted |= self._unwanted_under(newer[1], changes)
         return frozenset(unwanted)
 
+    def moved(self) -> frozenset[str]:
+        """Everybody about whom something was recorded since the plan was made."""
+        with self._turn:
+            return self._news()
+
     def _news(self) -> frozenset[str]:
         """Everybody about whom something was recorded since the plan was made; every entry is read once."""
         ledger = self._wiring.ledger
@@ -69,7 +74,7 @@ class Present:
     def _unwanted_under(self, policy: Policy | None, changes: Sequence[Change]) -> set[str]:
         """By another policy; one that cannot be read here wants nothing to be given."""
         if policy is None:
-            return {change.id for change in changes if change.op in _GIVING}
+            return {change.id for change in changes if change.op in GIVING}
         return self._unwanted(policy, {change.person for change in changes if change.person}, changes)
 
     def _unwanted(self, policy: Policy, people: Collection[str], changes: Sequence[Change]) -> set[str]:
@@ -79,9 +84,6 @@ class Present:
         known = {person: population.by_id[person] for person in people}
         concerned = [(change, known[change.person]) for change in changes if change.person in known]
         return {change.id for change, person in concerned if not _is_wanted(change, person, now, policy, zone)}
-
-
-_GIVING = frozenset({Op.CREATE_ACCOUNT, Op.ENABLE_ACCOUNT, Op.GRANT})
 
 
 def _moved_people(seen: Look, changes: Sequence[Change], told: Collection[str]) -> frozenset[str]:
@@ -106,6 +108,6 @@ def _is_wanted(change: Change, person: Person, now: Desired, policy: Policy, zon
     if change.op is Op.DELETE_ACCOUNT:
         return exited
     out = exited or person.number in now.suspended
-    if change.op in _GIVING:
+    if change.op in GIVING:
         return not out and not is_shut_out(person, policy, now.at, zone)
     return out or lockout_at(person, now.at) is not None

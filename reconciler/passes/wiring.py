@@ -52,17 +52,17 @@ class Wiring:
     policy_authors: Callable[[str], frozenset[str]] = lambda _: frozenset()
     side_by_side: SideBySide = in_threads
     patience: Patience = field(default_factory=Patience)
-    held_lease: Lease | None = None
-    """Where this wiring acts under a lease: nothing is recorded once a newer one has been taken."""
+    leases: tuple[Lease, ...] = ()
+    """What this wiring acts under: nothing is recorded once somebody else has taken one of these."""
 
-    def under(self, lease: Lease) -> Wiring:
-        """The same, acting under this lease."""
-        return replace(self, held_lease=lease)
+    def under(self, *leases: Lease) -> Wiring:
+        """The same, acting under these leases."""
+        return replace(self, leases=leases)
 
     def still_ours(self) -> None:
-        """Raises `RunSuperseded` where a newer lease has been taken than the one that this acts under."""
-        if self.held_lease is not None:
-            self.held_lease.confirm(self.store)
+        """Raises `RunSuperseded` where one of the leases that this acts under is no longer ours."""
+        for lease in self.leases:
+            lease.confirm(self.store, self.clock())
 
     @property
     def store(self) -> Store:
@@ -75,10 +75,11 @@ class Wiring:
         return self.facts.ledger
 
     def record(self, entries: Sequence[NewEntry]) -> Sequence[Entry]:
-        """Append to the ledger in one transaction, durable when it returns. Under a lease: raises `RunSuperseded` where
-        a newer one has been taken.
+        """Append to the ledger in one transaction, durable when it returns. Raises `RunSuperseded` where one of the
+        leases that this acts under is no longer ours.
         """
         with self.store.writing() as connection:
-            if self.held_lease is not None:
-                self.held_lease.check(connection)
-            return self.ledger.append(connection, entries, self.clock())
+            now = self.clock()
+            for lease in self.leases:
+                lease.renew(connection, now)
+            return self.ledger.append(connection, entries, now)

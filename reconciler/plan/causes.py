@@ -15,8 +15,9 @@ can tell (a ledger entry, an expiry, a lockout) is looked up for those whom it c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from pyroaring import BitMap
@@ -101,13 +102,14 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class _Then:
     """The counterfactuals for one (policy, ledger position) that baselines name. `news` are the people about whom
-    something was learned since then; about the others the facts are what they were.
+    something was learned since then; about the others the facts are what they were. What it takes a whole evaluation to
+    tell is asked for where it decides something.
     """
 
     news: BitMap
     since: Mapping[str, Sequence[FactRef]]
-    facts_of_then: Desired | None
-    people_of_then: Desired | None
+    facts_of_then: Callable[[], Desired]
+    people_of_then: Callable[[], Desired]
     policy_of_then: Desired | None
     policy_changed: bool
 
@@ -195,17 +197,19 @@ class Causes:
         self, entitlement: Entitlement, changed: BitMap, then: _Then, *, wanted: bool
     ) -> Iterator[tuple[Iterable[int], Cause]]:
         ref, news = entitlement.ref, changed & then.news
-        by_facts = _alike(_members(then.facts_of_then, ref), news, member=not wanted)
-        by_policy = changed - by_facts
-        if not then.policy_changed:
-            by_policy = BitMap()
-        elif then.policy_of_then is not None:
-            by_policy = _alike(_members(then.policy_of_then, ref), by_policy, member=not wanted)
-        by_facts |= news - by_policy
-        people_of_then = _alike(_members(then.people_of_then, ref), by_facts, member=not wanted)
+        by_facts, by_policy = news, BitMap()
+        if then.policy_changed:
+            if news:
+                by_facts = _alike(_members(then.facts_of_then(), ref), news, member=not wanted)
+            by_policy = changed - by_facts
+            if then.policy_of_then is not None:
+                by_policy = _alike(_members(then.policy_of_then, ref), by_policy, member=not wanted)
+            by_facts |= news - by_policy
         for number in by_facts:
             told = then.since[self._attribution.id_of(number)]
-            yield (number,), self._of_facts(told, person_changed=number in people_of_then)
+            both = len({fact.is_evidence for fact in told}) > 1
+            changed_by_then = both and (number in _members(then.people_of_then(), ref)) is not wanted
+            yield (number,), self._of_facts(told, person_changed=changed_by_then)
         if by_policy:
             yield from self._attribution.by_policy(entitlement, by_policy, wanted=wanted)
         if by_time := changed - by_facts - by_policy:
@@ -241,24 +245,25 @@ class Causes:
         ids = {id_of(number): number for number in numbers}
         since = self._memory.facts_since(ids, ledger_seq) if ids else {}
         told = [person for person in since if since[person]]
-        facts_of_then, people_of_then = self._facts_of_then(told, ledger_seq) if told else (None, None)
+        past = cache(lambda: self._past(told, ledger_seq))
         return _Then(
             news=BitMap([ids[person] for person in told]),
             since=since,
-            facts_of_then=facts_of_then,
-            people_of_then=people_of_then,
+            facts_of_then=cache(lambda: evaluate(self._policy, past(), self._desired.at)),
+            people_of_then=cache(lambda: evaluate(self._policy, self._with_proofs_of_now(past()), self._desired.at)),
             policy_of_then=policy_of_then,
             policy_changed=policy_changed,
         )
 
-    def _facts_of_then(self, ids: Collection[str], ledger_seq: int) -> tuple[Desired, Desired]:
-        """Today's policy on the facts of then, and on the people of then with the evidence of now."""
-        at, now = self._desired.at, self._population
+    def _past(self, ids: Collection[str], ledger_seq: int) -> Population:
+        """These people as they were known then, and those who answer for them."""
         past = self._memory.population(ids, ledger_seq)
-        if others := people_needed(self._policy, past.people) - set(ids):  # those who answer for them
+        if others := people_needed(self._policy, past.people) - set(ids):
             past = self._memory.population({*ids, *others}, ledger_seq)
-        mixed = Population(past.people, now.evidence, past.ledger_seq, past.timezone)
-        return evaluate(self._policy, past, at), evaluate(self._policy, mixed, at)
+        return past
+
+    def _with_proofs_of_now(self, past: Population) -> Population:
+        return Population(past.people, self._population.evidence, past.ledger_seq, past.timezone)
 
     def _policy_of_then(self, digest: str, numbers: BitMap) -> Desired | None:
         policy, now = self._memory.policy(digest), self._population

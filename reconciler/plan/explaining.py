@@ -66,8 +66,10 @@ class Explaining:
         return tuple(sorted(found, key=lambda each: (each.subject, each.permission)))
 
     def _withheld_from_people(self) -> Iterator[Withheld]:
-        spelled = {permission: (str(permission), self._book.asked(permission)) for permission in self._desired.given}
-        for number, permissions in self._missing_by_person().items():
+        missing = self._missing_by_person()
+        named = {permission for permissions in missing.values() for permission in permissions}
+        spelled = {permission: (str(permission), self._book.asked(permission)) for permission in named}
+        for number, permissions in missing.items():
             person, dossier = self.id_of[number], self._dossiers.get(number) or self._new_dossier(number)
             told: dict[int, tuple[Sequence[Denial], tuple[WithheldReason, ...]]] = {}
             for permission in permissions:

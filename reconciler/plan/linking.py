@@ -129,7 +129,7 @@ _Match = str | tuple[str, ...]
 def _people_by_match(population: Population, attributes: Sequence[str]) -> Mapping[_Match, tuple[Person, ...]]:
     found: dict[_Match, tuple[Person, ...]] = {}
     for person in population:
-        values = _as_match([_attribute_of(person, attribute) for attribute in attributes])
+        values = _as_match([attribute_of(person, attribute) for attribute in attributes])
         if values:
             found[values] = (*found[values], person) if values in found else (person,)
     return found
@@ -143,7 +143,8 @@ def _as_match(values: Sequence[str]) -> _Match:
     return own if all(own) else ""
 
 
-def _attribute_of(person: Person, attribute: str) -> str:
+def attribute_of(person: Person, attribute: str) -> str:
+    """The person's value that accounts are matched by; "" where there is none."""
     if attribute == "id":
         return person.id
     if attribute == "email":

@@ -38,7 +38,7 @@ MANY_REASONS = 5
 def plan_lines(plan: Plan, names: Mapping[str, str], *, whole: bool = False) -> Iterator[Text]:
     """The plan, line by line. `names` is person id → name as HR spells it; `whole` never shortens."""
     yield from _targets(plan, names, whole=whole)
-    yield from _held(plan)
+    yield from held_lines(plan)
     yield from _observed(plan.observed, names, whole=whole)
     yield from _withheld(plan.withheld, names, whole=whole)
     yield from _findings(plan.findings, whole=whole)
@@ -132,7 +132,10 @@ def _change(change: Change) -> Text:
     return line
 
 
-def _held(plan: Plan) -> Iterator[Text]:
+def held_lines(plan: Plan, *, whole: bool = True) -> Iterator[Text]:
+    """What waits for a decision: by slice, how much, why, and the command that releases it; and, with `whole`, the one
+    that releases the plan as a whole.
+    """
     if not plan.held:
         return
     yield Text("Held until somebody decides", style="bold yellow")
@@ -148,7 +151,7 @@ def _held(plan: Plan) -> Iterator[Text]:
         yield from (Text(f"    {text}") for text in _texts(changes))
         if held.digest:
             yield Text(f"    reconciler approve {held.digest} --reason '…'", style="dim")
-    if sum(1 for key in slices if key.digest) > 1:
+    if whole and sum(1 for key in slices if key.digest) > 1:
         yield Text("  all of this plan", style="yellow")
         yield Text(f"    reconciler approve {plan.digest} --reason '…'", style="dim")
     yield Text()

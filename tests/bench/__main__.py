@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import applying, directory, people, planning, reviewing
+from tests.bench import applying, directory, leaving, people, planning, reviewing
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -20,6 +20,7 @@ ROOMS: Mapping[str, Room] = {
     "people": people.room,
     "ldap": directory.room,
     "apply": applying.room,
+    "leaver": leaving.room,
 }
 
 

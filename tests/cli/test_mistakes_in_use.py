@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from reconciler.facts.store import Store
+from reconciler.workspace import lease
 from tests.cli.company import Company
 
 USAGE = {
@@ -120,3 +122,20 @@ def test_an_approval_covers_what_was_shown_and_each_once(informed_company: Compa
     assert sum(run["outcomes"].values()) == len(covered | free)
     left = informed_company.plan()
     assert {each["id"] for each in left["changes"]} == {each["id"] for each in plan["changes"]} - covered - free
+
+
+def test_a_second_run_is_refused_and_a_leaver_does_not_wait_for_the_first(rolled_out: Company) -> None:
+    rolled_out.run("people", "event", "exited", "E1036", "--at", "2026-01-05")
+    rolled_out.run("people", "event", "resignation-submitted", "E1017", "--at", "2026-01-05")
+
+    with lease(Store.open("sqlite:///state/reconciler.db", folder=rolled_out.folder, create=False)):
+        told = rolled_out.run("apply", "--yes", status=1)
+        assert "another run is in progress" in told.err
+        assert "→ wait until it has finished" in told.err
+        run = rolled_out.run("apply", "--person", "E1036", "--yes", "--output", "json").json
+        assert {(each["op"], each["outcome"]) for each in run["done"]} >= {("revoke", "applied")}
+        half = rolled_out.run("apply", "--person", "E1017", "--yes", status=1)
+        assert "another run is in progress" in half.err
+        assert "revoked" in half.out, "what was done is told although the rest has to wait"
+
+    assert rolled_out.plan("--detailed-exitcode")["changes"] == []

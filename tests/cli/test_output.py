@@ -84,7 +84,8 @@ def test_piped_output_is_plain_and_progress_is_nowhere(informed_company: Company
 
     for told in (plan, applied):
         assert not ESCAPE.search(told.said)
-        assert told.err == ""
+    assert plan.err == ""
+    assert all(json.loads(line)["event"] for line in applied.err.splitlines()), "events, and no progress"
     assert "吴俊杰" in plan.out
     assert "𠮷田翔" in plan.out
     assert "Müller, Jürgen" in plan.out

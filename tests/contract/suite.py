@@ -235,6 +235,16 @@ class TargetContract:
             assert readers.foreign == core.foreign == ()
             assert readers.reading.whole
 
+    def test_whose_account_it_is_can_be_asked_narrowly_or_not_at_all(self, make_lab: MakeLab) -> None:
+        lab = make_lab(PEOPLE, GROUPS)
+        accounts = observe(lab, "docs-readers").accounts.accounts
+        smith = next(account for account in accounts if account.login == "smith")
+
+        found = lab.target.keys_matching(smith.match)
+
+        assert found is None or set(found) == {smith.key}
+        assert not lab.target.keys_matching(dict.fromkeys(smith.match, "nobody (*)"))
+
     def test_a_narrow_read_of_an_account_that_is_gone_shows_none(self, make_lab: MakeLab) -> None:
         lab = make_lab(PEOPLE, GROUPS)
         key = lab.key("smith")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.passes.one_person import let_out
 from tests.passes.company import Account, Company, of, settled_company
 
 
@@ -85,6 +86,43 @@ def test_links_are_on_record_once(company: Company) -> None:
     head = wiring.ledger.head()
     company.apply()
     assert wiring.ledger.head() == head, "a pass that finds nothing to do writes nothing"
+
+
+# --- what a leaver had ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["full-pass", "pass-for-one"])
+@pytest.mark.parametrize("number", ["E1", ""], ids=["account-made-again", "account-that-lost-its-number"])
+def test_c4_what_appears_of_a_leaver_again_is_taken_away_again(company: Company, number: str, *, narrow: bool) -> None:
+    """Removed at the source is not removed: whatever links or matches an account to somebody who left, it is theirs."""
+    company.tell("exited", "E1", "2026-11-20")
+    company.apply()
+    company.pass_time(days=40)
+    accounts = accounts_of()
+    accounts[0] = Account("zhang.back", number, stable="another entry" if number else "u1")
+    company.directory(accounts, {"docs": accounts, "algorithms": []})
+
+    done = let_out(company.wiring(), "E1") if narrow else company.apply()
+
+    assert done is not None
+    assert not done.plan.held
+    assert {(change.op.value, change.leaver) for change in done.plan.changes} == {
+        ("disable-account", True),
+        ("revoke", True),
+    }
+    assert company.members("docs") == {"u2", "u3", "u4", "u5", "u6"}
+    assert company.look().plan.changes == ()
+
+
+def test_c4_a_role_that_still_fits_gives_a_leavers_new_account_nothing(company: Company) -> None:
+    """The assignment that HR forgot to end, and an account of the same number: nothing is granted, nothing created."""
+    company.tell("exited", "E1", "2026-11-20")
+    company.apply()
+    accounts = [*accounts_of()[1:], Account("u1", "E1", stable="made again")]
+    company.directory(accounts, {"docs": accounts[:-1], "algorithms": []})
+
+    assert {change.op.value for change in company.apply().plan.changes} == {"disable-account"}
+    assert "u1" not in company.members("docs")
 
 
 # --- those that belong to nobody -------------------------------------------------------------------------------------

@@ -1,0 +1,252 @@
+"""A pass for one person: reads that person's facts and accounts alone, and takes from them what the leaver's lane says.
+
+It waits for nobody: neither for the lock of full passes nor for anything that somebody has to decide, except about who
+is protected. What it cannot know from one person's facts (whether others' access would be enough, how many change in a
+day) concerns nothing in that lane. How it keeps right beside a full pass stands in `reconciler.apply.leases`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from reconciler.access import Desired, evaluate
+from reconciler.access.sponsorship import people_needed
+from reconciler.apply.leases import of_person, take
+from reconciler.apply.run import RunReport
+from reconciler.facts.model import Person, Population
+from reconciler.passes.execute import Applied, learned, recover, run
+from reconciler.passes.look import Look, chosen, locators_of, proposals, view_of
+from reconciler.passes.memory import LedgerMemory, policy_entry
+from reconciler.passes.present import Present
+from reconciler.passes.undo import standing_pins
+from reconciler.passes.wiring import Wiring
+from reconciler.plan.build import Made, make_plan
+from reconciler.plan.causes import Baseline
+from reconciler.plan.guards import Approvals, with_digests
+from reconciler.plan.linking import attribute_of, folded
+from reconciler.plan.model import CauseKind
+from reconciler.plan.situation import Situation, TargetView
+from reconciler.policy.former import with_former
+from reconciler.policy.model import EntitlementRef, Policy
+from reconciler.targets import Observation, TargetError
+
+POLLS, POLL_SECONDS = 100, 0.05
+"""How long is waited for what becomes of what another run is about to give: whoever died says nothing."""
+
+
+def let_out(
+    wiring: Wiring,
+    person: str,
+    *,
+    targets: Collection[str] = (),
+    confirm: Callable[[Look], bool] = lambda _: True,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+) -> Applied | None:
+    """Take from the person what the leaver's lane says, on every target or these, beside whatever else is going on.
+
+    None where `confirm`, shown the plan, said no. Raises `PersonUnknown`.
+    """
+    lane = _Lane(wiring, wiring.facts.find_person(person), chosen(wiring, targets), progress)
+    with lane.held():
+        return lane.carried_out(confirm)
+
+
+def has_anything(seen: Look, person: str) -> bool:
+    """Whether the person should have anything at all, by this look."""
+    number = seen.population.by_id[person].number
+    return any(number in members for members in seen.desired.members.values())
+
+
+class _Lane:
+    """One such pass. Used once."""
+
+    def __init__(
+        self, wiring: Wiring, person: Person, targets: Sequence[str], progress: Callable[[str, int, int], None]
+    ) -> None:
+        self._wiring = wiring
+        self._person = person
+        self._targets = targets
+        self._progress = progress
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Under the lease on the person, which is given back whatever happens."""
+        wiring = self._wiring
+        lease = take(wiring.store, of_person(self._person.id), wiring.actor, wiring.clock())
+        self._wiring = wiring.under(lease)
+        try:
+            yield
+        finally:
+            lease.give_back(wiring.store, wiring.clock())
+
+    def carried_out(self, confirm: Callable[[Look], bool]) -> Applied | None:
+        """The pass itself, and again where another run has given something meanwhile."""
+        repaired = recover(self._wiring, only=of_person(self._person.id))
+        given = self._about_to_give()
+        first = self._looked()
+        if first.plan.due and not confirm(first):
+            return None
+        report = self._done(first)
+        if given:
+            self._wait_for(given)
+            report = _together(report, self._done(self._looked()))
+        return Applied(first.plan, report, repaired, still_due=has_anything(first, self._person.id))
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def _looked(self) -> Look:
+        wiring, now = self._wiring, self._wiring.clock()
+        self._progress(f"reading {self._person.id} on {', '.join(self._targets)}", 0, 0)
+        with wiring.store.reading() as connection:
+            baselines = wiring.journal.baselines(connection)
+        policy = replace(with_former(wiring.policy, baselines), invariants=())  # they hold nothing in the lane
+        read = wiring.side_by_side([partial(_view, wiring, policy, name, self._person) for name in self._targets])
+        views = {name: view for name, view in zip(self._targets, read, strict=True) if view is not None}
+        population = self._with_others(policy, views)
+        desired = evaluate(policy, population, now)
+        made = make_plan(self._situation(policy, baselines, population, views, desired))
+        observations = {name: view.observation for name, view in views.items()}
+        made = self._lane_of(made, observations)
+        if made.plan.held:
+            with wiring.store.writing() as connection:
+                wiring.journal.propose(connection, proposals(made.plan, wiring.actor))
+        return Look(policy, made, population, desired, observations, made.plan.changes)
+
+    def _with_others(self, policy: Policy, views: Mapping[str, TargetView]) -> Population:
+        """The person, who answers for them, and those whose accounts match them, too."""
+        owners = {owner for view in views.values() for owner in view.remembered.values()}
+        return self._wiring.facts.population(people_needed(policy, [self._person]) | owners | {self._person.id})
+
+    def _situation(
+        self,
+        policy: Policy,
+        baselines: Mapping[EntitlementRef, Baseline],
+        population: Population,
+        views: Mapping[str, TargetView],
+        desired: Desired,
+    ) -> Situation:
+        wiring, now = self._wiring, self._wiring.clock()
+        with wiring.store.reading() as connection:
+            in_force = wiring.journal.guards_policy(connection)
+        memory = LedgerMemory(wiring)
+        before = memory.policy(in_force) if in_force not in (None, policy.digest) else None
+        guards = before.guards if before else None
+        protected = policy.guards.protected | (guards.protected if guards else frozenset())
+        approvals = Approvals({}, {})
+        if self._person.id in protected:
+            with wiring.store.reading() as connection:
+                approvals = wiring.journal.approvals(connection, now)
+        return Situation(
+            made_at=now,
+            workspace=wiring.organization,
+            policy=policy,
+            population=population,
+            desired=desired,
+            targets=views,
+            memory=memory,
+            baselines=baselines,
+            approvals=approvals,
+            recent={},
+            guards_in_force=guards,
+            former=frozenset(policy.entitlements.keys() - wiring.policy.entitlements.keys()),
+            pins=tuple(pin for pin in standing_pins(wiring) if pin.person == self._person.id),
+        )
+
+    def _lane_of(self, made: Made, observations: Mapping[str, Observation | None]) -> Made:
+        """Without what is no business of the lane. Lockouts that a policy file brings are not either: whether there are
+        as many as no day brings, only a full pass can tell.
+        """
+        plan, own = made.plan, self._person.id
+        names = {account.name for seen in observations.values() if seen for account in seen.accounts.accounts}
+        lane = [
+            change
+            for change in plan.changes
+            if change.person == own and change.leaver and change.cause.kind is not CauseKind.POLICY
+        ]
+        return replace(
+            made,
+            plan=replace(
+                plan,
+                changes=tuple(with_digests(lane, plan.policy_digest)),
+                withheld=tuple(each for each in plan.withheld if each.subject == own),
+                findings=tuple(each for each in plan.findings if each.subject in {own, *names}),
+                observed=(),
+            ),
+        )
+
+    # --- doing --------------------------------------------------------------------------------------------------------
+
+    def _done(self, seen: Look) -> RunReport | None:
+        wiring, due = self._wiring, seen.plan.due
+        if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:
+            wiring.record(news)
+        if not due:
+            return None
+        lease = of_person(self._person.id)
+        return run(wiring, seen, due, Present(wiring, seen), progress=self._progress, lease=lease)
+
+    def _wait_for(self, given: frozenset[str]) -> None:
+        """Until it is on record what became of these changes of other runs, or somebody has died over them."""
+        wait = self._wiring.patience.wait or time.sleep
+        for _ in range(POLLS):
+            if not given & self._about_to_give():
+                return
+            wait(POLL_SECONDS)
+
+    def _about_to_give(self) -> frozenset[str]:
+        """The changes by which another run is about to give the person something."""
+        with self._wiring.store.reading() as connection:
+            return self._wiring.journal.about_to_give(connection, self._person.id)
+
+
+def _view(wiring: Wiring, policy: Policy, name: str, person: Person) -> TargetView | None:
+    """What the target says about the person's accounts; None where there is none."""
+    observation, error = None, ""
+    owners: Mapping[str, str] = {}
+    try:
+        keys, owners = _keys(wiring, name, person)
+        if not keys:
+            return None
+        observation = wiring.targets[name].target.observe(locators_of(policy, name), keys)
+    except TargetError as failure:
+        error = str(failure)
+    return view_of(wiring, name, observation, error, owners)
+
+
+def _keys(wiring: Wiring, name: str, person: Person) -> tuple[frozenset[str], dict[str, str]]:
+    """The keys of the accounts that are the person's, or match them; and whose these are, as far as is remembered."""
+    target = wiring.targets[name].target
+    if target.describe().implicit_accounts:
+        return frozenset({person.id}), {}
+    values = {attribute: attribute_of(person, attribute) for attribute in target.match_attributes()}
+    matching: frozenset[str] = frozenset()
+    if all(values.values()):  # two blanks are not two equal names
+        found = target.keys_matching(values)
+        matching = frozenset(_matching(target.observe([]), values) if found is None else found)
+    with wiring.store.reading() as connection:
+        owners = wiring.journal.links_of(connection, name, person.id, matching)
+    return matching | {key for key, owner in owners.items() if owner == person.id}, owners
+
+
+def _matching(seen: Observation, values: Mapping[str, str]) -> Iterator[str]:
+    wanted = {attribute: folded(value) for attribute, value in values.items()}
+    for account in seen.accounts.accounts:
+        if all(folded(account.match.get(attribute, "")) == value for attribute, value in wanted.items()):
+            yield account.key
+
+
+def _together(first: RunReport | None, second: RunReport | None) -> RunReport | None:
+    """What two runs came to, under the name of the first."""
+    if first is None or second is None:
+        return first or second
+    return RunReport(
+        first.run,
+        [*first.done, *second.done],
+        [*first.contradicted, *second.contradicted],
+        {**first.set_aside, **second.set_aside},
+        [*first.findings, *second.findings],
+    )
