@@ -46,6 +46,8 @@ from reconciler.targets import Target, TargetContext
 
 TARGETS = "reconciler.targets"
 SOURCES = "reconciler.sources"
+ANCHORS = "reconciler/ledger"
+"""Under which name the policy repository keeps checkpoints, as tags."""
 
 _REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<name>[^}]+)\}")
 _SECRET_KEYS = re.compile(r"password|passwd|secret|token(?!_url)|api[-_]?key|private[-_]?key|bearer", re.IGNORECASE)
@@ -65,6 +67,12 @@ class SecretMissing(WorkspaceError):
     """A reference to a secret (or to anything else that stands outside the workspace file) leads nowhere."""
 
     code = "secret-missing"
+
+
+class AnchorRefused(WorkspaceError):
+    """The policy repository cannot keep a checkpoint."""
+
+    code = "anchor"
 
 
 class RunInProgress(WorkspaceError):
@@ -103,6 +111,7 @@ class WorkspaceFile(BaseModel):
     operators: str = ""
     four_eyes: bool = False
     retention: Retention | None = None
+    signing_key: str = "state/checkpoint-key.pem"
     sources: dict[str, dict[str, Any]] = {}
     targets: dict[str, dict[str, Any]] = {}
 
@@ -249,6 +258,36 @@ class Workspace:
         told = _git(folder, "log", "--format=%an%n%ae%n%cn%n%ce", *span, "--", *folders)
         names = {line.strip() for line in told.splitlines() if line.strip()}
         return frozenset(names | {name.partition("@")[0] for name in names})
+
+    def signing_key(self) -> Path:
+        """Where the key is that checkpoints are signed with."""
+        return self.folder / self.spec.signing_key
+
+    def anchored(self) -> list[tuple[str, str]]:
+        """The checkpoints in the policy repository: the name of each tag, and what it says. None outside of git."""
+        told = _git(
+            self.folder / self.spec.policies[0],
+            "for-each-ref",
+            "--format=%(refname:short)%00%(contents:subject)",
+            f"refs/tags/{ANCHORS}",
+        )
+        return [(name, text) for name, _, text in (line.partition("\0") for line in told.splitlines()) if text]
+
+    def anchor(self, name: str, text: str) -> str:
+        """Keep a text of one line as an annotated tag of the policy repository's newest commit: what it is called.
+        Raises `AnchorRefused` where there is no repository or no commit, or git says no.
+        """
+        folder, tag = self.folder / self.spec.policies[0], f"{ANCHORS}/{name}"
+        if not _git(folder, "rev-parse", "--verify", "HEAD"):
+            said = "the policies are in no git repository that has a commit"
+            raise AnchorRefused(said, remedy="commit them, or keep the checkpoint in a file: --out FILE")
+        identity = ("-c", "user.name=reconciler", "-c", "user.email=reconciler@localhost", "-c", "tag.gpgSign=false")
+        _git(folder, *identity, "tag", "--annotate", "--no-sign", "--cleanup=verbatim", "--message", text, tag)
+        if dict(self.anchored()).get(tag) != text:
+            raise AnchorRefused(
+                f"git did not take the tag {tag}", remedy="see who may write to the repository; or --out FILE"
+            )
+        return f"the tag {tag}"
 
     def today(self) -> date:
         """Today in the workspace's timezone."""

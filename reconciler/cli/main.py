@@ -8,16 +8,16 @@ import sys
 import click
 
 from reconciler import __version__
+from reconciler.cli.doctor import doctor
 from reconciler.cli.emergency import revoke, undo
 from reconciler.cli.export import export
 from reconciler.cli.impact import impact
-from reconciler.cli.keeping import KEEPING
+from reconciler.cli.ledger import ledger
 from reconciler.cli.outlook import forecast_, simulate
 from reconciler.cli.people import evidence, people
 from reconciler.cli.plans import apply, approve, plan
 from reconciler.cli.policies import check, init, schema
 from reconciler.cli.questions import access, can, who, why
-from reconciler.cli.record import doctor, ledger
 from reconciler.cli.shell import Exit, tell
 from reconciler.cli.tokens import token
 from reconciler.cli.trials import test
@@ -48,8 +48,6 @@ def group() -> None:
     """
 
 
-for command in KEEPING:
-    ledger.add_command(command)
 for command in (
     init,
     check,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -101,7 +101,9 @@ projection_positions = Table(
     Column("position", Sequence64, nullable=False),
 )
 
-_HEADER = ("seq", "recorded_at", "kind", "subject", "actor", "effective_at", "payload_digest", "previous")
+HEADER = ("seq", "recorded_at", "kind", "subject", "actor", "effective_at", "payload_digest", "previous")
+"""The columns that an entry's digest covers."""
+
 _TEXTS = ("recorded_at", "kind", "subject", "actor", "payload_digest", "previous", "digest")
 
 
@@ -260,7 +262,7 @@ class Ledger:
         """
         with self.store.reading() as connection:
             count, head, gone = 0, GENESIS, _Gone()
-            for row in _verifiable(connection):
+            for row in read_verifiable(connection):
                 count += 1
                 head = _verify_row(row, count, head)
                 gone.see(row)
@@ -437,8 +439,10 @@ def _note_erasures(connection: Connection, entries: Sequence[Entry]) -> None:
 # --- verification ---------------------------------------------------------------------------------------------------
 
 
-def _verifiable(connection: Connection) -> Iterator[Row[tuple[object, ...]]]:
-    """Every entry with its payload and its subject's key; what cannot even be decoded is a finding, not an accident."""
+def read_verifiable(connection: Connection, after: int = 0, until: int | None = None) -> Iterator[Row[tuple[Any, ...]]]:
+    """Every entry with ``after < seq <= until`` as it stands in the store, with its payload and its subject's key; what
+    cannot even be decoded is a finding, not an accident.
+    """
     joined = ledger_entries.outerjoin(ledger_payloads, ledger_payloads.c.seq == ledger_entries.c.seq).outerjoin(
         subject_keys, subject_keys.c.subject == ledger_entries.c.subject
     )
@@ -447,7 +451,8 @@ def _verifiable(connection: Connection) -> Iterator[Row[tuple[object, ...]]]:
         .select_from(joined)
         .order_by(ledger_entries.c.seq)
     )
-    after = 0
+    if until is not None:
+        query = query.where(ledger_entries.c.seq <= until)
     while batch := _rows(connection, query.where(ledger_entries.c.seq > after).limit(BATCH)):
         yield from batch
         after = batch[-1].seq
@@ -479,7 +484,7 @@ def _verify_row(row: Row[tuple[object, ...]], expected: int, previous: str) -> s
         raise LedgerBroken(expected, "its header was altered: a column holds no text")
     if row.previous != previous:
         raise LedgerBroken(expected, "the chain is broken: it does not name the digest of the entry before it")
-    if header_digest({name: header[name] for name in _HEADER}) != row.digest:
+    if header_digest({name: header[name] for name in HEADER}) != row.digest:
         raise LedgerBroken(expected, "its header was altered")
     _verify_times(row, expected)
     _verify_payload(row, expected)

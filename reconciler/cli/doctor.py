@@ -1,4 +1,4 @@
-"""Commands about the record and the workspace's health: `ledger verify`, `doctor`."""
+"""`doctor`: the workspace's health."""
 
 from __future__ import annotations
 
@@ -11,22 +11,6 @@ from rich.text import Text
 from reconciler.cli.shell import Exit, Shell, end, shared
 from reconciler.errors import ProblemsFound, ReconcilerError
 from reconciler.workspace import Workspace
-
-
-@click.group()
-def ledger() -> None:
-    """The append-only, hash-chained record of every fact, decision and effect."""
-
-
-@ledger.command()
-@shared
-def verify(shell: Shell) -> None:
-    """Check every entry of the ledger: header, payload, chain. Fails naming the first entry that was altered."""
-    verified = shell.workspace().facts(create=False).ledger.verify()
-    if shell.as_json:
-        shell.give({"ok": True, "entries": verified.entries, "head": verified.head})
-        return
-    shell.say(f"The ledger verifies: {verified.entries} entries, head {verified.head}")
 
 
 @dataclass(frozen=True, slots=True)
