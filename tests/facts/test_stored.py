@@ -6,6 +6,7 @@ import gc
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import NullPool, create_engine, select
 
 from reconciler.facts import store as store_module
 from reconciler.facts.model import Assignment, EvidenceRecord, Person, Span
@@ -126,17 +127,15 @@ def test_the_collector_works_again_afterwards(working: bool) -> None:
         (gc.enable if before else gc.disable)()
 
 
-def _old_store(folder: Path) -> Path:
+def _old_store(folder: Path) -> None:
     """A store as the version before this shape left it, with people and proofs in it."""
-    store = Store.open("sqlite:///r.db", folder=folder)
-    with store.writing() as connection:
-        config = Config()
+    engine = create_engine(f"sqlite:///{folder / 'r.db'}", poolclass=NullPool)
+    with engine.begin() as connection:
+        config = Config(stdout=StringIO())
         config.set_main_option("script_location", str(Path(store_module.__file__).parent / "migrations"))
         config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        for table, column in (("people", "attributes"), ("evidence", "reference")):
-            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-        command.stamp(config, "0002")
+        command.upgrade(config, "0002")
         connection.exec_driver_sql(
             "INSERT INTO people VALUES (?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -145,7 +144,6 @@ def _old_store(folder: Path) -> Path:
             ),
         )
         connection.exec_driver_sql("INSERT INTO evidence VALUES (?, ?, ?)", (5, "E1", json.dumps(OLD_PROOF)))
-    return store.path
 
 
 DAY = "2026-01-01T00:00:00.000000Z"
