@@ -139,7 +139,7 @@ def export(shell: Shell, file: Path | None, first: int, last: int | None, withou
             last=last,
             keys=not without_keys,
         )
-        count = _written(file, _counted(lines, lambda done: show("exporting", done)))
+        count = _written(file, _counted(lines, lambda done: show("exporting", done, 0)))
     if file is None:
         return
     if shell.as_json:
