@@ -55,7 +55,9 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class OpenIntent:
-    """A change that a run meant to carry out and never said what became of it: the run died in between."""
+    """A change that a run meant to carry out, and of which nobody knows what became: the run died in between, or it
+    got no answer and could not read back.
+    """
 
     run: str
     change_id: str
@@ -163,7 +165,7 @@ class Journal:
         return frozenset(found)
 
     def open_intents(self, connection: Connection) -> list[OpenIntent]:
-        """What dead runs left without an outcome."""
+        """What runs left without an outcome."""
         rows = connection.execute(select(intents).where(intents.c.outcome_entry.is_(None)).order_by(intents.c.entry))
         return [OpenIntent(row.run, row.change_id, row.target, json.loads(row.change)) for row in rows]
 

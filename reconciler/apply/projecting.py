@@ -127,7 +127,9 @@ def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [_effect_row(entry) for entry in entries]
     connection.execute(insert(effects), rows)
     done = [row for row in rows if row["outcome"] in ("applied", "already")]
-    connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in rows])
+    # What nobody answered to may have happened: it stays open until somebody has read what became of it.
+    if known := [row for row in rows if row["outcome"] != "unavailable"]:
+        connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in known])
     if used := _approved_among(connection, done):
         connection.execute(_USE_APPROVAL, [_named(row, "change_id", "entry") for row in used])
     _move_members(connection, entries, {row["entry"] for row in done})

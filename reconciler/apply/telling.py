@@ -6,7 +6,7 @@ The shape of every payload stands here; `projecting` reads what is written here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.apply.journal import OpenIntent
@@ -15,6 +15,10 @@ from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import NewEntry
 from reconciler.plan.model import Change
 from reconciler.targets import Observation, Op, Outcome, entitlement_key
+
+
+NOT_APPLIED = "not-applied"
+"""The outcome of what was intended and, by what reading shows, did not happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,13 @@ def effect(done: Done, told: Told) -> NewEntry:
     return NewEntry(Kind.EFFECT.value, change.subject, told.actor, payload)
 
 
+def not_done(done: Done, told: Told) -> NewEntry:
+    """Nobody answered, and reading back shows that it did not happen."""
+    said = effect(done, told)
+    detail = "the target did not answer, and reading it back shows that it was not done"
+    return replace(said, payload={**said.payload, "outcome": NOT_APPLIED, "detail": detail})
+
+
 def contradiction(done: Done) -> NewEntry:
     """Reading back does not show what the target confirmed."""
     payload: dict[str, Any] = {
@@ -104,7 +115,7 @@ def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observat
     for intent in intents:
         shown = sights[intent.target].shows(intent.change) if intent.target in sights else None
         if shown is not None:
-            entries.append(_found(intent, "applied" if shown else "not-applied"))
+            entries.append(_found(intent, "applied" if shown else NOT_APPLIED))
     return entries
 
 

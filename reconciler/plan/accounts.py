@@ -108,7 +108,7 @@ def _returned(needs: AccountNeeds) -> Iterator[Change | Finding]:
     away = needs.desired.suspended.union(*out)
     for position, account in enumerate(needs.accounts):
         number = NOBODY if account.enabled else needs.links.person_at[position]
-        if number == NOBODY or number in away or _is_locked_out(needs.people[number], needs):
+        if number == NOBODY or number in away or _may_open_nothing(needs.people[number], needs):
             continue
         person = needs.people[number]
         if account.key not in needs.disabled_here:
@@ -143,12 +143,16 @@ def _came_back(person: Person, needs: AccountNeeds) -> int:
     return (last.end_entry or last.entry) if last else person.last_entry
 
 
-def _is_locked_out(person: Person, needs: AccountNeeds) -> bool:
-    """Who may open nothing gets no account back either."""
-    if any(span.covers(needs.desired.at) for span in person.lockouts):
+def _may_open_nothing(person: Person, needs: AccountNeeds) -> bool:
+    return is_locked_out(person, needs.policy, needs.desired.at, needs.zone)
+
+
+def is_locked_out(person: Person, policy: Policy, at: datetime, zone: ZoneInfo) -> bool:
+    """Whether the person may open nothing, by an event or by the policy. Who may not gets no account back either."""
+    if any(span.covers(at) for span in person.lockouts):
         return True
-    today = needs.desired.at.astimezone(needs.zone).date()
-    own = (each for each in needs.policy.lockouts if each.person == person.id and each.resources is None)
+    today = at.astimezone(zone).date()
+    own = (each for each in policy.lockouts if each.person == person.id and each.resources is None)
     return any(each.since is None or each.since <= today for each in own)
 
 
