@@ -16,7 +16,6 @@ from reconciler.facts.ledger import NewEntry
 from reconciler.plan.model import Change
 from reconciler.targets import Observation, Op, Outcome, entitlement_key
 
-
 NOT_APPLIED = "not-applied"
 """The outcome of what was intended and, by what reading shows, did not happen."""
 
@@ -126,7 +125,7 @@ def _found(intent: OpenIntent, outcome: str) -> NewEntry:
         "change": intent.change_id,
         "target": intent.target,
         "outcome": outcome,
-        "detail": "found by reading, after the run had died",
+        "detail": "found by reading, after a run that could not say",
     }
     return NewEntry(Kind.EFFECT.value, intent.change["subject"], "recovery", payload)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.passes.company import POLICY, Account, Company, Faulty, of, settled_company
+from tests.passes.company import POLICY, Account, Faulty, of, settled_company
 from tests.passes.test_death import applied
 
 

@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from reconciler.facts.model import Person, Population
 from reconciler.plan.guards import stricter
@@ -60,12 +60,10 @@ class Judge:
             self._within_guards(process, change, person or written.key)
 
     def _intent(self, process: Process, system: System, written: Written, key: str) -> Mapping[str, Any]:
-        account = written.key
-        found = process.intents.get((written.op.value, system.name, account, key))
-        found = found or process.intents.get((written.op.value, system.name, "", key))
-        if found is None:
-            self._broken(5, f"{process.name} did what it had not said it would: {written}")
-        return found
+        for account in (written.key, ""):
+            if (found := process.intents.get((written.op.value, system.name, account, key))) is not None:
+                return found
+        self._broken(5, f"{process.name} did what it had not said it would: {written}")
 
     def _named_by_a_policy(self, process: Process, system: System, written: Written, key: str) -> None:
         if written.group.casefold() == UNMANAGED:
@@ -215,7 +213,7 @@ class Judge:
             if change["outcome"] == "applied":
                 claimed[change["target"], change["op"], change["account_key"], change["entitlement_key"]] += 1
             self._cause_exists(entry, change)
-        ours, others = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        ours, others = Counter[tuple[str, ...]](), Counter(self.world.doubts)
         for name, system in self.world.systems.items():
             for each in system.log:
                 key = entitlement_key({"group": each.group}) if each.group else ""
@@ -258,10 +256,10 @@ class Judge:
             if rows != after[table]:
                 self._broken(6, f"{table} is another one when it is made again: {set(rows) ^ set(after[table])}")
 
-    def _projections(self) -> dict[str, list[tuple[Any, ...]]]:
-        return {name: sorted(map(repr, self.world.rows(f"SELECT * FROM {name}"))) for name in TABLES}  # type: ignore[misc]  # noqa: S608
+    def _projections(self) -> dict[str, list[str]]:
+        return {name: sorted(map(repr, self.world.rows(f"SELECT * FROM {name}"))) for name in TABLES}  # noqa: S608
 
-    def _broken(self, promise: int, text: str) -> None:
+    def _broken(self, promise: int, text: str) -> NoReturn:
         raise PromiseBroken(f"promise {promise}: {text}")
 
 

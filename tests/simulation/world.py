@@ -33,7 +33,7 @@ from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.facts.store import Store
 from reconciler.passes import ConfiguredTarget, Wiring
-from reconciler.targets import Observation, Op, Outcome, Reading, Step
+from reconciler.targets import Observation, Op, Outcome, Step, entitlement_key
 from reconciler.workspace import RunInProgress
 from tests.simulation.lockstep import Lockstep
 from tests.simulation.policies import Standing
@@ -42,6 +42,7 @@ from tests.simulation.target import Fate, Line, MemoryTarget
 
 T = TypeVar("T")
 ZONE = "Asia/Shanghai"
+MEMBERSHIP = (Op.GRANT, Op.REVOKE)
 MONDAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
 STORE = "reconciler.db"
 QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # folders of one's own are made below it
@@ -246,9 +247,19 @@ class BadLine(Line):
     def request(self, steps: Sequence[Step]) -> Fate:
         fate = self._fate("a request", (Fate.THROTTLED, Fate.DROPPED))
         process = self.process
+        for step in steps:
+            self._note_doubt(step)
         if process.overtaken_and_looked:
             raise PromiseBroken(f"{process.name} was overtaken, has looked at the record since, and sends all the same")
         return fate
+
+    def _note_doubt(self, step: Step) -> None:
+        """Who is in a group that was not read whole may have been in it all along: nobody can tell who put them there."""
+        if step.op not in MEMBERSHIP:
+            return
+        key = entitlement_key(step.locator)
+        if not self.process.readings.get(self.system.name, {}).get(key, False):
+            self.process.world.doubts[self.system.name, step.op.value, step.account, key] += 1
 
     def step(self, step: Step) -> Fate:
         return self._fate(
@@ -298,6 +309,7 @@ class World:
         self.holding = 0
         self.token = -1
         self.counts: Counter[str] = Counter()
+        self.doubts: Counter[tuple[str, ...]] = Counter()
         self.lockstep = Lockstep(self.random.randrange)
         self.meanwhile: Callable[[Process], None] = lambda _: None
         self.judge: Callable[[Process, System, Written], None] = lambda *_: None
@@ -468,7 +480,3 @@ class World:
                 self.judge(self.processes[written.who], system, written)
 
         return told
-
-
-MEMBERSHIP = (Op.GRANT, Op.REVOKE)
-WHOLE = (Reading.COMPLETE, Reading.CONFIRMED_EMPTY)
