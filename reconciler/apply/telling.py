@@ -110,11 +110,15 @@ def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observat
     An intent whose target or entitlement could not be read stays open: nothing is claimed that nobody saw.
     """
     sights = {target: Sight(observation) for target, observation in observations.items()}
-    entries = []
+    entries: list[NewEntry] = []
+    claimed: set[str] = set()
     for intent in intents:
         shown = sights[intent.target].shows(intent.change) if intent.target in sights else None
         if shown is not None:
-            entries.append(_found(intent, "applied" if shown else NOT_APPLIED))
+            # Several runs may have died over the same change: it was done once.
+            done = shown and intent.change_id not in claimed
+            claimed.update({intent.change_id} if shown else ())
+            entries.append(_found(intent, "applied" if done else NOT_APPLIED))
     return entries
 
 

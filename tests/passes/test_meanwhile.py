@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from tests.passes.company import POLICY, Account, Faulty, of, settled_company
+import pytest
+
+from reconciler.apply.journal import Journal
+from reconciler.targets import Reading
+from tests.passes.company import POLICY, Account, Died, Faulty, of, settled_company
 from tests.passes.test_death import applied
 
 
@@ -30,7 +36,7 @@ def test_a_proof_that_runs_out_while_the_run_goes_on_opens_nothing_more(tmp_path
 
 
 def test_a_lockout_recorded_meanwhile_keeps_an_account_closed(tmp_path: Path) -> None:
-    company, accounts = settled_company(tmp_path, 6)
+    company, _ = settled_company(tmp_path, 6)
     company.policy(POLICY.replace("lifecycle:\n", "lifecycle:\n  leave: {after: 0d, suspend: true}\n"))
     company.tell("leave-started", "E2", "2026-11-20")
     company.apply()
@@ -91,3 +97,47 @@ def test_what_got_no_answer_and_could_not_be_read_back_comes_onto_the_record_lat
     assert set((applied(company) - before).values()) == {1}
     assert {op for op, _, _ in applied(company) - before} == {"disable-account", "revoke"}
     assert company.look().plan.changes == ()
+
+
+def test_of_two_runs_that_died_over_the_same_change_one_has_done_it(tmp_path: Path) -> None:
+    company, _ = settled_company(tmp_path, 6)
+    company.tell("locked-out", "E1", "2026-11-24", ref="SEC-1")
+    before = applied(company)
+    with pytest.raises(Died):
+        company.apply(faults={"dir": Faulty(dies_at=0)})
+    blind = Faulty(accounts_reading=Reading.PARTIAL, dies_at=0, late=True)
+    hidden = blind.observe
+    reads: list[object] = []
+
+    def first_read_shows_nobody(locators: object, accounts: object = None) -> object:
+        seen = hidden(locators, accounts)  # type: ignore[arg-type]
+        reads.append(seen)
+        return replace(seen, accounts=replace(seen.accounts, accounts=())) if len(reads) == 1 else seen
+
+    blind.observe = first_read_shows_nobody  # type: ignore[assignment,method-assign]
+    with pytest.raises(Died):
+        company.apply(faults={"dir": blind})
+
+    company.apply()
+
+    assert set((applied(company) - before).values()) == {1}
+    assert company.look().plan.changes == ()
+
+
+def test_what_may_have_been_changed_counts_for_the_guards(tmp_path: Path) -> None:
+    """Ten small runs that get no answer are one large change as well."""
+    company, accounts = settled_company(tmp_path, 12)
+    for account in accounts[:2]:
+        company.take("docs", account)
+    steps = Faulty(mute={"u1", "u2"})
+
+    def silence() -> None:
+        steps.unreachable = len(steps.sent) >= 2 * company.patience.attempts
+
+    steps.during = silence
+    company.apply(faults={"dir": steps})
+    store = company.wiring(targets=()).store
+    with store.reading() as connection:
+        recent = Journal().recent(connection, company.now - timedelta(days=1))
+
+    assert recent == {"dir/grant/internal/rules": {"E1", "E2"}}
