@@ -40,7 +40,7 @@ class HumanResources:
             self.prove, self.prove, self.disprove, self.again, self.feed, self.feed,
         )  # fmt: skip
         said = world.random.choice(acts)(world, standing)
-        world.counts["HR histories' events"] += 1
+        world.counts["events from HR"] += 1
         world.trace.add(f"HR: {said}")
         world.committed()
 
@@ -93,7 +93,7 @@ class HumanResources:
 
     def _prove(self, world: World, standing: Standing, person: str, kind: str, *days: int) -> str:
         chance, day = world.random, self._day(world, *days)
-        data = {"kind": kind, "valid_from": day}
+        data: dict[str, Any] = {"kind": kind, "valid_from": day}
         if chance.random() < 0.3:
             data["valid_until"] = max(day, self._day(world, 1, 2, 8, 9))
         if chance.random() < 0.1:
@@ -126,6 +126,7 @@ class HumanResources:
         )
         rows = [dict(row) for row in self.rows.values()]
         rows = self._spoilt(world, what, rows)
+        world.committed()
         before = world.head
         world.counts[f"feed: {what}"] += 1
         try:
@@ -202,7 +203,13 @@ class HumanResources:
         confirmed: bool = False,
     ) -> str:
         self.told += 1
-        event = {"id": f"n{self.told}", "type": kind, "person": person, "effective_at": when, "data": dict(data)}
+        event: dict[str, Any] = {
+            "id": f"n{self.told}",
+            "type": kind,
+            "person": person,
+            "effective_at": when,
+            "data": dict(data),
+        }
         if confirmed:
             event["confirmed"] = True
         self.sent.append(event)

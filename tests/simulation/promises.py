@@ -60,10 +60,11 @@ class Judge:
             self._within_guards(process, change, person or written.key)
 
     def _intent(self, process: Process, system: System, written: Written, key: str) -> Mapping[str, Any]:
-        for account in (written.key, ""):
-            if (found := process.intents.get((written.op.value, system.name, account, key))) is not None:
-                return found
-        self._broken(5, f"{process.name} did what it had not said it would: {written}")
+        keys = ((written.op.value, system.name, account, key) for account in (written.key, ""))
+        found = next((process.intents[each] for each in keys if each in process.intents), None)
+        if found is None:
+            self._broken(5, f"{process.name} did what it had not said it would: {written}")
+        return found
 
     def _named_by_a_policy(self, process: Process, system: System, written: Written, key: str) -> None:
         if written.group.casefold() == UNMANAGED:
@@ -214,11 +215,18 @@ class Judge:
                 claimed[change["target"], change["op"], change["account_key"], change["entitlement_key"]] += 1
             self._cause_exists(entry, change)
         ours, others = Counter[tuple[str, ...]](), Counter(self.world.doubts)
+        by_whom: set[tuple[str, ...]] = set()
         for name, system in self.world.systems.items():
             for each in system.log:
-                key = entitlement_key({"group": each.group}) if each.group else ""
-                told = ours if each.who in self.world.processes and not each.late else others
-                told[name, each.op.value, each.key, key] += 1
+                what: tuple[str, ...] = (
+                    name,
+                    each.op.value,
+                    each.key,
+                    entitlement_key({"group": each.group}) if each.group else "",
+                )
+                own = each.who in self.world.processes and not each.late and (each.who, *what) not in by_whom
+                by_whom.add((each.who, *what))  # undone by hand between two attempts, and done again by the second
+                (ours if own else others)[what] += 1
         for what in sorted(ours.keys() | claimed.keys()):
             if not ours[what] <= claimed[what] <= ours[what] + others[what]:
                 text = (
@@ -228,7 +236,10 @@ class Judge:
 
     def _effects(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         gone = {row[0] for row in self.world.rows("SELECT entry FROM effects WHERE outcome = 'contradicted'")}
-        query = "SELECT seq, payload FROM ledger_payloads JOIN ledger_entries USING (seq) WHERE kind = 'effect' ORDER BY seq"
+        query = (
+            "SELECT seq, payload FROM ledger_payloads JOIN ledger_entries USING (seq) "
+            "WHERE kind = 'effect' ORDER BY seq"
+        )
         for seq, payload in self.world.rows(query):
             if seq not in gone:
                 yield seq, json.loads(payload)

@@ -252,7 +252,7 @@ class Story:
 
 def _weather(chance: Random) -> Weather:
     """What a pass is up against."""
-    kind = chance.choice(["calm", "one bad line", "bad lines", "deadly", "busy", "everything"])
+    kind = chance.choice(["calm", "one bad line", "bad lines", "deadly", "busy", "a long night", "everything"])
     if kind == "calm":
         return CALM
     if kind == "one bad line":
@@ -261,8 +261,10 @@ def _weather(chance: Random) -> Weather:
         return Weather(line=chance.choice([0.05, 0.2]), bad=frozenset(MANAGED))
     if kind == "deadly":
         return Weather(crash=chance.choice([0.005, 0.02]), line=0.05, bad=frozenset(MANAGED))
+    if kind == "a long night":
+        return Weather(jump=0.05, meanwhile=0.01)
     if kind == "busy":
-        return Weather(meanwhile=chance.choice([0.01, 0.05]), jump=chance.choice([0.0, 0.02]))
+        return Weather(meanwhile=chance.choice([0.01, 0.05]), jump=chance.choice([0.0, 0.02, 0.05]))
     return Weather(crash=0.004, line=0.05, meanwhile=0.01, jump=0.005, bad=frozenset(MANAGED))
 
 

@@ -123,7 +123,7 @@ class MemoryTarget(Target):
             key: self._read(key, locator["group"], told, positions, narrow=accounts is not None)
             for (key, told), locator in zip(listed.items(), locators, strict=True)
         }
-        shown = [ObservedAccount(a.key, a.name, a.login, {"id": a.id}, a.enabled) for a in found]
+        shown = tuple(ObservedAccount(a.key, a.name, a.login, {"id": a.id}, a.enabled) for a in found)
         reading = Reading.COMPLETE if whole else Reading.PARTIAL
         roll = AccountsRead(reading, shown, "" if whole else "a page was lost")
         observation = Observation(self.system.now(), roll, reads, own=self.own)
@@ -161,7 +161,7 @@ class MemoryTarget(Target):
         if fate is Fate.PARTIAL:
             listed = listed[: len(listed) // 2]
         members = BitMap([positions[folded] for folded, _ in listed if folded in positions])
-        foreign = [] if narrow else [name for folded, name in listed if folded not in positions]
+        foreign = () if narrow else tuple(name for folded, name in listed if folded not in positions)
         whole = Reading.COMPLETE if group.members else Reading.CONFIRMED_EMPTY
         reading = Reading.PARTIAL if fate is Fate.PARTIAL else whole
         return EntitlementRead(key, group.name, reading, members, foreign, "size limit" if fate is Fate.PARTIAL else "")

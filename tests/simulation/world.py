@@ -105,13 +105,19 @@ class Process:
     readings: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     granted_on: set[str] = field(default_factory=set)
     disturbed: set[str] = field(default_factory=set)
+    intending: bool = False
 
     def seam(self, what: str, *, interruptible: bool = True) -> None:
         """Anything may happen here: it may die, others may go on first, time may pass."""
         self.world.seam(self, what, interruptible=interruptible)
 
     def shows(self) -> None:
-        """It has done something that shows: whatever it knew before it has to ask again."""
+        """It has done something that shows: whatever it knew before it has to ask again. (That it is about to do
+        something is said after asking.)
+        """
+        if self.intending:
+            self.intending = False
+            return
         self.moments = [(self.world.head, self.world.now)]
 
     def noted(self, entries: Sequence[Entry]) -> None:
@@ -122,6 +128,7 @@ class Process:
             if entry.kind == Kind.RUN_STARTED.value:
                 self.run = str(said["run"])
             elif entry.kind == Kind.INTENDED.value:
+                self.intending = True
                 for change in said["changes"]:
                     key = (change["op"], said["target"], change["account_key"], change["entitlement_key"])
                     self.intents[key] = {**change, "entry": entry.seq}
@@ -254,7 +261,7 @@ class BadLine(Line):
         return fate
 
     def _note_doubt(self, step: Step) -> None:
-        """Who is in a group that was not read whole may have been in it all along: nobody can tell who put them there."""
+        """Who is in a group that was not read whole may have been in it all along: nobody can tell since when."""
         if step.op not in MEMBERSHIP:
             return
         key = entitlement_key(step.locator)
