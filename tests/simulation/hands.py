@@ -15,7 +15,7 @@ def act(world: World, people: Iterable[str]) -> None:
     """One thing is done on one target."""
     system = world.systems[world.random.choice(sorted(world.systems))]
     acts: Sequence[Callable[[World, System, list[str]], str]]
-    acts = (put, put, take) if system.implicit else (make, make, put, put, take, rename, switch, remove, foreign)
+    acts = (put, put, take) if system.implicit else (make, flood, flood, put, take, rename, switch, remove, foreign)
     world.counts["changes by hand"] += 1
     said = world.random.choice(acts)(world, system, list(people))
     world.trace.add(f"{WHO} {system.name}: {said}")
@@ -55,6 +55,14 @@ def put(world: World, system: System, people: list[str]) -> str:
         return f"put {person} into {group}: {system.grant(person, group, WHO)}"
     account = _some_account(world, system)
     return f"put {account.name} into {group}: {system.grant(account.key, group, WHO)}" if account else "nobody"
+
+
+def flood(world: World, system: System, people: list[str]) -> str:
+    """Two accounts at once, into a managed group."""
+    group = world.random.choice(MANAGED[system.name])
+    keys = sorted(key for key in system.accounts if key != f"{system.name}-own")
+    chosen = world.random.sample(keys, min(2, len(keys)))
+    return f"put {chosen} into {group}: {[system.grant(key, group, WHO) for key in chosen]}"
 
 
 def take(world: World, system: System, people: list[str]) -> str:

@@ -36,8 +36,8 @@ class HumanResources:
     def act(self, world: World, standing: Standing) -> None:
         """One thing happens."""
         acts: Sequence[Callable[[World, Standing], str]] = (
-            self.hire, self.move, self.move, self.leave, self.leave, self.lifecycle, self.lifecycle, self.prove,
-            self.prove, self.prove, self.disprove, self.again, self.feed, self.feed,
+            self.hire, self.hire, self.move, self.wave, self.leave, self.leave, self.lifecycle, self.lifecycle,
+            self.prove, self.prove, self.prove, self.disprove, self.again, self.feed, self.feed,
         )  # fmt: skip
         said = world.random.choice(acts)(world, standing)
         world.counts["events from HR"] += 1
@@ -66,6 +66,13 @@ class HumanResources:
             self.rows[person] |= post
         data = {"assignment": "second"} if kind == "assignment-ended" else post
         return self.tell(world, standing, kind, person, self._day(world, 0, -3, -40, 2), data)
+
+    def wave(self, world: World, standing: Standing) -> str:
+        """Two are moved at once, as in a transfer that somebody got wrong for many, a few at a time."""
+        chance, today = world.random, self._day(world, 0)
+        post = {"department": chance.choice(["rd", "rd/ai", "sales", "hr"]), "post": "engineer"}
+        people = chance.sample(sorted(self.rows), min(2, len(self.rows)))
+        return "; ".join(self.tell(world, standing, "transferred", each, today, post) for each in people)
 
     def leave(self, world: World, standing: Standing) -> str:
         person, chance = self._somebody(world), world.random
@@ -229,7 +236,9 @@ class HumanResources:
         return f"{event.type} {event.person} {said['effective_at']} {dict(event.data)}: {result.outcome} "
 
     def _somebody(self, world: World) -> str:
-        return world.random.choice(list(self.rows))
+        """Anybody; often a newcomer, to whom something is just being given."""
+        everybody = list(self.rows)
+        return world.random.choice(everybody[-2:] if world.random.random() < 0.35 else everybody)
 
     def _day(self, world: World, *offsets: int) -> str:
         today: date = world.now.astimezone(world.zone).date()

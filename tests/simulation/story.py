@@ -89,14 +89,14 @@ class Story:
         chance, world = self.world.random, self.world
         for _ in range(chance.randrange(0, 5)):
             self.hr.act(world, self.standing)
-        for _ in range(chance.choice([0, 0, 1, 2])):
+        for _ in range(chance.choice([0, 1, 1, 2])):
             hands.act(world, self.hr.rows)
         if chance.random() < 0.3:
             what, draft = changed(chance, self.draft)
             self._stand(draft)
             world.counts[f"policy: {what}"] += 1
             world.trace.add(f"policy: {what}")
-        days = chance.choice([0, 0, 0.1, 1, 2, 8, 35])
+        days = chance.choice([0, 0, 0.1, 0.2, 1, 2, 8, 35])
         world.pass_time(None, timedelta(days=days), "nothing happens")
         if chance.random() < 0.5:
             self._somebody_decides()

@@ -389,7 +389,9 @@ class World:
             raise Crash
         self.seams += 1
         weather, chance = process.weather, self.random.random
-        if weather.crash and chance() < weather.crash:
+        # To die between doing and saying is what a crash can do worst.
+        worst = what.endswith((": an answer", ": a request")) or what == "before the commit"
+        if weather.crash and chance() < weather.crash * (6 if worst else 1):
             process.dead = True
             self.counts["crashes"] += 1
             self.trace.add(f"{process.name} dies: {what}")
