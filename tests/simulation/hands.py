@@ -58,8 +58,8 @@ def put(world: World, system: System, people: list[str]) -> str:
 
 
 def flood(world: World, system: System, people: list[str]) -> str:
-    """Two accounts at once, into a managed group."""
-    group = world.random.choice(MANAGED[system.name])
+    """Two accounts at once, into a managed group, often the same one as before."""
+    group = MANAGED[system.name][1] if world.random.random() < 0.6 else world.random.choice(MANAGED[system.name])
     keys = sorted(key for key in system.accounts if key != f"{system.name}-own")
     chosen = world.random.sample(keys, min(2, len(keys)))
     return f"put {chosen} into {group}: {[system.grant(key, group, WHO) for key in chosen]}"

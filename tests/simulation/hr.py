@@ -82,6 +82,16 @@ class HumanResources:
         when = world.now.isoformat() if chance.random() < 0.4 else day
         return self.tell(world, standing, "exited", person, when, {}, confirmed=chance.random() < 0.5)
 
+    def strike(self, world: World, standing: Standing, person: str) -> str:
+        """Something happens to somebody to whom a run is just giving something."""
+        now = world.now.isoformat()
+        if self.proofs.get(person) and world.random.random() < 0.4:
+            data = {"evidence": world.random.choice(self.proofs[person])}
+            return self.tell(world, standing, "evidence-revoked", person, now, data)
+        kind = world.random.choice(["exited", "locked-out", "resignation-submitted", "transferred"])
+        data = {"locked-out": {"ref": "SEC-9"}, "transferred": {"department": "hr"}}.get(kind, {})
+        return self.tell(world, standing, kind, person, now, data, confirmed=True)
+
     def lifecycle(self, world: World, standing: Standing) -> str:
         person, chance = self._somebody(world), world.random
         kind = chance.choice(

@@ -25,7 +25,9 @@ from tests.simulation.system import Account, System
 from tests.simulation.world import CALM, Crash, Process, PromiseBroken, Weather, World, copied, workshop
 
 TEMPLATES = 12
-"""So many companies are founded once for all seeds; every eighth seed founds one of its own."""
+"""So many companies are founded once for all seeds."""
+FOUNDING = 8
+"""Every so many seeds one founds a company of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ def play(seed: int) -> Told:
     return Told(seed, story.world.trace.digest, story.world.counts, story.world.trace.lines, broken)
 
 
+def prepare(seed: int) -> None:
+    """Make what the story of this seed begins with and shares with others."""
+    if seed % FOUNDING:
+        _template(seed % TEMPLATES)
+
+
 class Story:
     """A company, and what happens to it."""
 
@@ -69,7 +77,7 @@ class Story:
     @classmethod
     def of(cls, seed: int) -> Story:
         """The company of this seed: one that was founded before, or a new one."""
-        if seed % 8 == 0:
+        if seed % FOUNDING == 0:
             return founded(f"seed {seed}")
         made = _template(seed % TEMPLATES)
         world = World(f"story {seed}", copy.deepcopy(made.systems), made.record, made.now)
@@ -136,10 +144,10 @@ class Story:
             if kind == "revoke":
                 done = shut_out(wiring, person, "lost a laptop").applied
             elif kind == "saved" and self.saved is not None:
-                done = apply_plan(wiring, saved=self.saved, file="plan.json")
+                done = apply_plan(wiring, saved=self.saved, file="plan.json", confirm=process.plans)
             else:
                 only = person if kind == "person" else None
-                done = apply_plan(wiring, person=only, leavers_only=kind == "leavers")
+                done = apply_plan(wiring, person=only, leavers_only=kind == "leavers", confirm=process.plans)
         except Crash:
             world.committed()
             self.judge.record_is_whole()
@@ -209,7 +217,11 @@ class Story:
     def _meanwhile(self, process: Process) -> None:
         """While a reconciler is at work, others are, too."""
         chance = self.world.random
-        if chance.random() < 0.6:
+        if process.gives_to and chance.random() < 0.5:
+            self.world.counts["somebody struck while given something"] += 1
+            said = self.hr.strike(self.world, self.standing, chance.choice(process.gives_to))
+            self.world.trace.add(f"HR: {said}")
+        elif chance.random() < 0.6:
             self.hr.act(self.world, self.standing)
         else:
             hands.act(self.world, self.hr.rows)

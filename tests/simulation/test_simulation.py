@@ -11,15 +11,22 @@ import pytest
 
 from tests.simulation.__main__ import CHUNK, main, play_all
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.story import Told, play
+from tests.simulation.story import Told, play, prepare
 
 CHUNKS = 4
 """So many chunks of seeds belong to the suite; `make simulate` takes as many as one likes."""
 
 CAUGHT_BY = {
-    "no-recheck": 0,
+    "no-recovery": 1,
+    "no-recheck": 7,
+    "no-fencing": 1,
+    "no-limits": 1,
+    "nobody-is-protected": 2,
+    "no-leavers-lane": 3,
 }
-"""Mutant → a seed that catches it."""
+"""Mutant → a seed that caught it when this was written: where to begin to look."""
+WITHIN = 60
+"""So many seeds are tried before a mutant counts as not caught."""
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -35,10 +42,13 @@ def test_every_promise_holds(chunk: int) -> None:
 
 @pytest.mark.parametrize("mutant", sorted(CAUGHT_BY))
 def test_a_product_without_one_of_its_safeties_is_caught(mutant: str) -> None:
-    seed = CAUGHT_BY[mutant]
-    assert play(seed).broken == ""
+    assert any(is_caught(mutant, seed) for seed in (CAUGHT_BY[mutant], *range(1, WITHIN)))
+
+
+def is_caught(mutant: str, seed: int) -> bool:
+    prepare(seed)  # what is kept for other seeds is made by the whole product
     with MUTANTS[mutant]():
-        assert play(seed).broken
+        return bool(play(seed).broken)
 
 
 def test_a_seed_repeats_exactly() -> None:

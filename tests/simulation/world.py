@@ -32,7 +32,7 @@ from reconciler.facts.ledger import Entry
 from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.facts.store import Store
-from reconciler.passes import ConfiguredTarget, Wiring
+from reconciler.passes import ConfiguredTarget, Look, Wiring
 from reconciler.targets import Observation, Op, Outcome, Step, entitlement_key
 from reconciler.workspace import RunInProgress
 from tests.simulation.lockstep import Lockstep
@@ -106,6 +106,12 @@ class Process:
     granted_on: set[str] = field(default_factory=set)
     disturbed: set[str] = field(default_factory=set)
     intending: bool = False
+    gives_to: list[str] = field(default_factory=list)
+
+    def plans(self, seen: Look) -> bool:
+        """It has made a plan, and will carry it out."""
+        self.gives_to = sorted({each.person for each in seen.plan.due if each.person and each.op is Op.GRANT})
+        return True
 
     def seam(self, what: str, *, interruptible: bool = True) -> None:
         """Anything may happen here: it may die, others may go on first, time may pass."""
@@ -407,7 +413,7 @@ class World:
         if weather.jump and chance() < weather.jump:
             steps = [timedelta(days=1), timedelta(hours=9), timedelta(minutes=3), -timedelta(seconds=20)]
             self.pass_time(process, self.random.choice(steps), f"{process.name} at {what}")
-        if weather.meanwhile and chance() < weather.meanwhile:
+        if weather.meanwhile and chance() < weather.meanwhile * (4 if process.gives_to else 1):
             process.moments.append((self.head, self.now))
             for each in self.inside or [process]:
                 each.disturbed.add("*")
