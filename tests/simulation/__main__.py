@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 
 from tests.simulation.story import Told, play
+from tests.simulation.world import QUICK, work_below
 
 CHUNK = 24
 LAST = 40
@@ -46,7 +48,8 @@ def many(seeds: range, processes: int) -> int:
     """All of these, in several processes. Ends at the first chunk in which a promise was broken."""
     counts: Counter[str] = Counter()
     done = 0
-    with ProcessPoolExecutor(processes) as pool:
+    below = tempfile.TemporaryDirectory(dir=QUICK)  # a worker of a pool cleans nothing up itself
+    with below as folder, ProcessPoolExecutor(processes, initializer=work_below, initargs=(folder,)) as pool:
         for chunk in pool.map(play_all, _chunks(seeds)):
             for told in chunk:
                 done += 1

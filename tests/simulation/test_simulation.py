@@ -13,7 +13,7 @@ from tests.simulation.__main__ import CHUNK, main, play_all
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.story import Told, play, prepare
 
-CHUNKS = 4
+CHUNKS = 2
 """So many chunks of seeds belong to the suite; `make simulate` takes as many as one likes."""
 
 CAUGHT_BY = {

@@ -6,10 +6,12 @@ trace, and the trace is all that a failure needs to be found again.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections import Counter
@@ -205,20 +207,27 @@ class Workshop:
     once, since opening, migrating and preparing statements takes longer than a story.
     """
 
-    keeper: tempfile.TemporaryDirectory[str]
     store: SeamedStore
     blank: Path
+
+
+_BELOW: list[str | None] = [QUICK]
+
+
+def work_below(folder: str) -> None:
+    """Where this process shall have its workshop; whoever says so removes the folder."""
+    _BELOW[:] = [folder]
 
 
 @cache
 def workshop() -> Workshop:
     """The one of this process."""
-    keeper = tempfile.TemporaryDirectory(dir=QUICK)
-    folder = Path(keeper.name)
+    folder = Path(tempfile.mkdtemp(dir=_BELOW[0]))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     store = SeamedStore.open(f"sqlite:///{STORE}", folder=folder)
     blank = folder / "blank.db"
     copied(store.path, blank)
-    return Workshop(keeper, store, blank)
+    return Workshop(store, blank)
 
 
 def store_with(record: Path) -> SeamedStore:
