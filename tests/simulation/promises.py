@@ -25,6 +25,7 @@ from tests.simulation.world import Process, PromiseBroken, World
 DAY = timedelta(hours=23)
 """The guards' window, less what clocks may step back."""
 TABLES = ("people", "evidence", "account_links", "approvals", "runs", "intents", "effects", "baselines", "policies")
+_GOES_WITH_IT = (Op.REVOKE.value, Op.DISABLE_ACCOUNT.value)
 TAKING = (Op.REVOKE, Op.DISABLE_ACCOUNT, Op.DELETE_ACCOUNT)
 
 
@@ -229,7 +230,12 @@ class Judge:
                 own = each.who in self.world.processes and not each.late and (each.who, *what) not in by_whom
                 by_whom.add((each.who, *what))  # undone by hand between two attempts, and done again by the second
                 (ours if own else others)[what] += 1
+        gone = {
+            (name, each.key) for name, system in self.world.systems.items() for each in system.log if each.op in GONE
+        }
         for what in sorted(ours.keys() | claimed.keys()):
+            # With an account goes all that it had: whoever reads afterwards cannot tell who took it.
+            others[what] += what[1] in _GOES_WITH_IT and (what[0], what[2]) in gone
             if ours[what] > claimed[what] + doubted[what] or claimed[what] > ours[what] + others[what]:
                 text = (
                     f"{what}: done {ours[what]} times (and {others[what]} by others), on record {claimed[what]} times"
