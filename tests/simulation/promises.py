@@ -231,7 +231,10 @@ class Judge:
                 by_whom.add((each.who, *what))  # undone by hand between two attempts, and done again by the second
                 (ours if own else others)[what] += 1
         gone = {
-            (name, each.key) for name, system in self.world.systems.items() for each in system.log if each.op in GONE
+            (name, each.key)
+            for name, system in self.world.systems.items()
+            for each in system.log
+            if each.op is Op.DELETE_ACCOUNT
         }
         for what in sorted(ours.keys() | claimed.keys()):
             # With an account goes all that it had: whoever reads afterwards cannot tell who took it.
