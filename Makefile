@@ -7,7 +7,7 @@ UV := .lock-venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo demo-openldap test check bench lock clean
+.PHONY: help setup demo demo-openldap test check bench simulate lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(VENV)/.dev ## format, lint, types, import rules, dead code, dependencie
 
 bench: $(VENV)/.dev ## measure against the budgets (BENCH=name for one of them)
 	$(IN_VENV) python -m tests.bench $(BENCH)
+
+simulate: $(VENV)/.dev ## random companies under faults, crashes and clock steps (SEEDS=5000, or SEED=1234 for one, step by step)
+	$(IN_VENV) python -m tests.simulation $(if $(SEED),--seed $(SEED) --verbose,--seeds $(or $(SEEDS),500) --from $(or $(FROM),1))
 
 lock: $(UV) ## bring the locks in line with pyproject.toml (UPGRADE=1 takes newer versions)
 	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock

@@ -56,7 +56,9 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class OpenIntent:
-    """A change that a run meant to carry out and never said what became of it: the run died in between."""
+    """A change that a run meant to carry out, and of which nobody knows what became: the run died in between, or it
+    got no answer and could not read back.
+    """
 
     run: str
     change_id: str
@@ -123,13 +125,19 @@ class Journal:
         )
 
     def recent(self, connection: Connection, since: datetime) -> dict[str, frozenset[str]]:
-        """Slice → subjects that were changed since then without anybody's approval, leavers left out."""
+        """Slice → subjects that were changed since then without anybody's approval, leavers left out; those of whom
+        nobody knows yet whether they were, too.
+        """
         rows = connection.execute(
             select(effects.c.slice, effects.c.subject).where(
                 effects.c.counts, effects.c.recorded_at > instant_text(since)
             )
         )
-        return _grouped((row.slice, row.subject) for row in rows)
+        open_changes = [intent.change for intent in self.open_intents(connection)]
+        doubtful = [each for each in open_changes if not each["approved"] and not each["leaver"]]
+        return _grouped(
+            [*((row.slice, row.subject) for row in rows), *((each["slice"], each["subject"]) for each in doubtful)]
+        )
 
     def baselines(self, connection: Connection) -> dict[EntitlementRef, Baseline]:
         """What every managed entitlement was when it last agreed."""

@@ -17,7 +17,7 @@ from threading import Event
 
 from reconciler.apply.context import RunContext
 from reconciler.apply.sight import Sight
-from reconciler.apply.telling import Done, contradiction, described, effect, intended
+from reconciler.apply.telling import Done, contradiction, described, effect, intended, not_done
 from reconciler.logs import log
 from reconciler.plan.model import Change
 from reconciler.targets import (
@@ -101,13 +101,14 @@ class OneTarget:
     # --- one batch ----------------------------------------------------------------------------------------------------
 
     def _batch(self, op: Op, batch: Sequence[Change]) -> None:
+        # The connection first: waiting for one takes as long as it takes, and the facts do not wait.
+        if self._reached() is None:
+            self._leave(batch)
+            return
         unwanted = self._context.no_longer_wanted(batch)
         self._settle([Done(change, _STALE) for change in batch if change.id in unwanted])
         wanted = [change for change in batch if change.id not in unwanted]
         if not wanted:
-            return
-        if self._reached() is None:
-            self._leave(wanted)
             return
         self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
         # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
@@ -130,8 +131,9 @@ class OneTarget:
             results = [
                 _told(change, outcome, number) for change, outcome in zip(pending, attempt.outcomes, strict=True)
             ]
-            self._settle([each for each in results if each.outcome.kind is not OutcomeKind.UNAVAILABLE])
-            silent = [each for each in results if each.outcome.kind is OutcomeKind.UNAVAILABLE]
+            unanswered = [outcome.kind is OutcomeKind.UNAVAILABLE for outcome in attempt.outcomes]
+            self._settle([each for each, again in zip(results, unanswered, strict=True) if not again])
+            silent = [each for each, again in zip(results, unanswered, strict=True) if again]
             pending = [each.change for each in silent]
             given_up = self._given_up(pending, number, attempt.retry_after) if pending else frozenset()
             self._settle([each for each in silent if each.change.id in given_up])
@@ -244,6 +246,8 @@ class OneTarget:
             elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is True:
                 done[at] = replace(each, outcome=_FOUND)
                 entries.append(effect(done[at], self._context.told))
+            elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is False:
+                entries.append(not_done(each, self._context.told))
         if entries:
             self._context.recorder.record(entries)
 
@@ -288,11 +292,16 @@ def _no_answer(error: TargetError) -> Outcome:
 
 
 def _told(change: Change, outcome: Outcome, attempt: int) -> Done:
-    """An outcome as it goes on record. What is so `already` after an attempt that got no answer was done by that."""
+    """An outcome as it goes on record, after attempts that got no answer and may have done it: what is so `already` was
+    done by one of those, and what is refused or stale now says nothing about them. Reading tells.
+    """
     if attempt == 1:
         return Done(change, outcome)
     if outcome.kind is OutcomeKind.ALREADY:
         text = f"an attempt that got no answer had done it ({attempt} attempts)"
         return Done(change, Outcome(OutcomeKind.APPLIED, text))
     words = f"{outcome.detail} " if outcome.detail else ""
+    if outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.STALE):
+        words = f"{outcome.kind.value}, after an attempt that got no answer: {words}"
+        outcome = replace(outcome, kind=OutcomeKind.UNAVAILABLE)
     return Done(change, replace(outcome, detail=f"{words}({attempt} attempts)"))

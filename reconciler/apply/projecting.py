@@ -129,7 +129,10 @@ def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [_effect_row(entry) for entry in entries]
     connection.execute(insert(effects), rows)
     done = [row for row in rows if row["outcome"] in ("applied", "already")]
-    connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in rows])
+    # What nobody answered to may have happened: it stays open until somebody has read what became of it.
+    if known := [row for row in rows if row["outcome"] != "unavailable"]:
+        connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in known])
+    _close_others(connection, rows)
     if used := _approved_among(connection, done):
         connection.execute(_USE_APPROVAL, [_named(row, "change_id", "entry") for row in used])
     _move_members(connection, entries, {row["entry"] for row in done})
@@ -145,6 +148,22 @@ _USE_APPROVAL = (
     .where(approvals.c.change_id == bindparam("of_change_id"), approvals.c.used_entry.is_(None))
     .values(used_entry=bindparam("of_entry"))
 )
+
+
+def _close_others(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What one run did, no run that died over the same change before it had done."""
+    applied = {row["change_id"]: row for row in rows if row["outcome"] == "applied"}
+    own = {row["run"] for row in rows}
+    others = select(intents.c.run, intents.c.change_id).where(
+        intents.c.outcome_entry.is_(None), intents.c.run.not_in(sorted(own))
+    )
+    closed = [
+        {"of_run": run, "of_change_id": change, "of_entry": applied[change]["entry"]}
+        for run, change in (connection.execute(others) if applied else ())
+        if change in applied
+    ]
+    if closed:
+        connection.execute(_CLOSE_INTENT, closed)
 
 
 def _named(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:

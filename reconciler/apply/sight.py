@@ -42,6 +42,8 @@ class Sight:
         position = self._positions.get(change["account_key"])
         deleted = change["op"] == Op.DELETE_ACCOUNT.value
         if position is None:
-            return deleted if observation.accounts.reading.whole else None
+            # Who is not there any more cannot get in either: a run that disables an account may delete it, too.
+            wanted_out = deleted or change["op"] == Op.DISABLE_ACCOUNT.value
+            return wanted_out if observation.accounts.reading.whole else None
         enabled = observation.accounts.accounts[position].enabled
         return not deleted and enabled == (change["op"] != Op.DISABLE_ACCOUNT.value)

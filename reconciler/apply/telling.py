@@ -6,7 +6,7 @@ The shape of every payload stands here; `projecting` reads what is written here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.apply.journal import OpenIntent
@@ -15,6 +15,9 @@ from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import NewEntry
 from reconciler.plan.model import Change
 from reconciler.targets import Observation, Op, Outcome, entitlement_key
+
+NOT_APPLIED = "not-applied"
+"""The outcome of what was intended and, by what reading shows, did not happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,13 @@ def effect(done: Done, told: Told) -> NewEntry:
     return NewEntry(Kind.EFFECT.value, change.subject, told.actor, payload)
 
 
+def not_done(done: Done, told: Told) -> NewEntry:
+    """Nobody answered, and reading back shows that it did not happen."""
+    said = effect(done, told)
+    detail = "the target did not answer, and reading it back shows that it was not done"
+    return replace(said, payload={**said.payload, "outcome": NOT_APPLIED, "detail": detail})
+
+
 def contradiction(done: Done) -> NewEntry:
     """Reading back does not show what the target confirmed."""
     payload: dict[str, Any] = {
@@ -108,22 +118,19 @@ def contradiction(done: Done) -> NewEntry:
 def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observation | None]) -> list[NewEntry]:
     """What became of the changes that a dead run intended, judged by what the targets show now.
 
-    An intent whose target or entitlement could not be read stays open: nothing is claimed that nobody saw. What
-    another run has done since is not done twice.
+    An intent whose target or entitlement could not be read stays open: nothing is claimed that nobody saw. Several runs
+    may have died over the same change, or one have done it since: it was done once.
     """
     sights = {target: Sight(observation) for target, observation in observations.items()}
-    entries = []
+    entries: list[NewEntry] = []
+    claimed: set[str] = set()
     for intent in intents:
         shown = sights[intent.target].shows(intent.change) if intent.target in sights else None
         if shown is not None:
-            entries.append(_found(intent, _judged(intent, shown=shown)))
+            again = intent.done_since or intent.change_id in claimed
+            claimed.update({intent.change_id} if shown else ())
+            entries.append(_found(intent, NOT_APPLIED if not shown else "already" if again else "applied"))
     return entries
-
-
-def _judged(intent: OpenIntent, *, shown: bool) -> str:
-    if not shown:
-        return "not-applied"
-    return "already" if intent.done_since else "applied"
 
 
 def _found(intent: OpenIntent, outcome: str) -> NewEntry:
@@ -133,7 +140,7 @@ def _found(intent: OpenIntent, outcome: str) -> NewEntry:
         "change": intent.change_id,
         "target": intent.target,
         "outcome": outcome,
-        "detail": "found by reading, after the run had died",
+        "detail": "found by reading, after a run that could not say",
     }
     return NewEntry(Kind.EFFECT.value, intent.change["subject"], "recovery", payload)
 

@@ -113,7 +113,7 @@ def applied_lines(done: Applied) -> list[Text]:
     """A run as a person reads it."""
     lines = [] if done.before is None or done.before.report is None else _report_lines(done.before.report)
     if done.recovered:
-        text = f"A run before this one had died: what became of {done.recovered} of its changes is on record now."
+        text = f"A run before this one could not say what became of {done.recovered} of its changes: now on record."
         lines.append(Text(text, style="yellow"))
     if done.report is not None:
         lines += _report_lines(done.report)

@@ -92,6 +92,8 @@ def apply_plan(
             _check_saved(wiring, saved, file)
         repaired = recover(wiring)
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
+        # What could not be read a moment ago may be what this plan goes by: its record comes first.
+        repaired += _settle(wiring, seen.observations)
         due = [
             change
             for change in seen.plan.due
@@ -149,7 +151,14 @@ def recover(wiring: Wiring, only: str | None = None) -> int:
         take(wiring.store, name, wiring.actor, now).give_back(wiring.store, now)
     names = sorted({intent.target for intent in intents} & set(wiring.targets))
     looks = [partial(_what_is_there, wiring.targets[name].target, name, intents) for name in names]
-    entries = recovered(intents, dict(zip(names, wiring.side_by_side(looks), strict=True)))
+    return _settle(wiring, dict(zip(names, wiring.side_by_side(looks), strict=True)))
+
+
+def _settle(wiring: Wiring, observations: Mapping[str, Observation | None]) -> int:
+    """Record what these observations show of what is open still. Returns of how many changes."""
+    with wiring.store.reading() as connection:
+        intents = wiring.journal.open_intents(connection)
+    entries = recovered(intents, observations)
     if entries:
         wiring.record(entries)
         log.warning("dead-run-recovered", runs=sorted({intent.run for intent in intents}), changes=len(entries))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from reconciler.facts.people import FACT_KINDS
 from reconciler.passes.look import Look
 from reconciler.passes.memory import recorded_policy
 from reconciler.passes.wiring import Wiring
-from reconciler.plan.accounts import is_shut_out, lockout_at
+from reconciler.plan.accounts import is_shut_out
 from reconciler.plan.model import Change
 from reconciler.policy.model import EntitlementRef, Policy
 from reconciler.targets import GIVING, Op, entitlement_key
@@ -42,6 +43,7 @@ class Present:
             told, newer = self._news(), self._newer_policy()
         moved = _moved_people(self._seen, changes, told)
         unwanted = self._unwanted(self._seen.policy, moved, changes) if moved else set()
+        unwanted |= self._overtaken_by_time(changes, moved)
         if newer is not None:
             unwanted |= self._unwanted_under(newer[1], changes)
         return frozenset(unwanted)
@@ -78,12 +80,35 @@ class Present:
         return self._unwanted(policy, {change.person for change in changes if change.person}, changes)
 
     def _unwanted(self, policy: Policy, people: Collection[str], changes: Sequence[Change]) -> set[str]:
-        at, zone = self._wiring.clock(), self._wiring.zone
-        population = _with_sponsors(self._wiring, policy, people)
-        now = evaluate(policy, population, at)
-        known = {person: population.by_id[person] for person in people}
-        concerned = [(change, known[change.person]) for change in changes if change.person in known]
-        return {change.id for change, person in concerned if not _is_wanted(change, person, now, policy, zone)}
+        now = self._stand(policy, _with_sponsors(self._wiring, policy, people))
+        return {change.id for change in self._of(people, changes) if not now.wants(change)}
+
+    def _overtaken_by_time(self, changes: Sequence[Change], moved: Collection[str]) -> set[str]:
+        """Those that the plan wanted and that are wanted no more although nothing was told: a proof ran out meanwhile,
+        a last day ended. A run may last for hours.
+        """
+        seen, policy = self._seen, self._seen.policy
+        known = seen.population.by_id
+        people = {change.person for change in changes if change.person} - set(moved)
+        if not people or self._wiring.clock() == seen.desired.at:
+            return set()
+        needed = people_needed(policy, [known[person] for person in people])
+        some = [known[person] for person in sorted(needed) if person in known]
+        now = self._stand(policy, _part_of(seen.population, some))
+        then = _Stand(policy, seen.desired, known, self._wiring.zone)
+        return {change.id for change in self._of(people, changes) if then.wants(change) and not now.wants(change)}
+
+    def _of(self, people: Collection[str], changes: Sequence[Change]) -> Iterator[Change]:
+        return (change for change in changes if change.person in people)
+
+    def _stand(self, policy: Policy, population: Population) -> _Stand:
+        desired = evaluate(policy, population, self._wiring.clock())
+        return _Stand(policy, desired, population.by_id, self._wiring.zone)
+
+
+def _part_of(population: Population, people: Sequence[Person]) -> Population:
+    """Some of the people, with what is known of them."""
+    return Population(people, population.evidence, population.ledger_seq, population.timezone)
 
 
 def _moved_people(seen: Look, changes: Sequence[Change], told: Collection[str]) -> frozenset[str]:
@@ -100,14 +125,24 @@ def _with_sponsors(wiring: Wiring, policy: Policy, people: Collection[str]) -> P
     return wiring.facts.population({*people, *others}) if others else found
 
 
-def _is_wanted(change: Change, person: Person, now: Desired, policy: Policy, zone: ZoneInfo) -> bool:
-    if change.op in (Op.GRANT, Op.REVOKE):
-        ref = EntitlementRef(change.target, entitlement_key(change.locator))
-        return (person.number in now.members.get(ref, BitMap())) is (change.op is Op.GRANT)
-    exited = person.number in now.states[LifecycleState.EXITED]
-    if change.op is Op.DELETE_ACCOUNT:
-        return exited
-    out = exited or person.number in now.suspended
-    if change.op in GIVING:
-        return not out and not is_shut_out(person, policy, now.at, zone)
-    return out or lockout_at(person, now.at) is not None
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """What a policy wants at a moment, and of whom."""
+
+    policy: Policy
+    desired: Desired
+    people: Mapping[str, Person]
+    zone: ZoneInfo
+
+    def wants(self, change: Change) -> bool:
+        """Whether the change, which concerns a person, would be made."""
+        person = self.people[change.person or ""]
+        if change.op in (Op.GRANT, Op.REVOKE):
+            ref = EntitlementRef(change.target, entitlement_key(change.locator))
+            return (person.number in self.desired.members.get(ref, BitMap())) is (change.op is Op.GRANT)
+        exited = person.number in self.desired.states[LifecycleState.EXITED]
+        if change.op is Op.DELETE_ACCOUNT:
+            return exited
+        barred = exited or person.number in self.desired.suspended
+        barred = barred or is_shut_out(person, self.policy, self.desired.at, self.zone)
+        return barred is (change.op not in GIVING)

@@ -35,11 +35,13 @@ def test_what_gets_no_answer_is_tried_again() -> None:
     assert [said["detail"] for said in notebook.of(Kind.EFFECT)] == ["", "(3 attempts)"]
 
 
-def test_one_intent_and_one_outcome_however_often_it_was_tried() -> None:
+def test_one_intent_and_one_answer_however_often_it_was_tried_and_what_reading_shows() -> None:
     shelf = Shelf({"u1": SILENCE})
     _, notebook, _ = run({"a": shelf}, [change("u1")], patience=patient(Waits(), attempts=3))
     assert len(notebook.of(Kind.INTENDED)) == 1
-    assert [said["detail"] for said in notebook.of(Kind.EFFECT)] == ["no answer in 5 s (3 attempts)"]
+    tried, read = notebook.of(Kind.EFFECT)
+    assert (tried["outcome"], tried["detail"]) == ("unavailable", "no answer in 5 s (3 attempts)")
+    assert (read["outcome"], read["run"]) == ("not-applied", tried["run"]), "reading back has shown it"
 
 
 def test_what_an_unanswered_attempt_had_done_was_done_from_here() -> None:
@@ -156,7 +158,8 @@ def test_a_connection_lost_in_the_middle_leaves_the_rest_and_says_so() -> None:
     shelf.before = closed
     report, notebook, _ = run({"a": shelf}, [change(f"u{n}") for n in range(1, 5)], patience=patient(Waits()))
     assert kinds(report) == {"u1": "applied", "u2": "unavailable", "u3": "unavailable", "u4": "unavailable"}
-    assert [said["subject"] for said in notebook.of(Kind.EFFECT)] == ["u1", "u2"]
+    outcomes = [(said["subject"], said["outcome"]) for said in notebook.of(Kind.EFFECT)]
+    assert outcomes == [("u1", "applied"), ("u2", "unavailable"), ("u2", "not-applied")]
 
 
 # --- waits ------------------------------------------------------------------------------------------------------------
