@@ -83,6 +83,10 @@ def _store(workspace: Workspace) -> Iterator[_Finding]:
     yield _Finding("ok", "store", f"{verified.entries} ledger entries verify, {len(population.people)} people")
     for problem in facts.store.check_safety():
         yield _Finding(problem.severity, "store", f"{problem.message}\n  → {problem.remedy}")
+    for person, events in sorted(facts.waiting().items()):
+        near = facts.suggest(person)
+        text = f"{events} event{'' if events == 1 else 's'} of `{person}`, whom nobody has hired, wait"
+        yield _Finding("warning", "store", text + (f": did you mean {', '.join(near)}?" if near else ""))
     if not population.people:
         yield _Finding("warning", "store", "no people are known yet: reconciler people import")
 

@@ -243,7 +243,8 @@ def event(
       reconciler people event --file events.jsonl
 
     An exit with only a date takes effect at the end of that day. The exit status is 1 where an event was refused; the
-    others are recorded all the same.
+    others are recorded all the same. What is told of somebody who is not known yet is recorded and waits until they are
+    hired, because news comes in any order (exit status 3: it may be a wrong id).
     """
     workspace = shell.workspace()
     policy = _policy(shell, workspace)
@@ -267,7 +268,8 @@ def event(
         shell.give({"events": [_event_json(each) for each in results], "refused": [error_json(e) for e in refused]})
     else:
         _say_events(shell, results, refused)
-    end(Exit.ERROR if refused else Exit.DONE)
+    waits = any(result.waits for result in results)
+    end(Exit.ERROR if refused else Exit.HELD if waits else Exit.DONE)
 
 
 def _raw_events(
@@ -335,6 +337,7 @@ def _event_json(result: EventResult) -> dict[str, object]:
         "outcome": result.outcome.value,
         "ledger_seq": result.entry or None,
         "note": result.note,
+        "waits": result.waits,
     }
 
 
@@ -344,6 +347,7 @@ def _say_events(shell: Shell, results: Sequence[EventResult], refused: Sequence[
             continue
         known = "known already as" if result.outcome is EventOutcome.DUPLICATE else "recorded as"
         told = f"{result.event.type.value} {result.event.person}: {known} ledger entry {result.entry}"
+        told += ", where it WAITS" if result.waits else ""
         shell.say(told + (f" ({result.note})" if result.note else ""))
     shell.say(*(f"refused: {error}" for error in refused))
 

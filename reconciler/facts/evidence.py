@@ -41,7 +41,7 @@ def import_evidence(
     read = [read_evidence(row, source, kinds) for row in feed.rows]
     problems = [item for item in read if isinstance(item, Problem)]
     events = [item for item in read if not isinstance(item, Problem)]
-    results = record_events(facts, [event for event, _ in events], source=source, now=now, actor=actor)
+    results = record_events(facts, [event for event, _ in events], source=source, now=now, actor=actor, known_only=True)
     for result, (_, place) in zip(results, events, strict=True):
         if (error := result.error) is not None:
             problems.append(Problem(error.code, error.message, place, error.remedy))

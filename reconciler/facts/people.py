@@ -108,11 +108,12 @@ class PeopleProjection:
         last = {entry.subject: entry.seq for entry in events}
         numbers = _numbers(connection, last)
         new = self._insert(connection, [entry for entry in events if entry.subject not in numbers], last)
-        changed = {entry.subject for entry in events if entry.kind in PERSON_KINDS} - new
-        self._refold(connection, {person: numbers[person] for person in changed if person in numbers}, entries[-1].seq)
-        self._update_evidence(connection, events)
-        others = last.keys() - changed - new
-        for person in sorted(others):
+        changed = {entry.subject for entry in events if entry.kind in PERSON_KINDS} & numbers.keys()
+        self._refold(connection, {person: numbers[person] for person in changed}, entries[-1].seq)
+        proven = {entry.subject for entry in events if entry.kind in EVIDENCE_KINDS} & (numbers.keys() | new.keys())
+        waited = {person for person, before in new.items() if before}
+        self._update_evidence(connection, proven | waited, entries[-1].seq)
+        for person in sorted(numbers.keys() - changed):
             query = update(people_table).where(people_table.c.id == person)
             connection.execute(query.values(last_entry=last[person]))
 
@@ -134,32 +135,46 @@ class PeopleProjection:
         for table in (people_table, evidence_table, events_seen):
             connection.execute(delete(table))
 
-    def _insert(self, connection: Connection, entries: Sequence[Entry], last: Mapping[str, int]) -> set[str]:
-        """People of whom nothing was known: all there is about them stands in these entries."""
-        grouped: dict[str, list[Entry]] = defaultdict(list)
+    def _insert(self, connection: Connection, entries: Sequence[Entry], last: Mapping[str, int]) -> dict[str, bool]:
+        """Those who are hired in these entries, in that order → whether something was told of them before, which has
+        waited for this. Of others in them nobody is known yet.
+        """
+        told: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
-            grouped[entry.subject].append(entry)
+            told[entry.subject].append(entry)
+        hired = dict.fromkeys(entry.subject for entry in entries if entry.kind == EventType.HIRED)
+        if not hired:
+            return {}
+        before = dict(self._before(connection, hired, entries[0].seq))
         number = connection.execute(select(func.coalesce(func.max(people_table.c.number), -1))).scalar_one()
         rows = [
-            person_row(folded(number + n, person, told, self.zone, last[person]))
-            for n, (person, told) in enumerate(grouped.items(), start=1)
+            person_row(folded(number + n, person, [*before.get(person, ()), *told[person]], self.zone, last[person]))
+            for n, person in enumerate(hired, start=1)
         ]
-        if rows:
-            connection.execute(insert(people_table), rows)
-        return set(grouped)
+        connection.execute(insert(people_table), rows)
+        return {person: person in before for person in hired}
+
+    def _before(
+        self, connection: Connection, people: Iterable[str], first: int
+    ) -> Iterator[tuple[str, Sequence[Entry]]]:
+        """What was told of these people before that entry; of most nothing."""
+        c = ledger_entries.c
+        for some in chunks(people, CHUNK):
+            asked = select(c.subject).where(c.subject.in_(some), c.seq < first).distinct()
+            if early := connection.execute(asked).scalars().all():
+                yield from read_subjects(connection, early, kinds=EVENT_KINDS, until=first - 1)
 
     def _refold(self, connection: Connection, numbers: Mapping[str, int], until: int) -> None:
         for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=until):
             row = person_row(folded(numbers[person], person, entries, self.zone, entries[-1].seq))
             connection.execute(update(people_table).where(people_table.c.number == numbers[person]).values(**row))
 
-    def _update_evidence(self, connection: Connection, events: Sequence[Entry]) -> None:
-        touched = {entry.subject for entry in events if entry.kind in EVIDENCE_KINDS}
-        for part in chunks(sorted(touched), CHUNK):
+    def _update_evidence(self, connection: Connection, people: Collection[str], until: int) -> None:
+        for part in chunks(sorted(people), CHUNK):
             connection.execute(delete(evidence_table).where(evidence_table.c.person.in_(part)))
         rows = [
             evidence_row(record)
-            for person, entries in read_subjects(connection, touched, kinds=EVIDENCE_KINDS, until=events[-1].seq)
+            for person, entries in read_subjects(connection, people, kinds=EVIDENCE_KINDS, until=until)
             for record in fold_evidence(person, _told(entries), self.zone)
         ]
         if rows:
@@ -324,6 +339,14 @@ class Facts:
         leavers = Reading().people(stream(connection, said_to_leave))
         return int(everybody) - sum(any(span.end is None for span in person.exited) for person in leavers)
 
+    def waiting(self) -> dict[str, int]:
+        """The ids of whom events are on record and whom nobody has hired → how many events wait for that."""
+        c = ledger_entries.c
+        known = select(people_table.c.id).where(people_table.c.id == c.subject)
+        asked = select(c.subject, func.count().label("events")).where(c.kind.in_(sorted(EVENT_KINDS)), ~known.exists())
+        with self.store.reading() as connection:
+            return {row.subject: row.events for row in connection.execute(asked.group_by(c.subject))}
+
     def departures(self, connection: Connection, now: datetime) -> set[str]:
         """People whose exit or lockout was recorded or fell due within the last 24 hours, by whatever channel.
 
@@ -354,6 +377,8 @@ class Facts:
         found, evidence = [], {}
         with many_objects():
             for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=known_at):
+                if not any(entry.kind == EventType.HIRED for entry in entries):
+                    continue  # what was told of them so far waited
                 found.append(folded(numbers[person], person, entries, self.zone))
                 if records := fold_evidence(person, _told(entries), self.zone):
                     evidence[person] = list(records)

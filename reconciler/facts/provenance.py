@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, func, select
 
 from reconciler.facts.days import instant_text, parse_instant
-from reconciler.facts.events import EVENT_KINDS
+from reconciler.facts.events import EventType
 from reconciler.facts.ledger import CHUNK, chunks, ledger_entries
 from reconciler.facts.model import Recorded
 
@@ -36,8 +36,7 @@ def recorded(connection: Connection, entries: Collection[int]) -> dict[int, Reco
 
 def first_known(connection: Connection, person: str) -> Recorded | None:
     """The entry by which the person became known; None where nobody is known by this id."""
-    kinds = sorted(EVENT_KINDS)
-    first = select(func.min(_entry.seq)).where(_entry.subject == person, _entry.kind.in_(kinds))
+    first = select(func.min(_entry.seq)).where(_entry.subject == person, _entry.kind == EventType.HIRED.value)
     return next(_read(connection, _headers().where(_entry.seq == first.scalar_subquery())), None)
 
 

@@ -1,15 +1,16 @@
 """Recording events: each is taken once, refused with a reason, or told apart from the one whose id it uses again.
 
 Promises: an event is known by (source, id); the same one twice is one event; the same id with other content is
-refused. Nobody becomes known but by `hired`. All that is taken of one call stands in the ledger together, or nothing
-of it.
+refused. Nobody becomes known but by `hired`; what is said of somebody before that is on record and waits, so that the
+order in which news arrives decides nothing. All that is taken of one call stands in the ledger together, or nothing of
+it.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -45,7 +46,8 @@ class EventResult:
     """What became of one event: `entry` is its ledger entry (of a duplicate, the first one's), `error` why it was
     refused.
 
-    `note` says what somebody should know about an event that was taken.
+    `note` says what somebody should know about an event that was taken. `waits`: it has no effect until something else
+    is told, the hiring of the person or the proof that it revokes; or it names the wrong one.
     """
 
     event: Event
@@ -53,6 +55,7 @@ class EventResult:
     entry: int = 0
     error: EventError | None = None
     note: str = ""
+    waits: bool = False
 
 
 def record_events(
@@ -64,15 +67,24 @@ def record_events(
     actor: str,
     attributes: Collection[str] | None = None,
     exits: Limit | None = None,
+    known_only: bool = False,
 ) -> list[EventResult]:
     """Record the events in this order; one result for each. `source` stands in where an event names none.
 
     `attributes`: the names that policies declare (None: not checked). `exits`: the guard on exits and lockouts within
-    24 hours; beyond it those that are not `confirmed` are refused.
+    24 hours; beyond it those that are not `confirmed` are refused. `known_only`: what would wait is refused.
     """
     with facts.store.writing() as connection:
         return record_events_in(
-            connection, facts, events, source=source, now=now, actor=actor, attributes=attributes, exits=exits
+            connection,
+            facts,
+            events,
+            source=source,
+            now=now,
+            actor=actor,
+            attributes=attributes,
+            exits=exits,
+            known_only=known_only,
         )
 
 
@@ -86,9 +98,10 @@ def record_events_in(
     actor: str,
     attributes: Collection[str] | None = None,
     exits: Limit | None = None,
+    known_only: bool = False,
 ) -> list[EventResult]:
     """`record_events` in the caller's writing transaction."""
-    taking = _Taking(connection, facts, events, source, attributes)
+    taking = _Taking(connection, facts, events, source, attributes, known_only=known_only)
     refused = _beyond_guard(connection, facts, events, taking, now, exits)
     verdicts = [refused.get(index) or taking.judge(event) for index, event in enumerate(events)]
     entries = [
@@ -104,7 +117,7 @@ def record_events_in(
         if verdict.outcome is EventOutcome.RECORDED:
             seqs[key] = next(appended).seq
         entry = verdict.entry or seqs.get(key, 0)
-        results.append(EventResult(verdict.event, verdict.outcome, entry, verdict.error, verdict.note))
+        results.append(replace(verdict, entry=entry))
     return results
 
 
@@ -131,7 +144,10 @@ class _Taking:
         events: Sequence[Event],
         source: str,
         attributes: Collection[str] | None,
+        *,
+        known_only: bool = False,
     ) -> None:
+        self.known_only = known_only
         self.facts = facts
         self.source = source
         self.attributes = attributes
@@ -153,9 +169,12 @@ class _Taking:
             return _refused(event, _conflict(event, seq))
         if (error := self._error(event)) is not None:
             return _refused(event, error)
-        note = self._note(event)
+        lacks = self._lacks(event)
+        if lacks is not None and self.known_only:
+            return _refused(event, lacks)
+        note = f"{lacks.message}: {lacks.remedy}" if lacks else self._note(event)
         self._learn(key, event)
-        return EventResult(event, EventOutcome.RECORDED, note=note)
+        return EventResult(event, EventOutcome.RECORDED, note=note, waits=lacks is not None)
 
     def _error(self, event: Event) -> EventError | None:
         if event.person in self.erased:
@@ -164,34 +183,30 @@ class _Taking:
                 f"(ledger entry {self.erased[event.person]}), and no id is used again",
                 remedy="whoever begins again gets an id of their own",
             )
-        if event.person not in self.known:
-            return self._unknown(event)
-        if event.type is EventType.HIRED:
+        other = self.folded.get(event.person.casefold())
+        if event.person not in self.known and other is not None:
+            return EventError(
+                f"event {event.id}: `{event.person}` differs from the known id `{other}` only in case",
+                remedy=f"write `{other}`",
+            )
+        if event.type is EventType.HIRED and event.person in self.known:
             return EventError(
                 f"event {event.id}: `{event.person}` is known already",
                 remedy="use `rehired` after an exit, `assignment-added` for another post, `transferred` for a move",
             )
         if self.attributes is not None and (wrong := check_attributes(event, self.attributes)):
             return EventError(f"event {event.id}: {wrong}", remedy="declare it under `attributes` in the policy")
-        if event.type is EventType.EVIDENCE_REVOKED:
-            return self._no_evidence(event)
         return None
 
-    def _unknown(self, event: Event) -> EventError | None:
-        other = self.folded.get(event.person.casefold())
-        if other is not None:
+    def _lacks(self, event: Event) -> EventError | None:
+        """What has to be told before the event has any effect, or None."""
+        if event.person not in self.known and event.type is not EventType.HIRED:
+            near = self.facts.suggest(event.person)
             return EventError(
-                f"event {event.id}: `{event.person}` differs from the known id `{other}` only in case",
-                remedy=f"write `{other}`",
+                f"nobody is known by the id `{event.person}`",
+                remedy=f"did you mean {', '.join(near)}?" if near else "it counts once `hired` is recorded",
             )
-        if event.type is EventType.HIRED:
-            wrong = check_attributes(event, self.attributes) if self.attributes is not None else None
-            return EventError(f"event {event.id}: {wrong}") if wrong else None
-        near = self.facts.suggest(event.person)
-        return EventError(
-            f"event {event.id}: nobody is known by the id `{event.person}`",
-            remedy=f"did you mean {', '.join(near)}?" if near else "record `hired` first",
-        )
+        return self._no_evidence(event) if event.type is EventType.EVIDENCE_REVOKED else None
 
     def _no_evidence(self, event: Event) -> EventError | None:
         name, known = str(event.data["evidence"]), self.evidence.get(event.person, set())
@@ -199,7 +214,7 @@ class _Taking:
             return None
         near = difflib.get_close_matches(name, sorted(known), n=1)
         return EventError(
-            f"event {event.id}: `{event.person}` has no evidence of the id or reference `{name}`",
+            f"`{event.person}` has no evidence of the id or reference `{name}`",
             remedy=f"did you mean `{near[0]}`?" if near else "look at the person's evidence for its reference",
         )
 
@@ -212,8 +227,9 @@ class _Taking:
 
     def _learn(self, key: tuple[str, str], event: Event) -> None:
         self.seen[key] = (0, event.content())
-        self.known[event.person] = 0
-        self.folded[event.person.casefold()] = event.person
+        if event.type is EventType.HIRED:
+            self.known[event.person] = 0
+            self.folded[event.person.casefold()] = event.person
         if EVENT_SHAPES[event.type].attributes:
             self.posts.add((event.person, str(event.data.get("assignment") or MAIN)))
         if event.type is EventType.EVIDENCE_RECORDED:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from reconciler.facts.events import EVENT_KINDS, Event, effective_instant
+from reconciler.facts.events import EVENT_KINDS, Event, EventError, effective_instant
 from reconciler.facts.fold import PersonEvent, fold, fold_evidence, person_event
 from reconciler.facts.ledger import read_subjects
 from reconciler.facts.model import Person, Population
@@ -38,6 +38,9 @@ def suppose(facts: Facts, events: Sequence[Event], *, now: datetime, attributes:
         for result in judge_events(connection, facts, events, source=SOURCE, attributes=attributes):
             if result.error is not None:
                 raise result.error
+            if result.waits:
+                text = f"event {result.event.id}: {result.note}"
+                raise EventError(text, remedy="correct it, or record `hired` first")
         known = facts.population_in(connection)
         recorded = dict(read_subjects(connection, people, kinds=EVENT_KINDS))
     told = {person: list(map(person_event, recorded.get(person, ()))) for person in people}

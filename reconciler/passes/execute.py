@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -93,7 +93,7 @@ def apply_plan(
         repaired = recover(wiring)
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
         # What could not be read a moment ago may be what this plan goes by: its record comes first.
-        repaired += _settle(wiring, seen.observations)
+        repaired += _settle(wiring, _left_open(wiring, wiring.clock()), seen.observations)
         due = [
             change
             for change in seen.plan.due
@@ -141,23 +141,26 @@ def recover(wiring: Wiring, only: str | None = None) -> int:
     ended, and that is taken over, so that it finds out should it wake up.
     """
     now = wiring.clock()
-    with wiring.store.reading() as connection:
-        intents = wiring.journal.open_intents(connection)
-        living = alive(connection, now) if only is None else frozenset()
-    intents = [each for each in intents if (each.lease not in living if only is None else each.lease == only)]
+    intents = _left_open(wiring, now, only)
     if not intents:
         return 0
     for name in sorted({each.lease for each in intents} - {"", only}):
         take(wiring.store, name, wiring.actor, now).give_back(wiring.store, now)
     names = sorted({intent.target for intent in intents} & set(wiring.targets))
     looks = [partial(_what_is_there, wiring.targets[name].target, name, intents) for name in names]
-    return _settle(wiring, dict(zip(names, wiring.side_by_side(looks), strict=True)))
+    return _settle(wiring, intents, dict(zip(names, wiring.side_by_side(looks), strict=True)))
 
 
-def _settle(wiring: Wiring, observations: Mapping[str, Observation | None]) -> int:
-    """Record what these observations show of what is open still. Returns of how many changes."""
+def _left_open(wiring: Wiring, now: datetime, only: str | None = None) -> list[OpenIntent]:
+    """What runs that are dead (or, under that lease alone, whatever runs) left without an outcome."""
     with wiring.store.reading() as connection:
         intents = wiring.journal.open_intents(connection)
+        living = alive(connection, now) if only is None and intents else frozenset()
+    return [each for each in intents if (each.lease not in living if only is None else each.lease == only)]
+
+
+def _settle(wiring: Wiring, intents: Sequence[OpenIntent], observations: Mapping[str, Observation | None]) -> int:
+    """Record what these observations show of what is open still. Returns of how many changes."""
     entries = recovered(intents, observations)
     if entries:
         wiring.record(entries)

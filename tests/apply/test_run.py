@@ -83,7 +83,7 @@ def test_what_nobody_wants_any_more_is_not_sent() -> None:
     report, notebook, log = run({"a": shelf}, [change("u1"), change("u2")], unwanted={"u1"})
     assert kinds(report) == {"u1": "stale", "u2": "applied"}
     assert "send u2" in log
-    intended = [each["account"] for said in notebook.of(Kind.INTENDED) for each in said["changes"]]
+    intended = [each["subject"] for said in notebook.of(Kind.INTENDED) for each in said["changes"]]
     assert intended == ["u2"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.facts.events import EventConflict, EventError, EventType, effective_instant, parse_event
 from reconciler.facts.people import PersonUnknown
-from reconciler.facts.recording import EventOutcome
+from reconciler.facts.recording import EventOutcome, record_events
 from reconciler.policy.model import Limit
 from tests.facts.conftest import ATTRIBUTES, World
 
@@ -114,9 +114,37 @@ def test_nobody_becomes_known_but_by_hired(world: World) -> None:
     world.tell({**HIRED, "person": "E1007"})
     results = world.tell(event("exited", person="E1070"), event("rehired", person="E2", name="2"))
 
-    assert [result.outcome for result in results] == ["refused", "refused"]
-    assert "did you mean E1007 (王芳)" in str(results[0].error)
-    assert world.kinds() == ["hired"]
+    assert [(result.outcome, result.waits) for result in results] == [("recorded", True)] * 2
+    assert "nobody is known by the id `E1070`: did you mean E1007 (王芳)" in results[0].note
+    assert [person.id for person in world.facts.population()] == ["E1007"]
+    assert world.facts.waiting() == {"E1070": 1, "E2": 1}
+
+
+def test_what_was_told_too_early_counts_once_somebody_is_hired(world: World) -> None:
+    proof = {"kind": "nda", "valid_from": "2020-01-06"}
+    world.tell(
+        event("exited", person="E2", when="2026-11-20", name="1"),
+        event("evidence-recorded", person="E2", when="2020-01-06", name="2", **proof),
+        event("evidence-recorded", person="E3", when="2020-01-06", name="3", **proof),
+    )
+    entry = world.facts.ledger.head()
+    (hired,) = world.tell({**HIRED, "person": "E2", "id": "4"})
+
+    person = world.person("E2")
+    assert not hired.waits
+    assert [span.entry for span in person.exited] == [1]
+    assert [record.entry for record in world.facts.population().evidence["E2"]] == [2]
+    assert [known.id for known in world.facts.population()] == ["E2"]
+    assert list(world.facts.population(known_at=entry)) == [], "before that nobody was known"
+    assert world.facts.waiting() == {"E3": 1}
+
+
+def test_where_only_known_people_count_what_would_wait_is_refused(world: World) -> None:
+    told = parse_event(event("exited", person="E1070"))
+    (result,) = record_events(world.facts, [told], source="x", now=world.now, actor="hr", known_only=True)
+
+    assert "nobody is known by the id `E1070`" in str(result.error)
+    assert world.kinds() == []
 
 
 def test_c2_an_id_that_differs_only_in_case_is_nobody_new(world: World) -> None:
@@ -187,11 +215,12 @@ def test_questions_about_what_was_known_then(world: World) -> None:
 def test_evidence_is_revoked_by_its_id_or_reference(world: World) -> None:
     proof = {"kind": "nda", "valid_from": "2026-01-05", "valid_until": "2026-12-31", "reference": "DOC-7"}
     world.tell(HIRED, event("evidence-recorded", when="2026-01-05", name="proof-1", **proof))
-    refused = world.tell(event("evidence-revoked", when="2026-11-01", name="3", evidence="DOC-8"))[0]
+    early = world.tell(event("evidence-revoked", when="2026-11-01", name="3", evidence="DOC-8"))[0]
     taken = world.tell(event("evidence-revoked", when="2026-11-01", name="4", evidence="DOC-7"))[0]
     record = world.facts.population().evidence["E1"][0]
 
-    assert "did you mean `DOC-7`" in str(refused.error)
+    assert early.waits
+    assert "did you mean `DOC-7`" in early.note
     assert record.revoked is not None
     assert record.revoked.entry == taken.entry
     assert record.valid_until == datetime(2026, 12, 31, 16, tzinfo=UTC)

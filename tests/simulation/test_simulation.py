@@ -37,7 +37,7 @@ def test_every_promise_holds(chunk: int) -> None:
         counts += told.counts
     for name in ("crashes", "passes", "events from HR", "changes by hand", "clock steps", "two at once"):
         assert counts[name] > 0, f"no {name} in a chunk: the simulation is too kind"
-    assert sum(count for name, count in counts.items() if name.startswith("fault: ")) > CHUNK
+    assert sum(count for name, count in counts.items() if name.startswith("fault: ")) >= CHUNK // 2
 
 
 @pytest.mark.parametrize("mutant", sorted(CAUGHT_BY))
