@@ -324,8 +324,8 @@ class Workspace:
         return made
 
     def file_source(self, path: Path) -> Source:
-        """A file in the canonical columns, CSV or an Excel workbook, as a source named after the file."""
-        kind = self._kind(SOURCES, "sources", "", "xlsx" if _is_workbook(path) else "csv")
+        """A file in the canonical columns (CSV, an Excel workbook, JSON lines) as a source named after the file."""
+        kind = self._kind(SOURCES, "sources", "", _format(path))
         context = SourceContext(path.name, Path.cwd(), Place(str(path)))
         made: Source = kind.load()(context, {"path": str(path), "feed": "full"})
         return made
@@ -555,15 +555,18 @@ def find_place(node: Node, *path: str | int) -> Place:
     return find(node, path).place
 
 
-def _is_workbook(path: Path) -> bool:
-    """Whether the file is called so, or begins as one does: an archive, or the container of Excel's older format."""
-    if path.suffix.lower() in (".xlsx", ".xlsm", ".xls"):
-        return True
+def _format(path: Path) -> str:
+    """What a file of facts is, by its name, or by how it begins."""
+    suffix = path.suffix.lower()
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return "jsonl"
     try:
         with path.open("rb") as file:
-            return file.read(4) in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+            begins = file.read(4)
     except OSError:
-        return False
+        begins = b""
+    # An archive, or the container of Excel's older format: whoever reads it says what is wrong with that one.
+    return "xlsx" if begins in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or suffix in (".xlsx", ".xlsm", ".xls") else "csv"
 
 
 def _yaml_files(folder: Path) -> list[Path]:

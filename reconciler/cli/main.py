@@ -10,11 +10,12 @@ import click
 from reconciler import __version__
 from reconciler.cli.doctor import doctor
 from reconciler.cli.emergency import revoke, undo
+from reconciler.cli.evidence import evidence
 from reconciler.cli.export import export
 from reconciler.cli.impact import impact
 from reconciler.cli.ledger import ledger
 from reconciler.cli.outlook import forecast_, simulate
-from reconciler.cli.people import evidence, people
+from reconciler.cli.people import people
 from reconciler.cli.plans import apply, approve, plan
 from reconciler.cli.policies import check, init, schema
 from reconciler.cli.questions import access, can, who, why

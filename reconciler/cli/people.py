@@ -1,4 +1,4 @@
-"""Commands that bring facts in: `people import|confirm|event`, `evidence import`."""
+"""Commands that bring people in: `people import|confirm|event`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import click
 
 from reconciler.cli.shell import Exit, Shell, end, error_json, problem_text, problems_json, shared
 from reconciler.errors import Place
-from reconciler.facts.events import EventError, EventType, parse_event
-from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence
+from reconciler.facts.events import Event, EventError, EventType, parse_event
 from reconciler.facts.feed import (
     REQUIRED_COLUMNS,
     Preview,
@@ -29,6 +28,7 @@ from reconciler.facts.ledger import NewEntry, part
 from reconciler.facts.people import Facts
 from reconciler.facts.recording import EventOutcome, EventResult, record_events
 from reconciler.facts.store import Store
+from reconciler.passes.operators import NotAllowed
 from reconciler.passes.tokens import Act
 from reconciler.plan.artefact import instant
 from reconciler.policy.model import Policy
@@ -67,7 +67,7 @@ def import_(shell: Shell, source: str | None, full: bool, dry_run: bool) -> None
     """
     workspace = shell.workspace()
     actor = login_name() if dry_run else shell.actor(workspace, Act.RECORD).name
-    policy = _policy(shell, workspace)
+    policy = standing_policy(shell, workspace)
     previews = []
     with _facts(workspace, throw_away=dry_run) as facts, shell.progress() as show:
         for name, delivery in _deliveries(workspace, source):
@@ -115,7 +115,7 @@ def _facts(workspace: Workspace, *, throw_away: bool) -> Iterator[Facts]:
             store.close()
 
 
-def _policy(shell: Shell, workspace: Workspace) -> Policy:
+def standing_policy(shell: Shell, workspace: Workspace) -> Policy:
     """What facts are read by. A policy tree that does not pass must not keep HR's news out."""
     standing = workspace.standing_policy()
     if standing.problems is not None:
@@ -208,7 +208,9 @@ def _say_import(shell: Shell, preview: Preview, *, dry_run: bool) -> None:
 @shared
 def confirm(shell: Shell, import_id: str) -> None:
     """Confirm the exits of an import that wait for a decision: they are recorded as of now."""
-    report = confirm_import(shell.workspace().facts(), import_id, now=now(), actor=login_name())
+    workspace = shell.workspace()
+    actor = shell.actor(workspace, Act.RECORD)
+    report = confirm_import(workspace.facts(), import_id, now=now(), actor=actor.name)
     if shell.as_json:
         shell.give({"import": report.import_id, "recorded": report.recorded, "already": report.already})
         return
@@ -218,7 +220,7 @@ def confirm(shell: Shell, import_id: str) -> None:
 @people.command()
 @click.argument("kind", metavar="[TYPE]", required=False, type=click.Choice([each.value for each in EventType]))
 @click.argument("person", required=False)
-@click.option("--at", "when", metavar="WHEN", help="True from: a day, or a moment. Required with TYPE.")
+@click.option("--at", "when", metavar="WHEN", help="True from: a day, a moment, or now. Required with TYPE.")
 @click.option("--id", "event_id", metavar="ID", help="The sender's id; the same event twice is one event.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Data of the event (may be repeated).")
 @click.option(
@@ -247,19 +249,21 @@ def event(
     hired, because news comes in any order (exit status 3: it may be a wrong id).
     """
     workspace = shell.workspace()
-    policy = _policy(shell, workspace)
+    policy = standing_policy(shell, workspace)
     events, refused = [], []
     for raw, place in _raw_events(kind, person, when, event_id, pairs, file, confirmed=confirmed):
         try:
             events.append(parse_event(raw, place))
         except EventError as error:
             refused.append(error)
+    actor = shell.actor(workspace, Act.RECORD, *sorted({each.person for each in events}))
+    _check_unlocking(shell, workspace, events)
     results = record_events(
         workspace.facts(),
         events,
         source="cli",
         now=now(),
-        actor=login_name(),
+        actor=actor.name,
         attributes=policy.attributes,
         exits=policy.guards.exits,
     )
@@ -270,6 +274,21 @@ def event(
         _say_events(shell, results, refused)
     waits = any(result.waits for result in results)
     end(Exit.ERROR if refused else Exit.HELD if waits else Exit.DONE)
+
+
+def _check_unlocking(shell: Shell, workspace: Workspace, events: Sequence[Event]) -> None:
+    """Ending a lockout opens doors again: it takes whoever may approve, and with four eyes not whoever recorded it.
+    Raises `NotAllowed`.
+    """
+    people = sorted({each.person for each in events if each.type is EventType.UNLOCKED})
+    if not people:
+        return
+    actor = shell.actor(workspace, Act.APPROVE)
+    if workspace.spec.four_eyes and workspace.has_store():
+        own = workspace.facts(create=False).locked_out_by(people, actor.names)
+        if own:
+            text = f"you recorded the lockout of {', '.join(sorted(own))}, and this workspace asks for four eyes"
+            raise NotAllowed(text, remedy="somebody else has to record that it is over")
 
 
 def _raw_events(
@@ -289,6 +308,7 @@ def _raw_events(
         return
     if not kind or not person or not when:
         raise click.UsageError("an event needs its TYPE, the PERSON and --at; or use --file")
+    when = now().isoformat() if when.strip().lower() == "now" else when
     told = raw_event(kind, person, when, pairs, event_id=event_id)
     yield {**told, "confirmed": confirmed}, Place("command line")
 
@@ -350,37 +370,3 @@ def _say_events(shell: Shell, results: Sequence[EventResult], refused: Sequence[
         told += ", where it WAITS" if result.waits else ""
         shell.say(told + (f" ({result.note})" if result.note else ""))
     shell.say(*(f"refused: {error}" for error in refused))
-
-
-@click.group()
-def evidence() -> None:
-    """What people have signed, passed and learned."""
-
-
-@evidence.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@shared
-def import_evidence_(shell: Shell, file: Path) -> None:
-    """Import proofs from a CSV FILE.
-
-    \b
-    Columns: person, evidence, scope, version, valid_from, valid_until, result (passed, failed), reference, source, id.
-
-    A bad row excludes only itself (exit status 4). The same row twice is one proof.
-    """
-    workspace = shell.workspace()
-    policy = _policy(shell, workspace)
-    feed = workspace.file_source(file).read(EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS)
-    report = import_evidence(
-        workspace.facts(), feed, source=FILE_SOURCE, kinds=policy.evidence, now=now(), actor=login_name()
-    )
-    if shell.as_json:
-        shell.give(
-            {"recorded": report.recorded, "known": report.known, "quarantined": problems_json(report.quarantined)}
-        )
-    else:
-        shell.say(*(problem_text(problem) for problem in report.quarantined))
-        bad = len(report.quarantined)
-        told = f"{report.recorded} recorded, {report.known} known already"
-        shell.say(told + (f", {bad} row{'' if bad == 1 else 's'} quarantined" if bad else ""))
-    end(Exit.FAILED if report.quarantined else Exit.DONE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
@@ -75,7 +76,10 @@ class Shape:
 
 
 _POST = Shape(frozenset({"assignment", "starts_on", "ends_on", "name", "email"}), attributes=True)
-_EVIDENCE = frozenset({"kind", "scope", "version", "valid_from", "valid_until", "result", "reference"})
+_EVIDENCE = frozenset(
+    {"kind", "scope", "version", "valid_from", "valid_until", "result", "reference"}
+    | {"signer", "document", "course", "score"}
+)
 
 EVENT_SHAPES: Mapping[EventType, Shape] = {
     EventType.HIRED: _POST,
@@ -97,6 +101,8 @@ EVENT_SHAPES: Mapping[EventType, Shape] = {
 
 _DAYS = ("starts_on", "ends_on", "valid_from", "valid_until")
 RESULTS = ("passed", "failed")
+_DOCUMENT = re.compile(r"sha256:[0-9a-f]{64}")
+"""A document is named by its digest: the record holds results, not reports."""
 
 Word = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -202,6 +208,8 @@ def _text(key: object, value: object) -> object:
         return value.strip()
     if key == "version" and isinstance(value, int) and not isinstance(value, bool):
         return value
+    if key == "score" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
     raise ValueError(f"`{key}` must be text: write it in quotes")
 
 
@@ -229,6 +237,8 @@ def _check_values(data: Mapping[str, Value]) -> None:
         raise ValueError("`version` must be a whole number, 1 or more, without quotes")
     if data.get("result", "passed") not in RESULTS:
         raise ValueError(f"`result` must be passed or failed, not `{data['result']}`")
+    if data.get("document") and not _DOCUMENT.fullmatch(str(data["document"])):
+        raise ValueError("`document` must be the digest of a file, sha256: and 64 hexadecimal digits; never the file")
 
 
 def _names(unknown: Collection[str], known: Collection[str]) -> str:

@@ -21,6 +21,7 @@ from reconciler.sources import Feed, Row
 
 EVIDENCE_COLUMNS = (
     "person", "evidence", "scope", "version", "valid_from", "valid_until", "result", "reference", "source", "id",
+    "signer", "document", "course", "score",
 )  # fmt: skip
 REQUIRED_EVIDENCE_COLUMNS = ("person", "evidence", "valid_from")
 
@@ -80,6 +81,7 @@ def _event(row: Row, source: str, kinds: Collection[str]) -> Event:
         "valid_until": parse_day(cells["valid_until"]).isoformat() if cells["valid_until"] else "",
         "result": cells["result"] or "passed",
         "reference": cells["reference"],
+        **{name: cells[name] for name in ("signer", "document", "course", "score")},
     }
     data = {key: value for key, value in data.items() if value != ""}
     name = cells["id"] or _content_id(cells["person"], data)

@@ -32,6 +32,7 @@ from reconciler.facts.feed_state import (
 )
 from reconciler.facts.ledger import Json, NewEntry, canonical, part
 from reconciler.facts.model import Person
+from reconciler.facts.oddities import oddities
 from reconciler.facts.people import Facts
 from reconciler.facts.rows import REQUIRED_COLUMNS, ReadRow, content_digest, feed_columns, read_rows
 from reconciler.policy.model import Attribute, Guards
@@ -131,7 +132,7 @@ def import_people(
     """
     rows = read_rows(feed.rows, attributes)
     with facts.store.writing() as connection:
-        judged = _judge(facts, connection, feed, rows, source, guards, now, actor)
+        judged = _judge(facts, connection, feed, rows, source, attributes, guards, now, actor)
         recorded = _record(facts, connection, judged, feed)
     return judged.report(feed, attributes, recorded)
 
@@ -149,7 +150,7 @@ def preview_people(
     """What `import_people` would do, without doing it. Raises as that does."""
     rows = read_rows(feed.rows, attributes)
     with facts.store.reading() as connection:
-        judged = _judge(facts, connection, feed, rows, source, guards, now, actor)
+        judged = _judge(facts, connection, feed, rows, source, attributes, guards, now, actor)
     entries = judged.entries(feed)
     return Preview(judged.report(feed, attributes, len(entries)), tuple(entries))
 
@@ -205,6 +206,7 @@ def _judge(
     feed: Feed,
     rows: Sequence[ReadRow],
     source: str,
+    attributes: Mapping[str, Attribute],
     guards: Guards,
     now: datetime,
     actor: str,
@@ -231,6 +233,7 @@ def _judge(
     told = [row for row in rows if row.person not in erased]
     decision = compare(told, state if feed.full else _of_these(state, told), known, occasion)
     decision.findings += [_named_again(person, entry) for person, entry in sorted(erased.items())]
+    decision.findings += oddities(told, attributes, occasion.now.astimezone(facts.zone).date())
     if not feed.full:
         decision.waiting = [*_standing(state, told, known), *decision.waiting]
     return _Judged(decision, state, occasion)

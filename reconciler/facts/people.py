@@ -339,6 +339,21 @@ class Facts:
         leavers = Reading().people(stream(connection, said_to_leave))
         return int(everybody) - sum(any(span.end is None for span in person.exited) for person in leavers)
 
+    def event_id(self, entry: int) -> str:
+        """The sender's id of the event that stands in this ledger entry; blank where there is none."""
+        with self.store.reading() as connection:
+            asked = select(events_seen.c.id).where(events_seen.c.seq == entry)
+            return str(connection.execute(asked).scalar() or "")
+
+    def locked_out_by(self, people: Collection[str], actors: Collection[str]) -> set[str]:
+        """Those of the people whose lockout one of these actors recorded."""
+        c = ledger_entries.c
+        asked = select(c.subject).where(
+            c.subject.in_(sorted(people)), c.kind == EventType.LOCKED_OUT.value, c.actor.in_(sorted(actors))
+        )
+        with self.store.reading() as connection:
+            return set(connection.execute(asked).scalars())
+
     def waiting(self) -> dict[str, int]:
         """The ids of whom events are on record and whom nobody has hired → how many events wait for that."""
         c = ledger_entries.c

@@ -194,6 +194,11 @@ class _Taking:
                 f"event {event.id}: `{event.person}` is known already",
                 remedy="use `rehired` after an exit, `assignment-added` for another post, `transferred` for a move",
             )
+        if event.type is EventType.UNLOCKED and not event.confirmed:
+            return EventError(
+                f"event {event.id}: ending a lockout opens doors again, and nobody has confirmed that it shall",
+                remedy='send it again with "confirmed": true (on the command line: --confirmed)',
+            )
         if self.attributes is not None and (wrong := check_attributes(event, self.attributes)):
             return EventError(f"event {event.id}: {wrong}", remedy="declare it under `attributes` in the policy")
         return None
@@ -223,6 +228,25 @@ class _Taking:
         post = str(event.data.get("assignment") or MAIN)
         if event.type in needs and (event.person, post) not in self.posts:
             return f"`{event.person}` has no assignment `{post}`: without effect until one is known"
+        if event.type is EventType.EXITED:
+            return self._before_the_hire(event)
+        return self._without_effect(event) if event.type is EventType.UNLOCKED else ""
+
+    def _before_the_hire(self, event: Event) -> str:
+        person, at = self.people.get(event.person), effective_instant(event.type, event.effective_at, self.facts.zone)
+        since = person.employed_since if person else None
+        if since is None or at >= since:
+            return ""
+        return (
+            f"that is before they were hired ({since.astimezone(self.facts.zone):%Y-%m-%d}); they are out all the same"
+        )
+
+    def _without_effect(self, event: Event) -> str:
+        """Why an `unlocked` ends nothing: the most likely mistake is a day that begins before the lockout."""
+        person, at = self.people.get(event.person), effective_instant(event.type, event.effective_at, self.facts.zone)
+        later = [span for span in (person.lockouts if person else ()) if span.start is not None and span.start > at]
+        if later and not any(span.covers(at) for span in (person.lockouts if person else ())):
+            return "the lockout begins after that moment, and goes on: give the moment from which it is over"
         return ""
 
     def _learn(self, key: tuple[str, str], event: Event) -> None:
