@@ -104,9 +104,9 @@ class Gathering:
             remedy="check where it reads, and what this account may see there; nothing was taken",
         )
 
-    def check(self, required: Sequence[str], names: Sequence[str], place: Place) -> None:
+    def check(self, required: Sequence[str], names: Sequence[str], place: Place, blank: Sequence[str] = ()) -> None:
         """Raises `SourceError` where a needed column is in no record, or can be read in none; `names` are those that
-        the records have.
+        the records have, and columns that are `blank` everywhere may be in none.
         """
         for column, refusal in self._refused.items():
             if column not in self._present:
@@ -119,6 +119,8 @@ class Gathering:
                     remedy=f"correct the workspace file: columns: {{{column}: …}}",
                 )
         for column in self.missing(required):
+            if column in blank:
+                continue
             theirs = self._columns.theirs(column)
             near = nearest(theirs, names)
             hint = f"; the nearest is `{near}`" if near else ""

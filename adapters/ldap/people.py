@@ -132,9 +132,16 @@ class LdapPeople(Source):
         return {self._columns.theirs(column): resolve for column in self._settings.references if column in columns}
 
     def _ids(self, entries: Sequence[Entry]) -> Mapping[str, str]:
-        """The id of each entry's person, by the entry's name; a name that is nobody's stays as it is."""
+        """The id of each entry's person in our words, by the entry's name; a name that is nobody's stays as it is."""
         theirs = self._columns.theirs("id")
-        return {names.canonical(entry.dn): entry.text(theirs) for entry in entries if entry.text(theirs)}
+        return {names.canonical(entry.dn): self._id(entry.text(theirs)) for entry in entries if entry.text(theirs)}
+
+    def _id(self, text: str) -> str:
+        """As it stands in the person's own row; one that no transform takes is a problem of that row alone."""
+        try:
+            return self._columns.cell("id", text)
+        except ValueError:
+            return text
 
     # --- what went wrong --------------------------------------------------------------------------------------------
 
@@ -144,13 +151,11 @@ class LdapPeople(Source):
         One that the schema knows and nobody has is left out of the delivery: what was known of it stays as it was.
         """
         missing = gathering.missing(required)
-        if not missing:
-            return gathering.check(required, (), self._place)
-        known = self._schema(wire)
-        lowered = {name.lower() for name in known}
-        if any(column in required or self._base_name(column) not in lowered for column in missing):
-            gathering.check(required, known, self._place)
-        return None
+        schema = {name.lower(): name for name in self._schema(wire)} if missing else {}
+        blank = [column for column in missing if column not in required and self._base_name(column) in schema]
+        for column in missing:
+            schema.pop(self._base_name(column), None)  # nobody has it: it would be proposed for itself
+        gathering.check(required, sorted(schema.values()), self._place, blank)
 
     def _base_name(self, column: str) -> str:
         return self._columns.theirs(column).partition(";")[0].lower()

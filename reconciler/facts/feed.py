@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -162,19 +163,16 @@ def feed_cursor(facts: Facts, source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a feed leads to, and on which ground. `standing` are exits that wait since an earlier delivery, and that
-    this one says nothing about.
-    """
+    """What a feed leads to, and on which ground."""
 
     decision: Decision
     state: FeedState
     occasion: Occasion
-    standing: Sequence[Mapping[str, Json]]
 
     @property
     def waiting(self) -> list[Json]:
         """What waits for a decision once this is taken, as it stands in the ledger."""
-        return [*self.standing, *(item.stored() for item in self.decision.waiting)]
+        return [item.stored() for item in self.decision.waiting]
 
     def entries(self, feed: Feed) -> list[NewEntry]:
         """What is new for the record; nothing at all where nothing is."""
@@ -236,7 +234,9 @@ def _judge(
     decision = compare(told, state if feed.full else _of_these(state, told), known, occasion)
     decision.findings += [_named_again(person, entry) for person, entry in sorted(erased.items())]
     decision.findings += oddities(told, attributes, occasion.now.astimezone(facts.zone).date())
-    return _Judged(decision, state, occasion, () if feed.full else _standing(state, told))
+    if not feed.full:
+        decision.waiting = [*_standing(state, told, known), *decision.waiting]
+    return _Judged(decision, state, occasion)
 
 
 def _of_these(state: FeedState, rows: Sequence[ReadRow]) -> FeedState:
@@ -249,9 +249,14 @@ def _of_these(state: FeedState, rows: Sequence[ReadRow]) -> FeedState:
     return FeedState({person: own for person, own in kept.items() if own}, state.last)
 
 
-def _standing(state: FeedState, rows: Sequence[ReadRow]) -> Sequence[Mapping[str, Json]]:
-    people = {row.person for row in rows}
-    return [item for item in (state.last.waiting if state.last else ()) if item["person"] not in people]
+def _standing(state: FeedState, rows: Sequence[ReadRow], known: Mapping[str, Person]) -> Iterator[Waiting]:
+    """The exits that wait since an earlier delivery, of those that this one says nothing about and who are still in."""
+    told = {row.person for row in rows}
+    for item in state.last.waiting if state.last else ():
+        person = known.get(str(item["person"]))
+        if person is not None and person.id not in told and not is_out(person):
+            stored: Any = item["entries"]
+            yield Waiting(person.id, str(item["reason"]), str(item["text"]), tuple(stored))
 
 
 def confirm_import(facts: Facts, import_id: str, *, now: datetime, actor: str) -> ConfirmReport:

@@ -31,12 +31,14 @@ import yaml
 
 import adapters
 import reconciler
+from adapters.transforms import STEPS
 from reconciler.cli.main import group
 from reconciler.errors import ReconcilerError
 from reconciler.facts.events import EventType
 from reconciler.plan.guards import CHECKS
 from reconciler.plan.model import CauseKind
 from reconciler.policy import load_policy
+from reconciler.sources import SourceContext
 from reconciler.targets import OutcomeKind, Place, TargetContext
 
 ROOT = Path(__file__).parents[2]
@@ -369,6 +371,28 @@ def test_the_targets_that_the_docs_configure_can_be_made(tmp_path: Path) -> None
     for name, target in settings.items():
         own = {key: value for key, value in target.items() if key not in ("type", "foreign", "orphans")}
         assert kinds[target["type"]](TargetContext(name, tmp_path, Place("docs")), own)
+
+
+@pytest.mark.parametrize("document", ["docs/hr.md", "docs/sources.md"])
+def test_the_sources_that_the_docs_configure_can_be_made(document: str, tmp_path: Path) -> None:
+    kinds = {point.name: point.load() for point in entry_points(group="reconciler.sources")}
+    shown = [settings for block in blocks(document, "yaml") for settings in sources_in(block)]
+
+    assert shown
+    for settings in shown:
+        own = {key: value for key, value in settings.items() if key != "type"}
+        assert kinds[settings["type"]](SourceContext("hr", tmp_path, Place("docs")), own)
+
+
+def test_every_kind_of_source_and_every_step_has_its_example() -> None:
+    shown = {settings["type"] for block in blocks("docs/sources.md", "yaml") for settings in sources_in(block)}
+
+    assert shown == {point.name for point in entry_points(group="reconciler.sources")}
+    assert all(re.search(rf"^\| .*`{{?{step}\b", read("docs/sources.md"), re.MULTILINE) for step in STEPS)
+
+
+def sources_in(block: str) -> Iterator[Mapping[str, Any]]:
+    yield from yaml.safe_load(block)["sources"].values()
 
 
 def test_the_chain_can_be_checked_as_the_auditors_page_says(tmp_path: Path) -> None:
