@@ -120,7 +120,9 @@ def _due(workspace: Workspace, facts: Facts) -> list[Person]:
 
 
 def _check_holds_nothing(facts: Facts, person: Person) -> None:
-    """Raises `ErasureRefused` where the person was last seen in something: leaving comes before being forgotten."""
+    """Raises `ErasureRefused` where somebody who is out was last seen in something: that has to be taken first."""
+    if left_at(person, now()) is None:
+        return  # refused for that
     with facts.store.reading() as connection:
         held = Journal().held_by(connection, person.number)
     if held:
