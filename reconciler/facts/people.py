@@ -292,13 +292,12 @@ class Facts:
 
     def erased(self, connection: Connection, people: Collection[str]) -> dict[str, int]:
         """Of these people, those of whom what was on record was erased → the entry that says so."""
-        found: dict[str, int] = {}
-        for some in chunks(sorted(erasure_subject(person) for person in people), CHUNK):
-            asked = select(ledger_entries.c.subject, ledger_entries.c.seq).where(
-                ledger_entries.c.subject.in_(some), ledger_entries.c.kind == ERASED
-            )
-            found.update((row.subject.removeprefix(ERASURE), row.seq) for row in connection.execute(asked))
-        return found
+        asked = select(ledger_entries.c.subject, ledger_entries.c.seq).where(ledger_entries.c.kind == ERASED)
+        subjects = {erasure_subject(person) for person in people}
+        if len(subjects) <= CHUNK:
+            asked = asked.where(ledger_entries.c.subject.in_(sorted(subjects)))
+        rows = connection.execute(asked)
+        return {row.subject.removeprefix(ERASURE): row.seq for row in rows if row.subject in subjects}
 
     def recorded(self, entries: Collection[int]) -> dict[int, Recorded]:
         """Who recorded each of these ledger entries, and when; those that do not exist are left out."""

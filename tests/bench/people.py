@@ -6,18 +6,23 @@ import csv
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from adapters.csv import CsvSource
 from reconciler.errors import Place
+from reconciler.facts.events import parse_event
 from reconciler.facts.feed import REQUIRED_COLUMNS, ImportReport, feed_columns, import_people
 from reconciler.facts.people import Facts
+from reconciler.facts.recording import record_events
 from reconciler.facts.store import Store
 from reconciler.policy.model import Attribute, AttributeKind, Guards
 from reconciler.sources import SourceContext
 from tests.bench.measuring import Measurement
 
 PEOPLE = 100_000
+EVENTS = 100
+_NUMBERS = count()
 NOW = datetime(2026, 11, 23, 4, tzinfo=UTC)
 ATTRIBUTES = {name: Attribute(name, AttributeKind.TREE, {}, Place("bench")) for name in ("department", "location")}
 
@@ -38,8 +43,16 @@ def read_by_csv(path: Path) -> int:
         return sum(1 for _ in csv.DictReader(stream))
 
 
+def tell(facts: Facts) -> None:
+    """Events as HR's system sends them, each durable before the next."""
+    for number in range(EVENTS):
+        raw = {"type": "leave-started", "person": f"E{number:06}", "effective_at": "2026-11-23"}
+        told = parse_event({"id": f"bench-{next(_NUMBERS)}", **raw})
+        record_events(facts, [told], source="bench", now=NOW, actor="bench", attributes=ATTRIBUTES)
+
+
 def room() -> Iterator[Measurement]:
-    """First import, the same file, a thousand changes, verification."""
+    """First import, the same file, a thousand changes, single events, verification."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         facts = Facts(Store.open("sqlite:///bench.db", folder=folder), "Asia/Shanghai")
@@ -61,5 +74,6 @@ def room() -> Iterator[Measurement]:
         yield "people import, the same again", size, bring_in, floor, lambda: read_by_csv(path)
         write(path, moved=1000)
         yield "people import, 1000 changes", size, bring_in, floor, lambda: read_by_csv(path)
+        yield f"{EVENTS} events, one by one", size, lambda: tell(facts), "", None
         yield "ledger verify", f"{facts.ledger.head()} entries", facts.ledger.verify, "", None
         yield "population read", size, facts.population, "", None

@@ -235,7 +235,7 @@ class Company:
             first_proof = kind == "evidence-recorded" and day == "2026-06-01"
             name = f"{person}-{data['kind']}" if first_proof else f"t-{self.told}"
             said = {"id": name, "type": kind, "person": person, "effective_at": day, "data": dict(data)}
-            parsed.append(parse_event(said))
+            parsed.append(parse_event({**said, "confirmed": kind == "unlocked"}))
         facts = self.wiring(targets=()).facts
         results = record_events(facts, parsed, source="test", now=self.now, actor="hr")
         assert all(result.outcome is EventOutcome.RECORDED for result in results), results

@@ -39,7 +39,8 @@ def company_in(folder: Path) -> Company:
 
 
 def event(name: str, kind: str, person: str, day: str, data: Mapping[str, Any]) -> Event:
-    return parse_event({"id": name, "type": kind, "person": person, "effective_at": day, "data": dict(data)})
+    told = {"id": name, "type": kind, "person": person, "effective_at": day, "data": dict(data)}
+    return parse_event({**told, "confirmed": kind == "unlocked"})
 
 
 STEPS = st.one_of(
@@ -96,8 +97,11 @@ def state(company: Company) -> tuple[object, ...]:
     people = {person.id: essence(person) for person in seen.population}
     evidence = {
         person: sorted(
-            (one.kind, one.valid_from, one.valid_until, one.failed, one.revoked.start if one.revoked else None)
-            for one in records
+            (
+                (one.kind, one.valid_from, one.valid_until, one.failed, one.revoked.start if one.revoked else None)
+                for one in records
+            ),
+            key=repr,
         )
         for person, records in seen.population.evidence.items()
     }
