@@ -299,8 +299,9 @@ class Ledger:
             mine = [entry for entry in entries if entry.kind in projection.kinds]
             if mine:
                 projection.apply(connection, mine)
-            position = {"name": projection.name, "position": entries[-1].seq}
-            connection.execute(insert(projection_positions), position)
+        positions = [{"name": name, "position": entries[-1].seq} for name in sorted(names)]
+        if positions:
+            connection.execute(insert(projection_positions), positions)
 
 
 def read_entries(

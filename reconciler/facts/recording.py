@@ -151,7 +151,7 @@ class _Taking:
         self.facts = facts
         self.source = source
         self.attributes = attributes
-        self.people = facts.population_in(connection, {event.person for event in events}).by_id
+        self.people = facts.population_in(connection, {event.person for event in events}, evidence=False).by_id
         self.known = dict.fromkeys(self.people, 0)
         self.folded = _folded(connection, events)
         self.posts = {(person.id, post.name) for person in self.people.values() for post in person.assignments}

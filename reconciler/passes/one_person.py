@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from reconciler.access import Desired, evaluate
+from reconciler.access import Desired, LifecycleState, evaluate
 from reconciler.access.sponsorship import people_needed
 from reconciler.apply.leases import of_person, take
 from reconciler.apply.run import RunReport
@@ -24,6 +24,7 @@ from reconciler.passes.memory import LedgerMemory, policy_entry
 from reconciler.passes.present import Present
 from reconciler.passes.undo import standing_pins
 from reconciler.passes.wiring import Wiring
+from reconciler.plan.accounts import lockout_at
 from reconciler.plan.build import Made, make_plan
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import Approvals, with_digests
@@ -55,10 +56,13 @@ def let_out(
         return lane.carried_out(confirm)
 
 
-def has_anything(seen: Look, person: str) -> bool:
-    """Whether the person should have anything at all, by this look."""
-    number = seen.population.by_id[person].number
-    return any(number in members for members in seen.desired.members.values())
+def goes_on(seen: Look, person: str) -> bool:
+    """Whether something may be due that is not in the lane. Of somebody who is out, the lane is all there is; of
+    everybody else there may be something to give, or to take for a reason of its own (a move, a policy, a hand).
+    """
+    found = seen.population.by_id[person]
+    out = found.number in seen.desired.states[LifecycleState.EXITED]
+    return not out and lockout_at(found, seen.desired.at) is None
 
 
 class _Lane:
@@ -94,7 +98,7 @@ class _Lane:
         if given:
             self._wait_for(given)
             report = _together(report, self._done(self._looked()))
-        return Applied(first.plan, report, repaired, still_due=has_anything(first, self._person.id))
+        return Applied(first.plan, report, repaired, still_due=goes_on(first, self._person.id))
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -204,7 +204,7 @@ def test_a5_wrong_transfers_with_a_pass_for_each_are_one_large_change(night: Com
         statuses.append(_status(night, command))
 
     lost = {uid(n) for n in CORE if n != LEAVER} - members(night, "algorithms")
-    assert 0 < len(lost) <= 2, "beyond two of nine the slice is held"
+    assert 0 < len(lost) <= 2, f"beyond two of nine the slice is held: {statuses}"
     assert statuses[:2] == [0, 0]
     assert set(statuses[2:]) == {3}
 
