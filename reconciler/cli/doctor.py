@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import click
 from rich.text import Text
 
-from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.cli.endings import Exit, end
+from reconciler.cli.shell import Shell, shared
 from reconciler.errors import ProblemsFound, ReconcilerError
 from reconciler.workspace import Workspace
 

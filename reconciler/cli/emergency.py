@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from reconciler.cli.endings import end
 from reconciler.cli.plans import plan_of_everybody
 from reconciler.cli.runs import applied_json, applied_lines, applied_status
-from reconciler.cli.shell import Shell, end, shared
+from reconciler.cli.shell import Shell, shared
 from reconciler.passes.emergency import shut_out
 from reconciler.passes.tokens import Act
 from reconciler.passes.undo import undo as undo_run

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.endings import Exit, end, problem_text, problems_json
 from reconciler.cli.explanations import local
 from reconciler.cli.people import FILE_SOURCE, standing_policy
-from reconciler.cli.shell import Exit, Shell, end, problem_text, problems_json, shared
+from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place
 from reconciler.facts.events import EventError, EventType, parse_event
 from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence, read_evidence

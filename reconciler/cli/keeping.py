@@ -8,8 +8,9 @@ import click
 
 from reconciler.access.days import add_period
 from reconciler.apply.journal import Journal
+from reconciler.cli.endings import Exit, end
 from reconciler.cli.explanations import local
-from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.cli.shell import Shell, shared
 from reconciler.facts.erasure import Erasure, ErasureRefused, erase, left_at, long_gone
 from reconciler.facts.model import Person
 from reconciler.facts.people import Facts

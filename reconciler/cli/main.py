@@ -8,20 +8,8 @@ import sys
 import click
 
 from reconciler import __version__
-from reconciler.cli.doctor import doctor
-from reconciler.cli.emergency import revoke, undo
-from reconciler.cli.evidence import evidence
-from reconciler.cli.export import export
-from reconciler.cli.impact import impact
-from reconciler.cli.ledger import ledger
-from reconciler.cli.outlook import forecast_, simulate
-from reconciler.cli.people import people
-from reconciler.cli.plans import apply, approve, plan
-from reconciler.cli.policies import check, init, schema
-from reconciler.cli.questions import access, can, who, why
-from reconciler.cli.shell import Exit, tell
-from reconciler.cli.tokens import token
-from reconciler.cli.trials import test
+from reconciler.cli.commands import Commands
+from reconciler.cli.endings import Exit, tell
 from reconciler.errors import ReconcilerError
 
 EPILOG = """\b
@@ -39,7 +27,11 @@ Exit status: 0 done or in sync · 1 error, nothing done · 2 changes pending, or
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EPILOG)
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
 @click.version_option(__version__, prog_name="reconciler")
 def group() -> None:
     """Who may open which documents now, by the policies in git and the facts on record, made true and kept true.
@@ -47,33 +39,6 @@ def group() -> None:
     Compares desired with actual access in LDAP and the document systems, and applies grants and revocations when
     people join, move and leave.
     """
-
-
-for command in (
-    init,
-    check,
-    test,
-    schema,
-    people,
-    evidence,
-    plan,
-    approve,
-    apply,
-    revoke,
-    undo,
-    why,
-    can,
-    access,
-    who,
-    simulate,
-    forecast_,
-    impact,
-    export,
-    ledger,
-    token,
-    doctor,
-):
-    group.add_command(command)
 
 
 def main() -> None:

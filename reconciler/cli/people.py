@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.shell import Exit, Shell, end, error_json, problem_text, problems_json, shared
+from reconciler.cli.endings import Exit, end, error_json, problem_text, problems_json
+from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place
 from reconciler.facts.events import Event, EventError, EventType, parse_event
 from reconciler.facts.feed import (

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.endings import Exit, end
 from reconciler.cli.moments import moment
 from reconciler.cli.runs import applied_json, applied_lines, applied_status
-from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.cli.shell import Shell, shared
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look

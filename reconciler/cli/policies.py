@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.endings import Exit, end, problem_text, problems_json
 from reconciler.cli.sarif import sarif
-from reconciler.cli.shell import Exit, Shell, end, problem_text, problems_json, shared, shared_with
+from reconciler.cli.shell import Shell, shared, shared_with
 from reconciler.cli.starter import write_workspace
 from reconciler.errors import Problem, ProblemsFound
 from reconciler.policy import json_schema
@@ -21,7 +22,7 @@ from reconciler.workspace import repository_root
 @click.option("--organization", default="", help="The company's name; the folder's name if not given.")
 @shared
 def init(shell: Shell, folder: Path, organization: str) -> None:
-    """Make a new workspace in DIR: a workspace file, the starter policies, an empty document vault to try things on.
+    """Make a new workspace in DIR: a workspace file, starter policies, an empty document vault to try things on.
 
     Nothing that is there already is overwritten.
     """

@@ -15,6 +15,7 @@ from rich.text import Text
 from reconciler.access import UnknownPerson, evaluate, explain, people_needed
 from reconciler.access.inquiry import SubjectAccess, access_of, holders_of
 from reconciler.access.model import Explanation
+from reconciler.cli.endings import Exit, end
 from reconciler.cli.explanations import (
     answer_line,
     cited,
@@ -25,7 +26,7 @@ from reconciler.cli.explanations import (
     source_lines,
 )
 from reconciler.cli.moments import KnownAt, known_at, moment
-from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.cli.shell import Shell, shared
 from reconciler.facts.model import Population, Recorded
 from reconciler.facts.people import Facts
 from reconciler.plan.artefact import instant
@@ -179,7 +180,7 @@ def can(shell: Shell, person: str, permission: str, when: _When, detailed_exitco
 @_when
 @shared
 def access(shell: Shell, person: str, when: _When) -> None:
-    """Everything that PERSON may do, highest class first; and what their roles would give and is withheld, with why.
+    """Everything that PERSON may do, highest class first; and what is withheld from them, with why.
 
     PERSON may be a service account.
     """

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.text import Text
 
 from reconciler.apply.run import Done, RunReport
-from reconciler.cli.shell import Exit
+from reconciler.cli.endings import Exit
 from reconciler.passes import Applied
 from reconciler.plan.artefact import plan_json
 from reconciler.plan.model import Change, Held, Plan

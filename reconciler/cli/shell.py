@@ -1,4 +1,4 @@
-"""What every command shares: its options, where results and progress go, how an error is told, the exit statuses.
+"""What every command shares: its options, and where results and progress go.
 
 Results go to standard output and nothing else does. Standard error has progress on a terminal, and elsewhere the events
 of a command that acts (`reconciler.logs`).
@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, TypeVar
 
 import click
@@ -20,24 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from reconciler.errors import Problem, ProblemsFound, ReconcilerError
 from reconciler.logs import shown
 from reconciler.passes.operators import ANYTHING, Actor
 from reconciler.passes.tokens import Act
 from reconciler.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Exit(IntEnum):
-    """What a command ends with."""
-
-    DONE = 0
-    ERROR = 1
-    PENDING = 2
-    HELD = 3
-    FAILED = 4
-    USAGE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,65 +122,3 @@ def shared_with(*forms: str) -> Callable[[F], F]:
         return run  # type: ignore[return-value]
 
     return decorate
-
-
-def end(status: Exit) -> None:
-    """End the command with this exit status."""
-    if status:
-        raise click.exceptions.Exit(int(status))
-
-
-def tell(error: ReconcilerError, *, as_json: bool) -> None:
-    """Tell an error on standard error, in the form that was asked for."""
-    if as_json:
-        click.echo(json.dumps({"error": error_json(error)}, ensure_ascii=False, indent=2), err=True)
-        return
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    if isinstance(error, ProblemsFound):
-        for problem in error.problems:
-            console.print(problem_text(problem))
-        console.print(Text(error.message, style="bold red"))
-        return
-    console.print(Text(f"error: {error}", style="red"))
-
-
-def error_json(error: ReconcilerError) -> dict[str, object]:
-    """An error as data."""
-    place = error.place
-    found: dict[str, object] = {
-        "code": error.code,
-        "message": error.message,
-        "place": str(place) if place else None,
-        "remedy": error.remedy,
-    }
-    if isinstance(error, ProblemsFound):
-        found["problems"] = problems_json(error.problems)
-    return found
-
-
-def problems_json(problems: Iterable[Problem]) -> list[dict[str, object]]:
-    """Problems as data."""
-    return [
-        {
-            "code": problem.code,
-            "severity": problem.severity,
-            "message": problem.message,
-            "file": problem.place.file,
-            "line": problem.place.line,
-            "column": problem.place.column,
-            "remedy": problem.remedy,
-        }
-        for problem in problems
-    ]
-
-
-def problem_text(problem: Problem) -> Text:
-    """A problem as a person reads it: place first, so that editors can jump there."""
-    style = "red" if problem.severity == "error" else "yellow"
-    line = Text(f"{problem.place}: ", style="bold")
-    line.append(f"{problem.severity}: ", style=style)
-    line.append(f"{problem.message} ")
-    line.append(f"[{problem.code}]", style="dim")
-    if problem.remedy:
-        line.append(f"\n  → {problem.remedy}", style="cyan")
-    return line

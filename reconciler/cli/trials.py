@@ -12,7 +12,8 @@ from rich.text import Text
 
 from reconciler.access.coverage import Coverage
 from reconciler.access.trial import TrialResult, TrialRun, run_trials
-from reconciler.cli.shell import Exit, Shell, end, shared
+from reconciler.cli.endings import Exit, end
+from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place, ReconcilerError
 
 

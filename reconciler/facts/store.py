@@ -23,7 +23,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from reconciler.errors import Problem
 from reconciler.facts.backend import OPTION, READ, WRITE, Backend, StoreBusy, StoreError, StoreTooNew
-from reconciler.facts.postgresql import Postgresql
 from reconciler.facts.sqlite import Sqlite
 
 __all__ = ["BUSY_SECONDS", "Store", "StoreBusy", "StoreError", "StoreTooNew", "metadata"]
@@ -159,6 +158,8 @@ def _backend(url: str, folder: Path, busy_seconds: float) -> Backend:
     except (ArgumentError, ValueError):  # whose text would show what stands in it
         raise StoreError("`store` is not a URL", remedy=_EXAMPLES) from None
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        from reconciler.facts.postgresql import Postgresql  # only whoever has one pays for loading its driver
+
         return Postgresql(parsed, busy_seconds)
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise StoreError(

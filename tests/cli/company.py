@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.cli import forked
+
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(sys.executable).with_name("reconciler")
 LONG = 120.0
@@ -44,19 +46,25 @@ class Company:
     folder: Path
     file: str = "reconciler.yaml"
     extra: Mapping[str, str] = field(default_factory=dict)
+    by_script: bool = False
+    """Whether the installed script is started for each command: for what a process takes from its own start."""
 
     def run(self, *arguments: str, status: int = 0, stdin: str = "") -> Result:
         """Run a command to its end, whatever was expected of it; a traceback is never right."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment(),
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=LONG,
-            check=False,
-        )
-        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        if self.by_script:
+            done = subprocess.run(
+                self.command(*arguments),
+                cwd=self.folder,
+                env=self.environment(),
+                input=stdin.encode(),
+                capture_output=True,
+                timeout=LONG,
+                check=False,
+            )
+            ended, out, err = done.returncode, done.stdout, done.stderr
+        else:
+            ended, out, err = forked.run(arguments, self.folder, self.environment(), stdin.encode(), LONG)
+        result = Result(ended, out.decode(), err.decode())
         assert "Traceback" not in result.said, result.said
         assert result.status == status, f"{arguments} ended with {result.status}\n{result.said}"
         return result

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -26,6 +27,15 @@ def commands(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[s
 
 
 COMMANDS = commands(group)
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself(company: Company) -> None:
+    told = " ".join(company.run("--help").out.split())
+
+    for name, *deeper in COMMANDS[1:]:
+        if not deeper:
+            said = group.commands[name].get_short_help_str(limit=1000)
+            assert f"{name} {said}" in told
 
 
 # --- exit statuses ----------------------------------------------------------------------------------------------------
@@ -93,7 +103,11 @@ def test_piped_output_is_plain_and_progress_is_nowhere(informed_company: Company
 
 
 def test_chinese_survives_a_pipe_without_any_locale(informed_company: Company) -> None:
-    told = informed_company.having(LANG="C", LC_ALL="C").run("why", "E1009", "core-algorithms:read")
+    told = (
+        replace(informed_company, by_script=True)
+        .having(LANG="C", LC_ALL="C")
+        .run("why", "E1009", "core-algorithms:read")
+    )
 
     assert "吴俊杰" in told.out
 

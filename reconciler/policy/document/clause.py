@@ -16,6 +16,7 @@ class Clause(BaseModel):
         extra="forbid",
         strict=True,
         frozen=True,
+        defer_build=True,  # a command that reads no policies does not pay for their checks
         use_attribute_docstrings=True,
         model_title_generator=lambda model: model.__name__.removesuffix("Clause"),
     )
