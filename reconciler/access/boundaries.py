@@ -16,7 +16,7 @@ from dateutil.relativedelta import relativedelta
 
 from reconciler.access.days import FOREVER, add_period, day_end, day_start
 from reconciler.access.sponsors import sponsor_of
-from reconciler.access.subject import Named
+from reconciler.access.subject import Named, named_in
 from reconciler.facts.model import Assignment, EvidenceRecord, Person, Population, Span
 from reconciler.policy.model import EvidenceKind, Period, Policy
 
@@ -32,6 +32,7 @@ class Boundaries:
     population: Population
     named: Named
     zone: ZoneInfo
+    _own: dict[str, set[datetime]] = field(default_factory=dict)
     _ends: dict[tuple[str, datetime, datetime | None], datetime] = field(default_factory=dict)
     _openings: dict[tuple[datetime, Period], tuple[datetime, ...]] = field(default_factory=dict)
 
@@ -46,6 +47,18 @@ class Boundaries:
         if self.policy.sponsors:
             found.update(self._sponsors(person))
         return found
+
+    def turned(self, people: Iterable[Person], one: datetime, other: datetime) -> list[Person]:
+        """Those about whom the answer may not be the same at both moments, whichever is the earlier."""
+        first, last = min(one, other), max(one, other)
+        if any(first < instant <= last for instant in self.of_policy()):
+            return list(people)
+        return [each for each in people if any(first < instant <= last for instant in self._remembered(each))]
+
+    def _remembered(self, person: Person) -> set[datetime]:
+        if person.id not in self._own:
+            self._own[person.id] = self.of_person(person)
+        return self._own[person.id]
 
     def of_policy(self) -> set[datetime]:
         """The instants at which the policy itself says something else, for whomever."""
@@ -116,6 +129,11 @@ class Boundaries:
                     for instant in _both([*(post.span for post in sponsor.assignments), *sponsor.exited]):
                         yield instant
                         yield add_period(instant, rule.lapse, self.zone)
+
+
+def boundaries_of(policy: Policy, population: Population) -> Boundaries:
+    """Those of a policy and the people of a population."""
+    return Boundaries(policy, population, named_in(policy), ZoneInfo(population.timezone))
 
 
 def _both(spans: Iterable[Span]) -> Iterator[datetime]:

@@ -108,12 +108,13 @@ def moment_of(policy: Policy, population: Population, at: datetime) -> Moment:
         zone=zone,
         horizon=horizon_of(policy, at, zone),
         kinds=kinds_at(policy.evidence, at, zone),
-        named=_named(policy),
+        named=named_in(policy),
         reads=MatchReader(policy.attributes),
     )
 
 
-def _named(policy: Policy) -> Named:
+def named_in(policy: Policy) -> Named:
+    """Whom the policy names, and where."""
     members: dict[str, list[tuple[Role, Member]]] = {}
     exceptions: dict[str, list[AccessException]] = {}
     lockouts: dict[str, list[Lockout]] = {}

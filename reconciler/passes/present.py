@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pyroaring import BitMap
 
 from reconciler.access import Desired, LifecycleState, evaluate
+from reconciler.access.boundaries import boundaries_of
 from reconciler.access.sponsorship import people_needed, people_sponsored
 from reconciler.facts.model import Person, Population
 from reconciler.facts.people import FACT_KINDS
@@ -35,6 +36,7 @@ class Present:
         self._turn = Lock()
         self._read_until = seen.population.ledger_seq
         self._told: set[str] = set()
+        self._boundaries = boundaries_of(seen.policy, seen.population)
         self._newer: tuple[str, Policy | None] | None = None
 
     def no_longer_wanted(self, changes: Sequence[Change]) -> frozenset[str]:
@@ -89,8 +91,11 @@ class Present:
         """
         seen, policy = self._seen, self._seen.policy
         known = seen.population.by_id
-        people = {change.person for change in changes if change.person} - set(moved)
-        if not people or self._wiring.clock() == seen.desired.at:
+        concerned = {change.person for change in changes if change.person} - set(moved)
+        own = [known[person] for person in concerned]
+        with self._turn:
+            people = {each.id for each in self._boundaries.turned(own, seen.desired.at, self._wiring.clock())}
+        if not people:
             return set()
         needed = people_needed(policy, [known[person] for person in people])
         some = [known[person] for person in sorted(needed) if person in known]

@@ -538,6 +538,10 @@ class Policy:
     invariants: tuple[Invariant, ...] = ()
     retired: Mapping[EntitlementRef, Retirement] = field(default_factory=dict)
     tests: tuple[PolicyTest, ...] = ()
+    _carried: dict[Permission, tuple[int, frozenset[str]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    """Class and compartments of each permission that was asked for: an evaluation asks for all, several times."""
 
     def level(self, name: str) -> ClearanceLevel | None:
         """The level of this name, or None."""
@@ -553,12 +557,18 @@ class Policy:
         """The highest class among the entitlements that carry the permission: what clearance and ceiling are tested
         at.
         """
-        resource = self.resources[permission.resource]
-        bindings = resource.actions[permission.action]
-        classes = (self.entitlements[binding.entitlement].classification for binding in bindings)
-        return max(classes, default=resource.classification)
+        return self._carried_at(permission)[0]
 
     def effective_compartments(self, permission: Permission) -> frozenset[str]:
         """All compartments of the entitlements that carry the permission."""
-        bindings = self.resources[permission.resource].actions[permission.action]
-        return frozenset().union(*(self.entitlements[binding.entitlement].compartments for binding in bindings))
+        return self._carried_at(permission)[1]
+
+    def _carried_at(self, permission: Permission) -> tuple[int, frozenset[str]]:
+        if permission not in self._carried:
+            resource = self.resources[permission.resource]
+            carrying = [self.entitlements[each.entitlement] for each in resource.actions[permission.action]]
+            self._carried[permission] = (
+                max((each.classification for each in carrying), default=resource.classification),
+                frozenset[str]().union(*(each.compartments for each in carrying)),
+            )
+        return self._carried[permission]

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pyroaring import BitMap
 
 from reconciler.access import Explainer, evaluate
-from reconciler.access.boundaries import Boundaries
-from reconciler.access.model import Explanation, FactKind, NeededFact
-from reconciler.access.subject import moment_of
+from reconciler.access.boundaries import Boundaries, boundaries_of
+from reconciler.access.model import Explanation, FactKind, LifecycleState, NeededFact
 from reconciler.facts.model import EvidenceRecord, Population
 from reconciler.policy.model import Permission, Policy, Proof
 from tests.access.worlds import World, worlds
@@ -112,9 +112,21 @@ def test_an_access_lasts_until_its_end_and_no_longer(world: World) -> None:
         assert all(end.at > world.at for end in explanation.ends)
 
 
+@random_worlds
+@given(worlds(), st.timedeltas(timedelta(days=-400), timedelta(days=400)))
+def test_whoever_did_not_turn_between_two_moments_stands_as_before(world: World, step: timedelta) -> None:
+    other = world.at + step
+    turned = {person.number for person in _boundaries(world).turned(world.population.people, world.at, other)}
+    one, two = (evaluate(world.policy, world.population, at) for at in (world.at, other))
+    for permission in world.policy.permissions():
+        assert one.allowed[permission] - BitMap(turned) == two.allowed[permission] - BitMap(turned)
+    for state in LifecycleState:
+        assert one.states[state] - BitMap(turned) == two.states[state] - BitMap(turned)
+    assert one.suspended - BitMap(turned) == two.suspended - BitMap(turned)
+
+
 def _boundaries(world: World) -> Boundaries:
-    moment = moment_of(world.policy, world.population, world.at)
-    return Boundaries(world.policy, world.population, moment.named, ZoneInfo(world.population.timezone))
+    return boundaries_of(world.policy, world.population)
 
 
 @random_worlds
