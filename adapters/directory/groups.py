@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from adapters.directory import names
 from adapters.directory.entries import Entry
 
-__all__ = ["KINDS", "GroupKind"]
+__all__ = ["ACTIVE_DIRECTORY", "KINDS", "GroupKind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class GroupKind:
         """The values by which this account is a member; the first is the one to add."""
         return (account.dn.encode("utf-8", "surrogateescape"),) if self.by_dn else account.values("uid")
 
+
+ACTIVE_DIRECTORY = GroupKind("group", "member", by_dn=True, needs_member=False)
+"""The one kind of group that Active Directory has (MS-ADSC); its target offers no other, and the others not this."""
 
 KINDS = {
     "groupOfNames": GroupKind("groupOfNames", "member", by_dn=True, needs_member=True),

@@ -100,7 +100,9 @@ def _roll(
         key = reader.key(entry)
         if not key:
             unreadable += 1
-            findings.append(TargetFinding("unreadable-account", entry.dn, f"{entry.dn}: its entryUUID cannot be read"))
+            findings.append(
+                TargetFinding("unreadable-account", entry.dn, f"{entry.dn}: its {layout.key} cannot be read")
+            )
             continue
         if key in seen:  # a page that was delivered twice
             continue
@@ -113,7 +115,10 @@ def _roll(
                 raise _placeholder_is_account(entry.dn)
         accounts.append(_account(entry, key, layout, at, findings))
     findings.extend(_shared_logins(roll, accounts))
-    shortfalls = [*listing.shortfalls, *([f"{unreadable} entries without a readable entryUUID"] if unreadable else [])]
+    shortfalls = [
+        *listing.shortfalls,
+        *([f"{unreadable} entries without a readable {layout.key}"] if unreadable else []),
+    ]
     reading = Reading.PARTIAL if shortfalls else Reading.COMPLETE
     if listing.confirmed_empty and not accounts and not shortfalls:
         reading = Reading.CONFIRMED_EMPTY
@@ -130,7 +135,7 @@ def _account(entry: Entry, key: str, layout: Layout, at: datetime, findings: lis
         elif value := entry.text(attribute):
             match[person] = value
     enabled = layout.lock is None or not layout.lock.is_locked(entry, at)
-    return ObservedAccount(key, entry.dn, entry.text("uid") or names.rdn_value(entry.dn), match, enabled)
+    return ObservedAccount(key, entry.dn, entry.text(layout.login) or names.rdn_value(entry.dn), match, enabled)
 
 
 def _shared_logins(roll: _Roll, accounts: Sequence[ObservedAccount]) -> Iterator[TargetFinding]:

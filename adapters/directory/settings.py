@@ -77,11 +77,15 @@ class Layout:
     placeholder: str
     lock: Lock | None
     deletes: bool
+    login: str = "uid"
+    """The attribute with an account's short name."""
+    key: str = "entryUUID"
+    """The attribute by which an account stays the same account, for messages."""
 
     @property
     def account_attributes(self) -> Sequence[str]:
         """What has to be read of an account, and nothing more."""
-        return ("uid", *self.match, *(self.lock.attributes if self.lock else ()))
+        return (self.login, *self.match, *(self.lock.attributes if self.lock else ()))
 
     @property
     def ops(self) -> frozenset[Op]:

@@ -23,7 +23,7 @@ __all__ = ["MOST_VALUES", "DirectoryStepWriter"]
 MOST_VALUES = 500
 """The most values in one modify request: larger ones gain nothing and keep the server from others for long."""
 _ATTEMPTS = 3
-"""How often a group is read again because somebody else keeps changing it."""
+"""How often a group or an account is read again because somebody else keeps changing it."""
 _FINAL = {Verdict.VIOLATION, Verdict.REFUSED, Verdict.FORBIDDEN}
 
 
@@ -197,10 +197,11 @@ class DirectoryStepWriter(TargetWriter):
             return Outcome(OutcomeKind.UNAVAILABLE, "the accounts could not be looked up whole")
         if step.op is Op.DELETE_ACCOUNT:
             return Outcome(OutcomeKind.ALREADY, f"no account under {self._layout.people_base} has this key")
-        return Outcome(
-            OutcomeKind.STALE,
-            f"{step.account_name} is gone or is another account: none has the key {step.account} any more",
-        )
+        return self._unlike(step)
+
+    def _unlike(self, step: Step) -> Outcome:
+        text = f"{step.account_name} is gone or is another account: none has the key {step.account} any more"
+        return Outcome(OutcomeKind.STALE, text)
 
     # -- accounts ------------------------------------------------------------------------------------------------------
 
@@ -211,7 +212,7 @@ class DirectoryStepWriter(TargetWriter):
             entry = scene.accounts.get(step.account)
             self._outcomes[number] = self._unknown(step, scene) if entry is None else self._account_step(step, entry)
 
-    def _account_step(self, step: Step, entry: Entry) -> Outcome:
+    def _account_step(self, step: Step, entry: Entry, attempts: int = _ATTEMPTS) -> Outcome:
         if step.op is Op.DELETE_ACCOUNT:
             return self._heard(self._directory.delete(entry.dn), gone=OutcomeKind.ALREADY)
         lock = self._layout.lock
@@ -221,7 +222,11 @@ class DirectoryStepWriter(TargetWriter):
         disables = step.op is Op.DISABLE_ACCOUNT
         if lock.is_locked(entry, self._now()) is disables:
             return Outcome(OutcomeKind.ALREADY)
-        return self._heard(self._directory.modify(entry.dn, [lock.locking() if disables else lock.unlocking()]))
+        answer = self._directory.modify(entry.dn, lock.locking(entry) if disables else lock.unlocking(entry))
+        if answer.verdict is Verdict.CONFLICT and attempts > 1:  # somebody else changed the account in between
+            now = self._directory.read(entry.dn, self._layout.account_attributes)
+            return self._unlike(step) if now is None else self._account_step(step, now, attempts - 1)
+        return self._heard(answer)
 
     def _heard(self, answer: Answer, gone: OutcomeKind = OutcomeKind.STALE) -> Outcome:
         if answer.verdict is Verdict.UNAVAILABLE:

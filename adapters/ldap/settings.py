@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from adapters.directory.settings import DnText, Settings, Strict, checked
 from reconciler.targets import TargetContext
 
-__all__ = ["Connection", "Endpoint", "LdapSettings", "endpoint_of", "ldap_settings"]
+__all__ = ["Bind", "Connection", "Endpoint", "EndpointUrl", "LdapSettings", "endpoint_of", "ldap_settings"]
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 Tls = Literal["starttls", "ldaps", "none"]
@@ -28,6 +28,9 @@ def _is_endpoint(url: str) -> str:
     return url
 
 
+EndpointUrl = Annotated[str, AfterValidator(_is_endpoint)]
+
+
 class Bind(Strict):
     """Whom to sign in as. With an empty password that would be nobody, yet look like success (RFC 4513, 5.1.2)."""
 
@@ -38,7 +41,7 @@ class Bind(Strict):
 class Connection(Strict):
     """How to reach a server, and as whom; `timeout` in seconds."""
 
-    url: Annotated[str, AfterValidator(_is_endpoint)]
+    url: EndpointUrl
     bind: Bind
     tls: Tls | None = None
     ca: str | None = None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.servers import postgresql as postgresql_server
+from tests.servers import samba as samba_server
 from tests.servers.postgresql import Database, Postgresql
+from tests.servers.samba import Samba
 from tests.servers.slapd import Slapd, required, started
 
 
@@ -16,6 +20,21 @@ def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     """One server for all tests of a process; each test works in a branch of its own."""
     required()
     with started(tmp_path_factory.mktemp("slapd"), overlays=["ppolicy"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def samba_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A domain that controllers start from; where the tests run in several processes, these share it."""
+    samba_server.required()
+    own = tmp_path_factory.getbasetemp()
+    return samba_server.seeded((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "samba-seed")
+
+
+@pytest.fixture(scope="session")
+def samba(samba_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
+    """One domain controller for all tests of a process; each test works in a unit of its own."""
+    with samba_server.started(samba_seed, tmp_path_factory.mktemp("samba")) as server:
         yield server
 
 

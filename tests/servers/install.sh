@@ -13,6 +13,9 @@ command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
 # Debian keeps the server's programs out of the PATH.
 [ "${1:-}" = slapd ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"
+samba="samba samba-ad-dc samba-ad-provision winbind samba-dsdb-modules samba-vfs-modules python3-samba ldb-tools"
+[ "${1:-}" = slapd ] || { [ -d /usr/share/samba/setup/ad-schema ] && command -v samba ldbadd >/dev/null; } ||
+    missing="$missing $samba"
 [ -n "$missing" ] || exit 0
 
 give_up() {

@@ -25,7 +25,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Slapd", "free_port", "insist", "ldapsearch", "missing_programs", "required", "started"]
+__all__ = [
+    "Found",
+    "Slapd",
+    "certificates",
+    "entries_of",
+    "free_port",
+    "insist",
+    "ldapsearch",
+    "missing_programs",
+    "required",
+    "started",
+]
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "secret"
@@ -92,13 +103,18 @@ def ldapsearch(
     done = subprocess.run([*command, condition, *attributes], capture_output=True, check=False)
     if done.returncode:
         raise AssertionError(f"ldapsearch: {done.stderr.decode()}")
-    return dict(_entries(done.stdout.decode()))
+    return entries_of(done.stdout.decode())
+
+
+def entries_of(ldif: str) -> Found:
+    """What an answer of `ldapsearch -LLL -o ldif-wrap=no` says."""
+    return dict(_entries(ldif))
 
 
 def _entries(ldif: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
     for block in ldif.strip().split("\n\n"):
         lines = [_line(line) for line in block.splitlines() if line and not line.startswith("#")]
-        if not lines:
+        if not lines or lines[0][0] != "dn":
             continue
         attributes: dict[str, list[str]] = {}
         for name, value in lines[1:]:
@@ -108,7 +124,11 @@ def _entries(ldif: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
 
 def _line(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
-    return (name, base64.b64decode(value[1:]).decode()) if value.startswith(":") else (name, value.strip())
+    return (
+        (name, base64.b64decode(value[1:]).decode("utf-8", "surrogateescape"))
+        if value.startswith(":")
+        else (name, value.strip())
+    )
 
 
 def missing_programs() -> str:
@@ -150,7 +170,7 @@ def started(
     them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _certificates(folder)
+    certificates(folder)
     (folder / "slapd.conf").write_text(_configuration(folder, suffix, overlays, limits), encoding="utf-8")
     program = _program(folder)
     if not (folder / "data" / "data.mdb").exists():
@@ -268,15 +288,15 @@ def _service_account(name: str, suffix: str) -> str:
     return f"dn: cn={name},{suffix}\n{classes}\ncn: {name}\nuserPassword: {PASSWORD}\n"
 
 
-def _certificates(folder: Path) -> None:
-    """A certificate authority, and a certificate of it for 127.0.0.1; made anew for every server, and worth nothing."""
+def certificates(folder: Path, address: str = "127.0.0.1") -> None:
+    """A certificate authority, and a certificate of it for this address; made anew for each server, worth nothing."""
     if (folder / "server.pem").exists():
         return
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     ca = ["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-addext", "keyUsage=critical,keyCertSign"]
     _openssl(folder, "req", "-x509", *key, *ca)
-    names = "subjectAltName=IP:127.0.0.1"  # and not localhost, so that a wrong host name can be shown
-    own = ["-keyout", "server.key", "-out", "server.pem", "-subj", "/CN=127.0.0.1", "-addext", names]
+    names = f"subjectAltName=IP:{address}"  # and not localhost, so that a wrong host name can be shown
+    own = ["-keyout", "server.key", "-out", "server.pem", "-subj", f"/CN={address}", "-addext", names]
     leaf = ["-addext", "basicConstraints=critical,CA:FALSE"]
     _openssl(folder, "req", "-x509", *key, *own, *leaf, "-CA", "ca.pem", "-CAkey", "ca.key")
 

@@ -1,0 +1,271 @@
+"""A domain as a directory: which searches answer what the shared semantics ask, and what is never written.
+
+Filters are put together here and nowhere else, every value in them escaped. While accounts and groups pass through, it
+is noted what else they are (`standing`): that gives findings, and a writer refuses by it. Whoever has a group as the
+primary one is in it without being among its members (MS-SAMR), and is put among them here.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from adapters.active_directory.ranges import first_range, whole
+from adapters.active_directory.settings import KEY
+from adapters.active_directory.standing import (
+    ACCOUNT_ATTRIBUTES,
+    GROUP_ATTRIBUTES,
+    AccountStanding,
+    GroupStanding,
+    account_of,
+    group_of,
+)
+from adapters.directory.entries import Entry, GroupName, Listing
+from adapters.directory.settings import Layout
+from adapters.ldap.wire import NoSuchBase, ReadOnlyWire, escaped
+
+__all__ = ["Domain"]
+
+DEFAULT_PEOPLE = "(&(objectCategory=person)(objectClass=user))"
+"""What counts as an account unless `people.filter` says otherwise: users, and neither contacts nor computers."""
+_PER_FILTER = 200
+"""The most alternatives in one filter; a bound on the size of a request, not of the answer."""
+_MEMBER = "member"
+_OTHER_CONTEXTS = re.compile(r"ldaps?://[^/]*/(CN=Configuration|DC=DomainDnsZones|DC=ForestDnsZones),\S*$", re.I)
+"""Parts of every domain that lie below its root, hold no account and no group, and are referred to by every search."""
+
+
+class Domain:
+    """A `DirectoryReader` over a connection that cannot write."""
+
+    def __init__(
+        self, wire: ReadOnlyWire, layout: Layout, people_filter: str | None, system_groups: frozenset[str]
+    ) -> None:
+        self._wire = wire
+        self._layout = layout
+        self._people = people_filter or DEFAULT_PEOPLE
+        self._system_groups = system_groups
+        self._holders: dict[bytes, list[str]] = {}
+        self.account_standings: dict[str, AccountStanding] = {}
+        """What was noted of every account that passed, by its name as the domain spells it."""
+        self.group_standings: dict[str, GroupStanding] = {}
+        """The same of every group."""
+
+    # -- accounts ------------------------------------------------------------------------------------------------------
+
+    def accounts(self, attributes: Sequence[str], keys: Collection[str] | None = None) -> Listing:
+        asked = (KEY, *ACCOUNT_ATTRIBUTES, *attributes)
+        if keys is None:
+            listing = self._search(self._layout.people_base, self._people, asked)
+            return self._passing(
+                listing, "no account is to be seen under it; check people.filter and the right to read"
+            )
+        octets = [_spelled(value) for key in sorted(keys) if (value := _octets(key))]
+        conditions = [f"(&{self._people}{part})" for part in _alternatives(KEY, octets)]
+        return self._passing(self._all(self._layout.people_base, conditions, asked), "")
+
+    def having(self, values: Mapping[str, str]) -> Listing:
+        """The accounts with all of these values, as the domain compares them; of each only its key."""
+        parts = "".join(f"({attribute}={escaped(value)})" for attribute, value in values.items())
+        return self._search(self._layout.people_base, f"(&{self._people}{parts})", (KEY,))
+
+    def key(self, entry: Entry) -> str:
+        values = entry.values(KEY)
+        return str(uuid.UUID(bytes_le=bytes(values[0]))) if values and len(values[0]) == 16 else ""
+
+    def holders(self, group: GroupStanding) -> Sequence[str]:
+        """The accounts, of those that passed, whose primary group this is."""
+        return self._holders.get(group.sid, ()) if group.sid else ()
+
+    def _passing(self, listing: Listing, nobody: str) -> Listing:
+        """The listing, with what is noted of its entries; `nobody` is what it means that there are none."""
+        passed = Listing(())
+
+        def entries() -> Iterator[Entry]:
+            count = blind = 0
+            for entry in listing:
+                count += 1
+                blind += not self._note_account(entry)
+                yield entry
+            passed.shortfalls += listing.shortfalls
+            if blind:
+                why = "so that nobody can say who is in a group by it; give the bind account the right to read it"
+                passed.shortfalls.append(f"primaryGroupID or objectSid of {blind} accounts cannot be read, {why}")
+            if not count and nobody and not passed.shortfalls:
+                passed.shortfalls.append(f"{self._layout.people_base}: {nobody}")
+
+        passed.entries = entries()
+        return passed
+
+    def _note_account(self, entry: Entry) -> bool:
+        """Whether its primary group could be read."""
+        standing = account_of(entry)
+        if entry.dn not in self.account_standings and standing.primary_group:
+            self._holders.setdefault(standing.primary_group, []).append(entry.dn)
+        self.account_standings[entry.dn] = standing
+        return bool(standing.primary_group)
+
+    # -- groups --------------------------------------------------------------------------------------------------------
+
+    def groups(
+        self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
+    ) -> Listing:
+        holders = [""] if holding is None else list(_alternatives(_MEMBER, _texts(holding)))
+        by_cn = list(_alternatives("cn", [escaped(name.cn) for name in names if name.cn]))
+        conditions = [f"(&{self._of_kind}{part}{holder})" for part in by_cn for holder in holders]
+        asked = self._asked(attributes)
+        listings = [self._search(self._layout.groups_base, condition, asked) for condition in conditions]
+        by_dn = [name.dn for name in names if name.dn]
+        listings += [self._one(dn, f"(&{self._of_kind}{holder})", asked) for dn in by_dn for holder in holders]
+        return self._whole(listings, attributes)
+
+    def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
+        """Those that have one of these members, as their primary group too."""
+        parts = [*_alternatives(_MEMBER, _texts(members))]
+        sids = {self.account_standings[dn].primary_group for dn in self._known(members)} - {b""}
+        parts += _alternatives("objectSid", [_spelled(sid) for sid in sorted(sids)])
+        conditions = [f"(&{self._of_kind}{part})" for part in parts]
+        asked = self._asked(attributes)
+        return self._whole([self._search(self._layout.groups_base, each, asked) for each in conditions], attributes)
+
+    def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+        entry = self._read(dn, self._asked(attributes))
+        return None if entry is None else self._completed(entry, attributes)
+
+    def lacks(self, group: str, members: Iterable[bytes]) -> bool:
+        """Whether at least one of these is not among the group's members."""
+        absent = [f"(!({_MEMBER}={value}))" for value in _texts(members)]
+        parts = (absent[start : start + _PER_FILTER] for start in range(0, len(absent), _PER_FILTER))
+        return any([*self._one(group, f"(|{''.join(part)})", ("1.1",))] for part in parts)
+
+    def nested(self, groups: Collection[str]) -> frozenset[str]:
+        """The names of the groups, anywhere in the domain, that are members of these."""
+        conditions = [
+            f"(&{self._of_kind}{part})" for part in _alternatives("memberOf", [escaped(dn) for dn in sorted(groups)])
+        ]
+        return frozenset(entry.dn for entry in self._all(self.root(), conditions, ("1.1",)))
+
+    def root(self) -> str:
+        """The domain's own name."""
+        entry = self._read("", ("defaultNamingContext",))
+        return entry.text("defaultNamingContext") if entry else ""
+
+    @property
+    def _of_kind(self) -> str:
+        return f"(objectClass={self._layout.kind.object_class})"
+
+    def _known(self, members: Iterable[bytes]) -> Iterator[str]:
+        names = (value.decode("utf-8", "surrogateescape") for value in members)
+        return (name for name in names if name in self.account_standings)
+
+    def _asked(self, attributes: Sequence[str]) -> Sequence[str]:
+        """The attributes of a group to ask for: its standing too, and members in ranges."""
+        asked = [name for name in attributes if name != _MEMBER]
+        return (*asked, *GROUP_ATTRIBUTES, *(first_range(_MEMBER) if _MEMBER in attributes else ()))
+
+    def _whole(self, listings: Sequence[Listing], attributes: Sequence[str]) -> Listing:
+        """Several listings as one, each group once and with all of its members.
+
+        They are read to their end first: what is missing of a large group is asked for on the same connection.
+        """
+        found: dict[str, Entry] = {}
+        shortfalls: list[str] = []
+        for listing in listings:
+            for entry in listing:
+                found.setdefault(entry.dn, entry)
+            shortfalls += listing.shortfalls
+        for entry in found.values():
+            self.group_standings[entry.dn] = group_of(entry, self._system_groups)
+        if _MEMBER in attributes:
+            shortfalls += self._note_outsiders({self.group_standings[dn].sid for dn in found} - {b""})
+        return Listing((self._completed(entry, attributes) for entry in found.values()), shortfalls)
+
+    def _note_outsiders(self, sids: Collection[bytes]) -> Sequence[str]:
+        """Who has one of these as the primary group and is none of the accounts that passed; what may be missing."""
+        relative = sorted({str(int.from_bytes(sid[-4:], "little")) for sid in sids})
+        conditions = [f"(&(objectClass=user){part})" for part in _alternatives("primaryGroupID", relative)]
+        listing = self._all(self.root(), conditions, ("primaryGroupID", "objectSid")) if conditions else Listing(())
+        for entry in listing:
+            sid = account_of(entry).primary_group
+            if entry.dn not in self.account_standings and sid in sids:
+                self._holders.setdefault(sid, []).append(entry.dn)
+        return listing.shortfalls
+
+    def _completed(self, entry: Entry, attributes: Sequence[str]) -> Entry:
+        """A group with all of its members, those by their primary group among them."""
+        if _MEMBER not in attributes:
+            return entry
+        full = whole(entry, _MEMBER, self._read)
+        holders = self.holders(group_of(entry, self._system_groups))
+        if not holders:
+            return full
+        name = next((name for name in full.attributes if name.startswith(_MEMBER)), _MEMBER)
+        members = dict.fromkeys((*full.values(name), *(dn.encode("utf-8", "surrogateescape") for dn in holders)))
+        return Entry(full.dn, {**full.attributes, name: list(members)})
+
+    # -- searches ------------------------------------------------------------------------------------------------------
+
+    def _search(self, base: str, condition: str, attributes: Sequence[str], scope: str = "SUBTREE") -> Listing:
+        asked = self._wire.search(base, condition, attributes, scope=scope)
+        listing = Listing(())
+
+        def entries() -> Iterator[Entry]:
+            yield from asked
+            listing.shortfalls.extend(text for text in asked.shortfalls if not _OTHER_CONTEXTS.search(text))
+
+        listing.entries = entries()
+        return listing
+
+    def _read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+        entries = list(self._one(dn, "(objectClass=*)", attributes))  # to its end, so that the connection stays of use
+        return entries[0] if entries else None
+
+    def _one(self, dn: str, condition: str, attributes: Sequence[str]) -> Listing:
+        listing = self._search(dn, condition, attributes, scope="BASE")
+        listing.entries = _unless_missing(listing.entries)
+        return listing
+
+    def _all(self, base: str, conditions: Sequence[str], attributes: Sequence[str]) -> Listing:
+        """Several searches as one listing."""
+        joined = Listing(())
+
+        def entries() -> Iterator[Entry]:
+            for condition in conditions:
+                listing = self._search(base, condition, attributes)
+                yield from listing
+                joined.shortfalls.extend(listing.shortfalls)
+
+        joined.entries = entries()
+        return joined
+
+
+def _unless_missing(entries: Iterable[Entry]) -> Iterator[Entry]:
+    try:
+        yield from entries
+    except NoSuchBase:
+        return
+
+
+def _alternatives(attribute: str, values: Sequence[str]) -> Iterator[str]:
+    """Filters for "the attribute is one of these", which are escaped already; each of bounded size."""
+    for start in range(0, len(values), _PER_FILTER):
+        part = "".join(f"({attribute}={value})" for value in values[start : start + _PER_FILTER])
+        yield f"(|{part})"
+
+
+def _texts(values: Iterable[bytes]) -> Sequence[str]:
+    return [escaped(value) for value in values]
+
+
+def _spelled(octets: bytes) -> str:
+    """Octets that are no text, as they stand in a filter (RFC 4515): each escaped."""
+    return "".join(f"\\{octet:02x}" for octet in octets)
+
+
+def _octets(key: str) -> bytes:
+    """A key as the domain stores it (MS-DTYP, section 2.3.4.2: mixed order); empty for what is none."""
+    try:
+        return uuid.UUID(key).bytes_le
+    except ValueError:
+        return b""

@@ -1,0 +1,129 @@
+"""`ActiveDirectoryTarget`: an Active Directory domain as a target.
+
+Observing goes over a connection that cannot write; only `writer` opens one that can. Both go to one controller, the
+first that answered: an object of this class is for one pass (`adapters.active_directory.controllers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from adapters import checking
+from adapters.active_directory.controllers import Controllers, DomainWire, WritableDomainWire
+from adapters.active_directory.domain import Domain
+from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, system_groups
+from adapters.active_directory.writable import WritableDomain
+from adapters.directory.reading import observation
+from adapters.directory.writing import DirectoryStepWriter
+from reconciler.targets import (
+    Capabilities,
+    EntitlementRead,
+    Locator,
+    Observation,
+    Reading,
+    Target,
+    TargetContext,
+    TargetError,
+    TargetFinding,
+    TargetWriter,
+)
+
+__all__ = ["ActiveDirectoryTarget"]
+
+
+class ActiveDirectoryTarget(Target):
+    """A domain, configured as `adapters.active_directory.settings.DomainSettings` says."""
+
+    def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None:
+        parsed = checking.checked(DomainSettings, settings, f"target {context.name}", "target-settings", context.place)
+        self._controllers = Controllers(endpoints_of(parsed, context.folder))
+        self._layout = layout_of(parsed)
+        self._bound_as = parsed.bind.dn
+        self._people_filter = parsed.people.filter
+        self._system_groups = system_groups(parsed)
+
+    def describe(self) -> Capabilities:
+        return Capabilities(ops=self._layout.ops)
+
+    def check_locator(self, locator: Locator) -> str | None:
+        return self._layout.locator_error(locator)
+
+    def match_attributes(self) -> Sequence[str]:
+        return tuple(self._layout.match.values())
+
+    def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
+        with self._reading() as domain:
+            seen = observation(domain, self._layout, locators, accounts, datetime.now(UTC), self._bound_as)
+            entitlements = {key: _judged(read, domain) for key, read in seen.entitlements.items()}
+            found = list(_findings(entitlements.values(), domain))
+            if accounts is None:
+                found += _nested(entitlements.values(), domain)
+        return replace(seen, entitlements=entitlements, findings=(*seen.findings, *found))
+
+    def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
+        """One search, by the attributes that accounts are matched by."""
+        asked = {attribute: values[person] for attribute, person in self._layout.match.items()}
+        with self._reading() as domain:
+            return frozenset(filter(None, map(domain.key, domain.having(asked))))
+
+    @contextmanager
+    def writer(self) -> Iterator[TargetWriter]:
+        with self._controllers.opened(WritableDomainWire) as wire:
+            domain = WritableDomain(wire, self._layout, self._people_filter, self._system_groups)
+            yield DirectoryStepWriter(domain, self._layout, lambda: datetime.now(UTC))
+
+    def probe(self) -> Sequence[TargetFinding]:
+        """Both bases can be read."""
+        with self._reading() as domain:
+            for base in (self._layout.people_base, self._layout.groups_base):
+                if domain.read(base, ("objectClass",)) is None:
+                    raise TargetError(
+                        f"there is no entry {base} that {self._bound_as} can see in the domain {domain.root()}",
+                        remedy="correct the base, or give this account the right to read it",
+                    )
+        return ()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Domain]:
+        with self._controllers.opened(DomainWire) as wire:
+            yield Domain(wire, self._layout, self._people_filter, self._system_groups)
+
+
+def _judged(read: EntitlementRead, domain: Domain) -> EntitlementRead:
+    """A group of the system's own is no entitlement, whatever could be read of it."""
+    standing = domain.group_standings.get(read.name)
+    if standing is None or not standing.refusal:
+        return read
+    return EntitlementRead(read.key, read.name, Reading.FAILED, detail=standing.refusal)
+
+
+def _findings(read: Collection[EntitlementRead], domain: Domain) -> Iterator[TargetFinding]:
+    for name, account in domain.account_standings.items():
+        if account.protection:
+            text = f"{name} {account.protection}: nothing of it is changed from here, not even for a leaver"
+            yield TargetFinding("protected-account", name, text)
+    for group, standing in ((each.name, domain.group_standings.get(each.name)) for each in read):
+        if standing is None or standing.refusal:
+            continue
+        if not standing.security:
+            text = f"{group} is a distribution group: it opens nothing by itself, whoever is in it"
+            yield TargetFinding("distribution-group", group, text)
+        for holder in domain.holders(standing):
+            text = f"{holder} is in {group} by its primaryGroupID, and can be removed only by giving it another one"
+            yield TargetFinding("primary-group", holder, text)
+
+
+def _nested(read: Collection[EntitlementRead], domain: Domain) -> Iterator[TargetFinding]:
+    """Groups that are members: who is in them has what the group gives, and only they as a whole are looked at."""
+    holding = {each.name: each.foreign for each in read if each.foreign}
+    if not holding:
+        return
+    groups = domain.nested(holding)
+    for name, foreign in holding.items():
+        for inner in foreign:
+            if inner in groups:
+                text = f"the group {inner} is a member of {name}: all who are in it have what {name} gives, unseen here"
+                yield TargetFinding("nested-group", inner, text)
