@@ -55,14 +55,13 @@ class DomainLab(Lab):
         self.target = ActiveDirectoryTarget(context(Path()), settings_of(server, self.unit))
 
     def _free_logins(self) -> None:
-        if before := _present.pop(str(self.server.folder), []):
+        if _present.pop(str(self.server.folder), []):
             there = self.server.search(LABS, "(objectClass=user)", "sAMAccountName")
             taken = [dn for dn, own in there.items() if own["sAMAccountName"][0] in self.accounts]
             unique = ((dn, f"x{uuid.uuid4().hex[:18]}") for dn in taken)
             changes = "".join(modification(dn, "replace", "sAMAccountName", login) for dn, login in unique)
             if changes:
                 self.server.modify(changes)
-            del before
         _present[str(self.server.folder)] = list(self.accounts)
 
     def _entries(self, groups: Mapping[str, Sequence[str]]) -> str:
@@ -115,6 +114,19 @@ class DomainLab(Lab):
         self.server.add(f"{line('dn', dn)}objectClass: user\nsAMAccountName: {stranger.login}\n")
         self.put_value(group, dn)
         return self.account_name(stranger.login)
+
+    def move(self, login: str, rdn: str, unit: str = "people") -> str:
+        """Rename an account, or move it to another unit of the lab, by hand; its new name."""
+        change = f"changetype: modrdn\n{line('newrdn', rdn)}deleteoldrdn: 1\n"
+        self.server.modify(f"{line('dn', self.account_name(login))}{change}newsuperior: OU={unit},{self.unit}\n")
+        return self.account_name(login)
+
+    def make_primary(self, group: str, login: str) -> None:
+        """Make a group the primary one of an account that is a member, which the domain then takes out of `member`."""
+        [attributes] = self.server.search(self.group_dn(group), "(objectClass=*)", "objectSid").values()
+        sid = attributes["objectSid"][0].encode("utf-8", "surrogateescape")
+        relative = str(int.from_bytes(sid[-4:], "little"))
+        self.server.modify(modification(self.account_name(login), "replace", "primaryGroupID", relative))
 
     def remove_account(self, login: str) -> None:
         self.server.modify(f"{line('dn', self.account_name(login))}changetype: delete\n")

@@ -84,6 +84,11 @@ class Samba:
         command += [self.account("Administrator"), "-w", PASSWORD, "-b", base, "-E", "!1.2.840.113556.1.4.1339"]
         return entries_of(_run(*command, "-E", "pr=1000/noprompt", condition, *attributes, ca=self.ca))
 
+    def rename_controller(self, name: str) -> None:
+        """Give the controller another name for itself."""
+        [server] = _search_here(self.database, "(objectClass=server)", "sites")
+        self.modify(f"dn: {server}\nchangetype: modrdn\nnewrdn: CN={name}\ndeleteoldrdn: 1\n")
+
     def terminate(self) -> None:
         if self.process.stdin:
             self.process.stdin.close()
@@ -123,13 +128,14 @@ def seeded(folder: Path) -> Path:
 
 
 @contextmanager
-def started(seed: Path, folder: Path) -> Iterator[Samba]:
+def started(seed: Path, folder: Path, address: str = "") -> Iterator[Samba]:
     """A controller with a copy of the domain in `folder`, ready to answer; ended when the block ends. A folder that
-    holds a domain already keeps it.
+    holds a domain already keeps it, and goes on at its own `address`, which is a free one unless given.
     """
     if not (folder / "private").exists():
-        shutil.copytree(seed, folder, symlinks=True, dirs_exist_ok=True)
-    address = _free_address()
+        own = shutil.ignore_patterns("ldapi", "ca.*", "server.*")  # sockets and certificates are each controller's own
+        shutil.copytree(seed, folder, symlinks=True, dirs_exist_ok=True, ignore=own)
+    address = address or _free_address()
     certificates(folder, address)
     (folder / "server.key").chmod(0o600)
     (folder / "smb.conf").write_text(_configuration(folder, address), encoding="utf-8")
@@ -220,6 +226,12 @@ def _can_bind(address: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _search_here(database: str, condition: str, under: str) -> Sequence[str]:
+    base = f"CN={under},CN=Configuration,{DOMAIN}"
+    found = _run("ldbsearch", "-H", database, "-b", base, condition, "dn")
+    return [line.removeprefix("dn: ") for line in found.splitlines() if line.startswith("dn: ")]
 
 
 def _environment(ca: Path | None = None) -> dict[str, str]:
