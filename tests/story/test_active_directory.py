@@ -118,7 +118,7 @@ def test_what_cannot_be_taken_away_is_told_and_stops_nobody_else(agreed: tuple[C
     lab.make_primary("代码", "smith")
     lab.server.modify(modification(lab.account_name("muller"), "add", "adminCount", "1"))
     for who in ("E1002", "E1003"):
-        company.run("people", "event", "exited", who)
+        company.run("people", "event", "exited", who, "--at", "now", "--confirmed")
 
     told = company.run("apply", "--yes", status=4)
     run = company.run("plan", "--output", "json").json
