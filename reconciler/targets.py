@@ -314,6 +314,15 @@ class Target(ABC):
         """
         return None
 
+    def mark(self, since: str = "") -> str:
+        """A short text that says in what state the target is: as long as it stays the same, nothing that any
+        observation of this target shows has changed, not even an order; and another change of settings is another mark.
+
+        `since` is an earlier mark, to be given back where what has changed since then is of no concern here. Blank
+        where this target has no such thing; never a guess. Raises as `observe` does. Costs next to nothing.
+        """
+        return ""
+
     @abstractmethod
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

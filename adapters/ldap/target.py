@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from adapters.directory.reading import observation
 from adapters.directory.settings import layout_of
 from adapters.directory.writing import DirectoryStepWriter
+from adapters.ldap.marking import mark
 from adapters.ldap.server import Server, WritableServer
 from adapters.ldap.settings import endpoint_of, ldap_settings
 from adapters.ldap.wire import ReadOnlyWire, Wire, opened
@@ -60,6 +61,12 @@ class LdapTarget(Target):
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
             return frozenset(filter(None, map(server.key, server.having(asked))))
+
+    def mark(self, since: str = "") -> str:
+        """By the state of the directory as a whole; blank where the server does not offer content synchronization."""
+        with opened(ReadOnlyWire, self._endpoint) as wire:
+            server = Server(wire, self._layout, self._people_filter)
+            return mark(server, self._layout, self._endpoint.url, self._endpoint.bind_dn, self._people_filter or "")
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

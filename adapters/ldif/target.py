@@ -18,6 +18,7 @@ from adapters.ldif.changes import append_changes
 from adapters.ldif.contents import Contents
 from adapters.ldif.document import Document, Malformed, parse
 from adapters.ldif.files import replace_file
+from adapters.marks import mark_of
 from reconciler.targets import (
     Capabilities,
     Locator,
@@ -75,6 +76,10 @@ class LdifTarget(Target):
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         contents = Contents(_document(_read(self._path), self._path), self._layout, str(self._path))
         return observation(contents, self._layout, locators, accounts, datetime.now(UTC))
+
+    def mark(self, since: str = "") -> str:
+        """By all that stands in the file."""
+        return mark_of(repr(self._layout), _read(self._path))
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

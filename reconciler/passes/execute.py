@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from reconciler.errors import Place
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
 from reconciler.logs import log
+from reconciler.passes import standing
 from reconciler.passes.look import Look, chosen, look
 from reconciler.passes.memory import policy_entry
 from reconciler.passes.present import Present
@@ -76,6 +77,7 @@ def apply_plan(
     targets: Collection[str] = (),
     person: str | None = None,
     leavers_only: bool = False,
+    leave_standing: bool = False,
     confirm: Callable[[Look], bool] = lambda _: True,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> Applied | None:
@@ -83,7 +85,8 @@ def apply_plan(
     said no.
 
     With `saved`, only those changes of the fresh plan are carried out that the saved one names; with `leavers_only`,
-    only those of the leaver's lane.
+    only those of the leaver's lane. With `leave_standing`, a pass over everything that finds all in order says so to
+    the next one (`reconciler.passes.standing`).
     """
     with wiring.lease():
         names = [of_target(name) for name in chosen(wiring, targets)]
@@ -91,9 +94,11 @@ def apply_plan(
         if saved is not None:
             _check_saved(wiring, saved, file)
         repaired = recover(wiring)
+        taken = standing.marks(wiring) if leave_standing else {}
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
         # What could not be read a moment ago may be what this plan goes by: its record comes first.
         repaired += _settle(wiring, _left_open(wiring, wiring.clock()), seen.observations)
+        seen = _with(seen, standing.missed(wiring, standing.recall(wiring), taken, seen)) if taken else seen
         due = [
             change
             for change in seen.plan.due
@@ -108,7 +113,14 @@ def apply_plan(
         report = run(wiring, seen, due, present, saved=saved, progress=progress) if due else None
         if not leavers_only:
             _note_agreement(wiring, seen, report, present.moved())
+        if leave_standing and not (targets or person or saved or leavers_only):
+            standing.leave(wiring, seen, taken)
         return Applied(seen.plan, report, repaired, missing)
+
+
+def _with(seen: Look, findings: Sequence[Finding]) -> Look:
+    plan = replace(seen.plan, findings=(*seen.plan.findings, *findings))
+    return replace(seen, made=replace(seen.made, plan=plan))
 
 
 # --- before the run ---------------------------------------------------------------------------------------------------

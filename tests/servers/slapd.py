@@ -143,8 +143,8 @@ def started(
     overlays: Sequence[str] = (),
     limits: str = "",
 ) -> Iterator[Slapd]:
-    """A server with its data in `folder`, ready to answer; ended when the block ends. `overlays`: ppolicy, memberof,
-    refint.
+    """A server with its data in `folder`, ready to answer; ended when the block ends. `overlays`: memberof, ppolicy,
+    refint, syncprov.
 
     `limits` is a `limits` line of slapd.conf for others than the administrator. A folder that holds data already keeps
     them.
@@ -243,7 +243,12 @@ access to * by users read by anonymous auth
 """
 
 
-_OVERLAYS = {"refint": "refint_attributes member", "memberof": "memberof-refint true", "ppolicy": ""}
+_OVERLAYS = {
+    "memberof": "memberof-refint true",
+    "ppolicy": "",
+    "refint": "refint_attributes member",
+    "syncprov": "",
+}
 
 
 def _load(program: Path, folder: Path, ldif: Path | None, suffix: str) -> None:
