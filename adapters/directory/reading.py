@@ -13,6 +13,7 @@ from datetime import datetime
 
 from adapters.directory import names
 from adapters.directory.entries import DirectoryReader, Entry, GroupName
+from adapters.directory.groups import GroupKind
 from adapters.directory.settings import Layout
 from reconciler.targets import (
     AccountsRead,
@@ -70,7 +71,7 @@ def _own(bound_as: str, layout: Layout, roll: _Roll, read: Iterable[EntitlementR
         return frozenset()
     ours, kind, accounts = names.canonical(bound_as), layout.kind, roll.read.accounts
     if kind.by_dn:
-        positions = roll.principals.get(kind.principal(bound_as.encode()), [])
+        positions = roll.positions(kind.principal(bound_as.encode()))
         spelled = {each for one in read for each in one.foreign if names.canonical(each) == ours}
         return frozenset({accounts[position].key for position in positions} | spelled)
     value = names.rdn_value(bound_as).casefold()  # names are dear to parse, and there may be very many
@@ -84,17 +85,32 @@ class _Roll:
 
     read: AccountsRead
     exact: dict[bytes, int] = field(default_factory=dict)
-    principals: dict[str, list[int]] = field(default_factory=dict)
+    principals: dict[str, int] = field(default_factory=dict)
+    shared: dict[str, list[int]] = field(default_factory=dict)
+    """The principals that are several accounts, with all of them."""
+
+    def enter(self, values: Sequence[bytes], kind: GroupKind, position: int) -> None:
+        """The account at this position is a member by any of these values."""
+        for value in values:
+            principal = kind.principal(value)
+            self.exact.setdefault(value, position)
+            first = self.principals.setdefault(principal, position)
+            if first != position:
+                self.shared.setdefault(principal, [first]).append(position)
+
+    def positions(self, principal: str) -> Sequence[int]:
+        """Which accounts are members where this principal is one."""
+        position = self.principals.get(principal)
+        return self.shared.get(principal) or (() if position is None else (position,))
 
 
 def _roll(
     reader: DirectoryReader, layout: Layout, keys: Collection[str] | None, at: datetime, findings: list[TargetFinding]
 ) -> _Roll:
-    listing = reader.accounts(layout.account_attributes, keys)
+    listing, kind = reader.accounts(layout.account_attributes, keys), layout.kind
     accounts: list[ObservedAccount] = []
     roll = _Roll(AccountsRead(Reading.FAILED))
     seen: set[str] = set()
-    placeholder = layout.kind.principal(layout.placeholder.encode())
     unreadable = 0
     for entry in listing:
         key = reader.key(entry)
@@ -105,13 +121,10 @@ def _roll(
         if key in seen:  # a page that was delivered twice
             continue
         seen.add(key)
-        for value in layout.kind.spellings(entry):
-            principal = layout.kind.principal(value)
-            roll.exact.setdefault(value, len(accounts))
-            roll.principals.setdefault(principal, []).append(len(accounts))
-            if principal == placeholder and layout.kind.needs_member:
-                raise _placeholder_is_account(entry.dn)
+        roll.enter(kind.spellings(entry), kind, len(accounts))
         accounts.append(_account(entry, key, layout, at, findings))
+    if kind.needs_member and (taken := roll.positions(kind.principal(layout.placeholder.encode()))):
+        raise _placeholder_is_account(accounts[taken[0]].name)
     findings.extend(_shared_logins(roll, accounts))
     shortfalls = [*listing.shortfalls, *([f"{unreadable} entries without a readable entryUUID"] if unreadable else [])]
     reading = Reading.PARTIAL if shortfalls else Reading.COMPLETE
@@ -122,22 +135,22 @@ def _roll(
 
 
 def _account(entry: Entry, key: str, layout: Layout, at: datetime, findings: list[TargetFinding]) -> ObservedAccount:
-    match: dict[str, str] = {}
-    for attribute, person in layout.match.items():
-        if len(entry.values(attribute)) > 1:
+    attributes, match = entry.attributes, {}
+    for attribute, person in layout.match.items():  # in lower case, as the names of an entry's attributes are
+        values = attributes.get(attribute, ())
+        if len(values) > 1:
             text = f"{entry.dn} has several values of {attribute}, so nobody can say whose account it is"
             findings.append(TargetFinding("ambiguous-account", entry.dn, text))
-        elif value := entry.text(attribute):
+        elif values and (value := values[0].decode("utf-8", "replace").strip()):
             match[person] = value
     enabled = layout.lock is None or not layout.lock.is_locked(entry, at)
     return ObservedAccount(key, entry.dn, entry.text("uid") or names.rdn_value(entry.dn), match, enabled)
 
 
 def _shared_logins(roll: _Roll, accounts: Sequence[ObservedAccount]) -> Iterator[TargetFinding]:
-    for principal, positions in roll.principals.items():
-        if len(positions) > 1:
-            dns = " and ".join(sorted(accounts[position].name for position in positions))
-            yield TargetFinding("shared-login", principal, f"{dns} share the login {principal}: what one has, all have")
+    for principal, positions in roll.shared.items():
+        dns = " and ".join(sorted(accounts[position].name for position in positions))
+        yield TargetFinding("shared-login", principal, f"{dns} share the login {principal}: what one has, all have")
 
 
 def _placeholder_is_account(dn: str) -> TargetError:
@@ -239,18 +252,19 @@ class _Groups:
 
     def _sorted(self, values: Sequence[bytes]) -> tuple[list[int], list[str]]:
         """The positions of the members that are accounts, and the others as spelled; a placeholder is neither."""
-        positions: list[int] = []
+        roll, kind = self.roll, self.layout.kind
+        if kind.by_dn:  # nearly all are spelled as the accounts' own names are, and nearly all groups have no others
+            found = list(map(roll.exact.get, values))
+            positions = [position for position in found if position is not None]
+            others = [value for value, position in zip(values, found, strict=True) if position is None]
+        else:
+            positions, others = [], list(values)
         foreign: list[str] = []
-        exact, principals, kind = self.roll.exact, self.roll.principals, self.layout.kind
         nobody = {kind.principal(self.layout.placeholder.encode()), ""} if kind.needs_member else {""}
-        for value in values:
-            position = exact.get(value)
-            if position is not None and kind.by_dn:
-                positions.append(position)
-                continue
+        for value in others:
             principal = kind.principal(value)
-            if principal in principals:
-                positions += principals[principal]
+            if own := roll.positions(principal):
+                positions += own
             elif principal not in nobody:
                 foreign.append(value.decode("utf-8", "replace"))
         return positions, foreign

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.directory import names
-from adapters.directory.entries import Answer, DirectoryWriter, Edit, Entry, GroupName, Modification, Verdict
+from adapters.directory.entries import Answer, DirectoryWriter, Edit, Entry, GroupName, Modification, Request, Verdict
 from adapters.directory.reading import canonical_name, group_keys
 from adapters.directory.settings import Layout
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetUnavailable, TargetWriter
@@ -118,15 +118,15 @@ class DirectoryStepWriter(TargetWriter):
             if step.op not in self._layout.ops:
                 self._outcomes[number] = Outcome(OutcomeKind.REFUSED, f"this target is not set up to {step.op}")
         self._account_steps(steps, scene, Op.DISABLE_ACCOUNT)
-        for group, wishes in self._by_group(steps, scene):
-            if self._lost:
-                return
-            self._change(group, wishes)
+        for turns in self._by_group(steps, scene):
+            self._take_turns(turns)
         for op in (Op.DELETE_ACCOUNT, Op.ENABLE_ACCOUNT):
             self._account_steps(steps, scene, op)
 
-    def _by_group(self, steps: Sequence[Step], scene: _Scene) -> Iterator[tuple[_Group, Sequence[_Wish]]]:
-        """Every group with its wishes, those with revocations first; what contradicts each other in separate rounds."""
+    def _by_group(self, steps: Sequence[Step], scene: _Scene) -> Iterator[list[_Turns]]:
+        """The groups with their wishes, first those from which somebody goes, then the others; of each, what can be
+        sent together, in the order in which it has to be.
+        """
         rounds: dict[str, list[_Round]] = {}
         groups: dict[str, _Group] = {}
         for number, step in enumerate(steps):
@@ -139,9 +139,12 @@ class DirectoryStepWriter(TargetWriter):
             group, wish = resolved
             groups[group.dn] = group
             _put(rounds.setdefault(group.dn, []), wish)
-        for dn in sorted(rounds, key=lambda dn: all(wish.adds for wish in rounds[dn][0].wishes)):
-            for turn in rounds[dn]:
-                yield groups[dn], turn.wishes
+        turns = [
+            (groups[dn], [part for each in own for part in _portions(each.wishes)], all(w.adds for w in own[0].wishes))
+            for dn, own in rounds.items()
+        ]
+        for adding in (False, True):
+            yield [_Turns(group, parts) for group, parts, adds in turns if adds is adding]
 
     def _resolved(self, number: int, step: Step, scene: _Scene) -> tuple[_Group, _Wish] | Outcome:
         if error := self._layout.locator_error(step.locator):
@@ -213,7 +216,9 @@ class DirectoryStepWriter(TargetWriter):
 
     def _account_step(self, step: Step, entry: Entry) -> Outcome:
         if step.op is Op.DELETE_ACCOUNT:
-            return self._heard(self._directory.delete(entry.dn), gone=OutcomeKind.ALREADY)
+            # Bound to the account that was looked up: by now, the name may be somebody else's.
+            request = Request(entry.dn, provided=self._directory.same(entry))
+            return self._heard(self._directory.delete(request), gone=OutcomeKind.ALREADY)
         lock = self._layout.lock
         assert lock is not None  # noqa: S101  # `ops` has no locking without one
         if obstacle := lock.obstacle(entry):
@@ -221,7 +226,9 @@ class DirectoryStepWriter(TargetWriter):
         disables = step.op is Op.DISABLE_ACCOUNT
         if lock.is_locked(entry, self._now()) is disables:
             return Outcome(OutcomeKind.ALREADY)
-        return self._heard(self._directory.modify(entry.dn, [lock.locking() if disables else lock.unlocking()]))
+        change = lock.locking() if disables else lock.unlocking()
+        [answer] = self._directory.modify([Request(entry.dn, [change], self._directory.same(entry))])
+        return self._heard(answer)
 
     def _heard(self, answer: Answer, gone: OutcomeKind = OutcomeKind.STALE) -> Outcome:
         if answer.verdict is Verdict.UNAVAILABLE:
@@ -229,6 +236,7 @@ class DirectoryStepWriter(TargetWriter):
         kinds = {
             Verdict.DONE: OutcomeKind.APPLIED,
             Verdict.GONE: gone,
+            Verdict.CHANGED: OutcomeKind.STALE,
             Verdict.UNAVAILABLE: OutcomeKind.UNAVAILABLE,
             Verdict.CONFLICT: OutcomeKind.UNAVAILABLE,  # somebody else keeps changing the group
         }
@@ -236,28 +244,40 @@ class DirectoryStepWriter(TargetWriter):
 
     # -- one group -----------------------------------------------------------------------------------------------------
 
-    def _change(self, group: _Group, wishes: Sequence[_Wish]) -> None:
-        """All wishes on one group: together where they fit into one request, otherwise removals first."""
-        if len(wishes) > MOST_VALUES:
-            wishes = sorted(wishes, key=lambda wish: wish.adds)
-        for start in range(0, len(wishes), MOST_VALUES):
-            self._send(group, wishes[start : start + MOST_VALUES])
+    def _take_turns(self, turns: Sequence[_Turns]) -> None:
+        """All groups side by side, each with one request at a time."""
+        for number in range(max((len(each.parts) for each in turns), default=0)):
+            if self._lost:
+                return
+            self._send([(each.group, each.parts[number]) for each in turns if number < len(each.parts)])
 
-    def _send(self, group: _Group, wishes: Sequence[_Wish]) -> None:
+    def _send(self, parts: Sequence[tuple[_Group, Sequence[_Wish]]]) -> None:
         """In the hope that all is as the plan saw it; otherwise by what the group holds now."""
-        if self._lost:
-            return
-        if not self._layout.kind.by_dn or any(len(wish.spellings) > 1 for wish in wishes):
-            self._send_by_what_is_there(group, wishes)
-            return
+        hopeful = [self._hopes(wishes) for _, wishes in parts]
+        sent = [each for each, hope in zip(parts, hopeful, strict=True) if hope]
+        requests = [self._hoped(group, wishes) for group, wishes in sent]
+        for (group, wishes), answer in zip(sent, self._directory.modify(requests) if sent else (), strict=True):
+            self._conclude(group, wishes, answer)
+        for (group, wishes), hope in zip(parts, hopeful, strict=True):
+            if not hope and not self._lost:
+                self._send_by_what_is_there(group, wishes)
+
+    def _hopes(self, wishes: Sequence[_Wish]) -> bool:
+        """Whether there is one spelling for every member, so that the group need not be read first."""
+        return self._layout.kind.by_dn and all(len(wish.spellings) == 1 for wish in wishes)
+
+    def _hoped(self, group: _Group, wishes: Sequence[_Wish]) -> Request:
         additions = [wish.spellings[0] for wish in wishes if wish.adds]
         removals = [wish.spellings[0] for wish in wishes if not wish.adds]
-        drops_placeholder = bool(additions) and group.has_placeholder
-        answer = self._modify(group, additions, [*removals, *([self._placeholder] if drops_placeholder else [])])
+        placeholder = [self._placeholder] if additions and group.has_placeholder else []
+        return self._request(group, additions, [*removals, *placeholder])
+
+    def _conclude(self, group: _Group, wishes: Sequence[_Wish], answer: Answer) -> None:
         if answer.verdict in (Verdict.CONFLICT, Verdict.VIOLATION):
-            self._send_by_what_is_there(group, wishes)
+            if not self._lost:
+                self._send_by_what_is_there(group, wishes)
             return
-        if answer.verdict is Verdict.DONE and drops_placeholder:
+        if answer.verdict is Verdict.DONE and any(wish.adds for wish in wishes):
             group.has_placeholder = False
         self._settle(group, wishes, answer)
 
@@ -273,7 +293,7 @@ class DirectoryStepWriter(TargetWriter):
             self._record(so_already, Outcome(OutcomeKind.ALREADY))
             if not pending:
                 return
-            answer = self._modify(group, *self._exactly(group, pending, present))
+            [answer] = self._directory.modify([self._request(group, *self._exactly(group, pending, present))])
             if answer.verdict is not Verdict.CONFLICT:
                 self._settle(group, pending, answer)
                 return
@@ -304,10 +324,10 @@ class DirectoryStepWriter(TargetWriter):
                 group.has_placeholder = True
         return additions, removals
 
-    def _modify(self, group: _Group, additions: Sequence[bytes], removals: Sequence[bytes]) -> Answer:
+    def _request(self, group: _Group, additions: Sequence[bytes], removals: Sequence[bytes]) -> Request:
         attribute = self._layout.kind.attribute
-        parts = [Modification(attribute, Edit.DELETE, removals), Modification(attribute, Edit.ADD, additions)]
-        return self._directory.modify(group.dn, [part for part in parts if part.values])
+        parts = (Modification(attribute, Edit.DELETE, removals), Modification(attribute, Edit.ADD, additions))
+        return Request(group.dn, [part for part in parts if part.values])
 
     def _settle(self, group: _Group, wishes: Sequence[_Wish], answer: Answer) -> None:
         """Outcomes for what was sent. Where a whole may be refused for a part, the parts are sent by themselves."""
@@ -323,7 +343,8 @@ class DirectoryStepWriter(TargetWriter):
         else:
             parts = (wishes[: len(wishes) // 2], wishes[len(wishes) // 2 :])
         for part in parts:
-            self._send(group, part)
+            if not self._lost:
+                self._send([(group, part)])
 
     def _record(self, wishes: Iterable[_Wish], outcome: Outcome) -> None:
         for wish in wishes:
@@ -340,6 +361,22 @@ class _Round:
     def add(self, wish: _Wish) -> None:
         self.wishes.append(wish)
         self.principals |= wish.principals
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """A group, and the wishes on it that make one request each, one after the other."""
+
+    group: _Group
+    parts: Sequence[Sequence[_Wish]]
+
+
+def _portions(wishes: Sequence[_Wish]) -> Iterator[Sequence[_Wish]]:
+    """All together where they fit into one request, otherwise removals first."""
+    if len(wishes) > MOST_VALUES:
+        wishes = sorted(wishes, key=lambda wish: wish.adds)
+    for start in range(0, len(wishes), MOST_VALUES):
+        yield wishes[start : start + MOST_VALUES]
 
 
 def _put(rounds: list[_Round], wish: _Wish) -> None:

@@ -6,10 +6,10 @@ regard to case; classes derived from person are known by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from adapters.directory import names
-from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, Verdict
+from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, Request, Verdict
 from adapters.directory.reading import group_keys
 from adapters.directory.settings import Layout
 from adapters.ldif.changes import delete_record, modify_record
@@ -65,7 +65,13 @@ class Contents:
         """The entryUUID where the export has it, otherwise the name; an account renamed then counts as another one."""
         return entry.text("entryuuid").lower() or names.canonical(entry.dn)
 
-    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer:
+    def same(self, entry: Entry) -> Mapping[str, bytes]:
+        return {}  # nobody else changes a file that is in memory
+
+    def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
+        return [self._modified(each.dn, each.parts) for each in wanted]
+
+    def _modified(self, dn: str, modifications: Sequence[Modification]) -> Answer:
         record = self._by_name.get(names.canonical(dn))
         if record is None:
             return Answer(Verdict.GONE, f"{dn} is not in {self._source}")
@@ -86,7 +92,8 @@ class Contents:
         self.changes.append(modify_record(record.dn, exact))
         return Answer(Verdict.DONE)
 
-    def delete(self, dn: str) -> Answer:
+    def delete(self, wanted: Request) -> Answer:
+        dn = wanted.dn
         record = self._by_name.get(names.canonical(dn))
         if record is None:
             return Answer(Verdict.GONE, f"{dn} is not in {self._source}")
