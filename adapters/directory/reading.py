@@ -71,7 +71,7 @@ def _own(bound_as: str, layout: Layout, roll: _Roll, read: Iterable[EntitlementR
         return frozenset()
     ours, kind, accounts = names.canonical(bound_as), layout.kind, roll.read.accounts
     if kind.by_dn:
-        positions = roll.positions(kind.principal(bound_as.encode()))
+        positions = roll.positions(bound_as.encode()) if layout.may_be_account(bound_as) else ()
         spelled = {each for one in read for each in one.foreign if names.canonical(each) == ours}
         return frozenset({accounts[position].key for position in positions} | spelled)
     value = names.rdn_value(bound_as).casefold()  # names are dear to parse, and there may be very many
@@ -81,27 +81,39 @@ def _own(bound_as: str, layout: Layout, roll: _Roll, read: Iterable[EntitlementR
 
 @dataclass(slots=True)
 class _Roll:
-    """The accounts that were read, and where each of their spellings as a member leads."""
+    """The accounts that were read, and where each of their spellings as a member leads.
 
-    read: AccountsRead
+    The canonical spellings are worked out once somebody asks: where everybody is spelled as the directory spells them,
+    nobody does, and it is as much work as reading the accounts.
+    """
+
+    kind: GroupKind
+    read: AccountsRead = field(default_factory=lambda: AccountsRead(Reading.FAILED))
+    spelled: list[tuple[bytes, int]] = field(default_factory=list)
     exact: dict[bytes, int] = field(default_factory=dict)
-    principals: dict[str, int] = field(default_factory=dict)
-    shared: dict[str, list[int]] = field(default_factory=dict)
-    """The principals that are several accounts, with all of them."""
+    _principals: dict[str, list[int]] | None = None
 
-    def enter(self, values: Sequence[bytes], kind: GroupKind, position: int) -> None:
+    def enter(self, values: Sequence[bytes], position: int) -> None:
         """The account at this position is a member by any of these values."""
         for value in values:
-            principal = kind.principal(value)
+            self.spelled.append((value, position))
             self.exact.setdefault(value, position)
-            first = self.principals.setdefault(principal, position)
-            if first != position:
-                self.shared.setdefault(principal, [first]).append(position)
 
-    def positions(self, principal: str) -> Sequence[int]:
-        """Which accounts are members where this principal is one."""
-        position = self.principals.get(principal)
-        return self.shared.get(principal) or (() if position is None else (position,))
+    @property
+    def principals(self) -> Mapping[str, Sequence[int]]:
+        """Canonical spelling → the accounts that are members by it."""
+        if self._principals is None:
+            found: dict[str, list[int]] = {}
+            for value, position in self.spelled:
+                own = found.setdefault(self.kind.principal(value), [])
+                if position not in own[-1:]:
+                    own.append(position)
+            self._principals = found
+        return self._principals
+
+    def positions(self, value: bytes) -> Sequence[int]:
+        """Which accounts are members where this value is one."""
+        return self.principals.get(self.kind.principal(value), ())
 
 
 def _roll(
@@ -109,7 +121,7 @@ def _roll(
 ) -> _Roll:
     listing, kind = reader.accounts(layout.account_attributes, keys), layout.kind
     accounts: list[ObservedAccount] = []
-    roll = _Roll(AccountsRead(Reading.FAILED))
+    roll = _Roll(kind)
     seen: set[str] = set()
     unreadable = 0
     for entry in listing:
@@ -121,11 +133,13 @@ def _roll(
         if key in seen:  # a page that was delivered twice
             continue
         seen.add(key)
-        roll.enter(kind.spellings(entry), kind, len(accounts))
+        roll.enter(kind.spellings(entry), len(accounts))
         accounts.append(_account(entry, key, layout, at, findings))
-    if kind.needs_member and (taken := roll.positions(kind.principal(layout.placeholder.encode()))):
-        raise _placeholder_is_account(accounts[taken[0]].name)
-    findings.extend(_shared_logins(roll, accounts))
+    if kind.needs_member and layout.may_be_account(layout.placeholder):
+        for position in roll.positions(layout.placeholder.encode()):
+            raise _placeholder_is_account(accounts[position].name)
+    if not kind.by_dn:  # no two entries have one name
+        findings.extend(_shared_logins(roll, accounts))
     shortfalls = [*listing.shortfalls, *([f"{unreadable} entries without a readable entryUUID"] if unreadable else [])]
     reading = Reading.PARTIAL if shortfalls else Reading.COMPLETE
     if listing.confirmed_empty and not accounts and not shortfalls:
@@ -148,9 +162,10 @@ def _account(entry: Entry, key: str, layout: Layout, at: datetime, findings: lis
 
 
 def _shared_logins(roll: _Roll, accounts: Sequence[ObservedAccount]) -> Iterator[TargetFinding]:
-    for principal, positions in roll.shared.items():
-        dns = " and ".join(sorted(accounts[position].name for position in positions))
-        yield TargetFinding("shared-login", principal, f"{dns} share the login {principal}: what one has, all have")
+    for principal, positions in roll.principals.items():
+        if len(positions) > 1:
+            dns = " and ".join(sorted(accounts[position].name for position in positions))
+            yield TargetFinding("shared-login", principal, f"{dns} share the login {principal}: what one has, all have")
 
 
 def _placeholder_is_account(dn: str) -> TargetError:
@@ -260,12 +275,14 @@ class _Groups:
         else:
             positions, others = [], list(values)
         foreign: list[str] = []
-        nobody = {kind.principal(self.layout.placeholder.encode()), ""} if kind.needs_member else {""}
+        placeholder = self.layout.placeholder.encode() if kind.needs_member else b""
+        nobody = {kind.principal(placeholder), ""}
         for value in others:
-            principal = kind.principal(value)
-            if own := roll.positions(principal):
+            if value in (placeholder, b""):
+                continue
+            if own := roll.positions(value):
                 positions += own
-            elif principal not in nobody:
+            elif kind.principal(value) not in nobody:
                 foreign.append(value.decode("utf-8", "replace"))
         return positions, foreign
 

@@ -89,6 +89,10 @@ class Layout:
         locking = {Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT} if self.lock else set()
         return frozenset({Op.GRANT, Op.REVOKE} | locking | ({Op.DELETE_ACCOUNT} if self.deletes else set()))
 
+    def may_be_account(self, dn: str) -> bool:
+        """Whether an entry of this name would be where the accounts are. Raises `InvalidName`."""
+        return names.lies_under(dn, self.people_base) or names.canonical(dn) == names.canonical(self.people_base)
+
     def group_name(self, locator: Locator) -> GroupName:
         """How the locator names its group; a DN only where it is one under the groups' base."""
         value = locator["group"]
