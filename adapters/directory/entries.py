@@ -128,6 +128,9 @@ class DirectoryReader(Protocol):
     ) -> Listing:
         """The groups of the configured kind with these names; with `holding`, those with one of these members only."""
 
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        """Groups of whatever class with these names."""
+
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         """The groups of the configured kind that have one of these members."""
 

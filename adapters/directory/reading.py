@@ -13,8 +13,8 @@ from datetime import datetime
 
 from adapters.directory import names
 from adapters.directory.entries import DirectoryReader, Entry, GroupName
-from adapters.directory.groups import GroupKind
-from adapters.directory.settings import Layout
+from adapters.directory.groups import DYNAMIC, GroupKind, dynamic, of_another_class, value_principal
+from adapters.directory.settings import AttributeValue, Layout
 from reconciler.targets import (
     AccountsRead,
     BitMap,
@@ -43,11 +43,14 @@ def observation(
     `bound_as` is the DN that the reader reads as, blank where there is none.
     """
     findings: list[TargetFinding] = []
-    roll = _roll(reader, layout, keys, at, findings)
-    wanted = {entitlement_key(locator): layout.group_name(locator) for locator in locators}
+    values = {entitlement_key(each): value for each in locators if (value := layout.attribute_value(each))}
+    roll = _roll(reader, layout, _Holders(values.values()), keys, at, findings)
+    wanted = {entitlement_key(each): layout.group_name(each) for each in locators if "group" in each}
     groups = _Groups(layout, roll, narrow=keys is not None)
     found = groups.found(reader, wanted.values())
-    entitlements = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    read = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    read |= {key: roll.holders.entitlement(key, value, roll.read) for key, value in values.items()}
+    entitlements = {key: read[key] for key in map(entitlement_key, locators)}
     return Observation(
         at, roll.read, entitlements, tuple(findings), _own(bound_as, layout, roll, entitlements.values())
     )
@@ -88,6 +91,7 @@ class _Roll:
     """
 
     kind: GroupKind
+    holders: _Holders
     read: AccountsRead = field(default_factory=lambda: AccountsRead(Reading.FAILED))
     spelled: list[tuple[bytes, int]] = field(default_factory=list)
     exact: dict[bytes, int] = field(default_factory=dict)
@@ -116,12 +120,39 @@ class _Roll:
         return self.principals.get(self.kind.principal(value), ())
 
 
+class _Holders:
+    """Which accounts have one of the values that are asked about."""
+
+    def __init__(self, values: Iterable[AttributeValue]) -> None:
+        self._positions: dict[str, dict[str, list[int]]] = {}
+        for each in values:
+            self._positions.setdefault(each.attribute, {})[names.fold(each.value)] = []
+
+    def enter(self, entry: Entry, position: int) -> None:
+        """The account at this position is this entry."""
+        for attribute, wanted in self._positions.items():
+            for value in set(map(value_principal, entry.attributes.get(attribute, ()))):
+                if value in wanted:
+                    wanted[value].append(position)
+
+    def entitlement(self, key: str, value: AttributeValue, accounts: AccountsRead) -> EntitlementRead:
+        """Who has the value; as far to be trusted as the reading of the accounts."""
+        reading = Reading.COMPLETE if accounts.reading.whole else Reading.PARTIAL
+        members = BitMap(self._positions[value.attribute][names.fold(value.value)])
+        return EntitlementRead(key, f"{value.attribute}={value.value}", reading, members, detail=accounts.detail)
+
+
 def _roll(
-    reader: DirectoryReader, layout: Layout, keys: Collection[str] | None, at: datetime, findings: list[TargetFinding]
+    reader: DirectoryReader,
+    layout: Layout,
+    holders: _Holders,
+    keys: Collection[str] | None,
+    at: datetime,
+    findings: list[TargetFinding],
 ) -> _Roll:
     listing, kind = reader.accounts(layout.account_attributes, keys), layout.kind
     accounts: list[ObservedAccount] = []
-    roll = _Roll(kind)
+    roll = _Roll(kind, holders)
     seen: set[str] = set()
     unreadable = 0
     for entry in listing:
@@ -134,6 +165,7 @@ def _roll(
             continue
         seen.add(key)
         roll.enter(kind.spellings(entry), len(accounts))
+        holders.enter(entry, len(accounts))
         accounts.append(_account(entry, key, layout, at, findings))
     if kind.needs_member and layout.may_be_account(layout.placeholder):
         for position in roll.positions(layout.placeholder.encode()):
@@ -202,13 +234,22 @@ class _Groups:
         for entry, members in self._read(reader, names_asked):
             for name in set(group_keys(entry)) & result.keys():
                 result[name].append(members)
+        missing = [name for name, own in result.items() if not own]
+        if missing and not (self.narrow and self.layout.kind.by_dn):
+            for entry in reader.other_groups(missing, ("cn", "objectclass", DYNAMIC)):
+                for name in set(group_keys(entry)).intersection(missing):
+                    result[name].append(self._unusable(entry, of_another_class(entry, self.layout.kind)))
         return result
+
+    def _unusable(self, entry: Entry, why: str) -> _Members:
+        return _Members(entry.dn, BitMap(), (), Reading.FAILED, why)
 
     def entitlement(self, key: str, name: GroupName, found: Mapping[GroupName, list[_Members]]) -> EntitlementRead:
         label = name.dn or name.cn
         match found[canonical_name(name)]:
             case [group]:
-                reading = Reading.PARTIAL if self.shortfalls else group.reading
+                cut = self.shortfalls and group.reading is not Reading.FAILED
+                reading = Reading.PARTIAL if cut else group.reading
                 detail = "; ".join(filter(None, [group.detail, *self.shortfalls]))
                 return EntitlementRead(key, group.dn, reading, group.members, group.foreign, detail)
             case [] if (
@@ -232,7 +273,7 @@ class _Groups:
         if self.narrow and self.layout.kind.by_dn:
             yield from self._narrow(reader)
             return
-        listing = reader.groups(wanted, ("cn", self.layout.kind.attribute))
+        listing = reader.groups(wanted, ("cn", DYNAMIC, self.layout.kind.attribute))
         for entry in listing:
             yield entry, self._members(entry)
         self.shortfalls += listing.shortfalls
@@ -242,15 +283,20 @@ class _Groups:
         if not self.roll.exact:
             return
         alone = BitMap([0]) if len(self.roll.read.accounts) == 1 else None
-        attributes = ("cn",) if alone else ("cn", self.layout.kind.attribute)
+        attributes = ("cn", DYNAMIC) if alone else ("cn", DYNAMIC, self.layout.kind.attribute)
         whole = self.roll.read.reading.whole
         listing = reader.groups_of(self.roll.exact, attributes)
         for entry in listing:
+            if entry.values(DYNAMIC):
+                yield entry, self._unusable(entry, dynamic(entry.dn))
+                continue
             members = alone or self._members(entry).members
             yield entry, _Members(entry.dn, members, (), Reading.COMPLETE if whole else Reading.PARTIAL)
         self.shortfalls += listing.shortfalls
 
     def _members(self, entry: Entry) -> _Members:
+        if entry.values(DYNAMIC):
+            return self._unusable(entry, dynamic(entry.dn))
         values, partly = _values(entry, self.layout.kind.attribute)
         positions, foreign = self._sorted(values)
         reading, detail = Reading.COMPLETE, ""

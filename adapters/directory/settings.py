@@ -5,11 +5,12 @@ Mistakes are told all at once (`adapters.checking`); values never appear in a me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from adapters import checking
 from adapters.checking import Strict
@@ -19,7 +20,18 @@ from adapters.directory.groups import KINDS, GroupKind
 from adapters.directory.locking import LOCKS, Lock
 from reconciler.targets import Locator, Op, TargetContext
 
-__all__ = ["Accounts", "DnText", "Groups", "Layout", "People", "Settings", "Strict", "checked", "layout_of"]
+__all__ = [
+    "Accounts",
+    "AttributeValue",
+    "DnText",
+    "Groups",
+    "Layout",
+    "People",
+    "Settings",
+    "Strict",
+    "checked",
+    "layout_of",
+]
 
 
 def _is_name(text: str) -> str:
@@ -33,6 +45,16 @@ def _is_name(text: str) -> str:
 
 
 DnText = Annotated[str, AfterValidator(_is_name)]
+_ATTRIBUTE = re.compile("[A-Za-z][A-Za-z0-9-]*", re.ASCII)
+_NEVER_ENTITLEMENTS = frozenset({"objectclass", "uid", "cn", "sn", "userpassword", "entryuuid", "dn", "member"})
+
+
+def _is_manageable(attribute: str) -> str:
+    if not _ATTRIBUTE.fullmatch(attribute):
+        raise ValueError("is no attribute's name")
+    if attribute.lower() in _NEVER_ENTITLEMENTS:
+        raise ValueError("makes the account what it is, and is no entitlement")
+    return attribute
 
 
 class People(Strict):
@@ -52,10 +74,13 @@ class Groups(Strict):
 
 
 class Accounts(Strict):
-    """What may be done with accounts themselves; nothing unless said."""
+    """What may be done with accounts themselves; nothing unless said. `attributes`: those whose values are
+    entitlements.
+    """
 
     disable: Literal["ppolicy", "shadow-expire"] | None = None
     delete: bool = False
+    attributes: tuple[Annotated[str, AfterValidator(_is_manageable)], ...] = ()
 
 
 class Settings(Strict):
@@ -64,6 +89,23 @@ class Settings(Strict):
     people: People
     groups: Groups
     accounts: Accounts = Accounts()
+
+    @model_validator(mode="after")
+    def _separate(self) -> Self:
+        taken = {attribute.lower() for attribute in self.people.match}
+        taken |= {lock.attribute for lock in LOCKS.values()}
+        for attribute in self.accounts.attributes:
+            if attribute.lower() in taken:
+                raise ValueError(f"`accounts.attributes` names {attribute}, by which accounts are matched or locked")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeValue:
+    """A value of an account's attribute, as an entitlement. The attribute is in lower case."""
+
+    attribute: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +119,15 @@ class Layout:
     placeholder: str
     lock: Lock | None
     deletes: bool
+    attributes: Sequence[str] = ()
+    """Those of accounts whose values are entitlements, in lower case."""
 
     @property
     def account_attributes(self) -> Sequence[str]:
         """What has to be read of an account, and nothing more."""
-        return ("uid", *self.match, *(self.lock.attributes if self.lock else ()))
+        return tuple(
+            dict.fromkeys(("uid", *self.match, *(self.lock.attributes if self.lock else ()), *self.attributes))
+        )
 
     @property
     def ops(self) -> frozenset[Op]:
@@ -101,17 +147,34 @@ class Layout:
         except names.InvalidName:
             return GroupName(cn=value)
 
+    def attribute_value(self, locator: Locator) -> AttributeValue | None:
+        """The value that the locator names, where it names one and not a group."""
+        if "attribute" not in locator:
+            return None
+        return AttributeValue(locator["attribute"].lower(), locator["value"])
+
     def locator_error(self, locator: Locator) -> str | None:
         """What is wrong with a locator, in words, or None."""
+        if set(locator) == {"attribute", "value"}:
+            return self._attribute_error(locator["attribute"], locator["value"])
         if set(locator) != {"group"}:
             given = ", ".join(sorted(locator)) or "nothing"
-            return f"a directory's entitlement is named by `group` alone, e.g. {{group: docs-readers}}; given: {given}"
+            return (
+                "a directory's entitlement is named by `group` alone, e.g. {group: docs-readers}, or by `attribute` "
+                f"and `value`; given: {given}"
+            )
         value = locator["group"]
         if not value.strip():
             return "`group` is empty; it is the group's cn, or its DN"
         if _looks_like_dn(value) and not self.group_name(locator).dn:
             return f"{value} lies outside {self.groups_base}, where this target's groups are"
         return None
+
+    def _attribute_error(self, attribute: str, value: str) -> str | None:
+        if attribute.lower() not in self.attributes:
+            known = ", ".join(self.attributes) or "none"
+            return f"{attribute} is not among `accounts.attributes` of this target ({known})"
+        return None if value.strip() else "`value` is empty"
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -133,6 +196,7 @@ def layout_of(settings: Settings) -> Layout:
         placeholder=placeholder,
         lock=LOCKS[settings.accounts.disable] if settings.accounts.disable else None,
         deletes=settings.accounts.delete,
+        attributes=tuple(attribute.lower() for attribute in settings.accounts.attributes),
     )
 
 

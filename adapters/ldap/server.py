@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from adapters.directory.entries import Answer, Entry, GroupName, Listing, Request
+from adapters.directory.groups import GROUP_CLASSES
 from adapters.directory.settings import Layout
 from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal
 from adapters.ldap.session import encoded_filter
@@ -58,15 +59,16 @@ class Server:
         kind = self._layout.kind
         of_kind = equal("objectClass", kind.object_class)
         holders = [[]] if holding is None else [[part] for part in _alternatives(kind.attribute, list(holding))]
+        return self._named(names, [all_of(of_kind, *holder) for holder in holders], attributes)
+
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        return self._named(names, [any_of(equal("objectClass", each) for each in GROUP_CLASSES)], attributes)
+
+    def _named(self, names: Sequence[GroupName], conditions: Sequence[Filter], attributes: Sequence[str]) -> Listing:
         by_cn = list(_alternatives("cn", [name.cn for name in names if name.cn]))
-        questions = [
-            Question(self._layout.groups_base, Scope.SUBTREE, all_of(of_kind, part, *holder))
-            for part in by_cn
-            for holder in holders
-        ]
-        questions += [
-            Question(name.dn, Scope.BASE, all_of(of_kind, *holder)) for name in names if name.dn for holder in holders
-        ]
+        base = self._layout.groups_base
+        questions = [Question(base, Scope.SUBTREE, all_of(part, each)) for part in by_cn for each in conditions]
+        questions += [Question(name.dn, Scope.BASE, each) for name in names if name.dn for each in conditions]
         return self._all(questions, attributes)
 
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from adapters.directory import names
 from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, Request, Verdict
+from adapters.directory.groups import GROUP_CLASSES, value_principal
+from adapters.directory.names import canonical
 from adapters.directory.reading import group_keys
 from adapters.directory.settings import Layout
 from adapters.ldif.changes import delete_record, modify_record
@@ -49,6 +51,12 @@ class Contents:
         return Listing(
             [entry for entry in entries if holding is None or self._holds(entry, holding)], self._shortfalls()
         )
+
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        wanted, base = set(names), canonical(self._layout.groups_base)
+        classes = {each.lower() for each in GROUP_CLASSES}
+        groups = (r for r in self._document.records if not classes.isdisjoint(_classes(r)) and _under(r, base))
+        return Listing([entry for entry in map(_entry, groups) if wanted.intersection(group_keys(entry))])
 
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         self._check_base(self._layout.groups_base)
@@ -107,7 +115,7 @@ class Contents:
 
     def _made(self, record: Record, part: Modification) -> Sequence[bytes] | None:
         """Make one part of a modification; the values concerned as the file spells them, or None on a conflict."""
-        same = self._layout.kind.principal if part.attribute in _ANY_MEMBER else _exactly
+        same = self._layout.kind.principal if part.attribute in _ANY_MEMBER else value_principal
         present = {same(value): value for value in record.values(part.attribute)}
         wanted = [same(value) for value in part.values]
         if part.edit is Edit.ADD:
@@ -172,7 +180,3 @@ def _is_group(record: Record, layout: Layout) -> bool:
 def _under(record: Record, base: str) -> bool:
     """Whether a record lies below a base in canonical spelling: there, no value has a bare `,` or `=` in it."""
     return names.canonical(record.dn).endswith("," + base)
-
-
-def _exactly(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")
