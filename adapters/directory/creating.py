@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,13 @@ from pydantic import AfterValidator, Field
 
 from adapters.checking import Strict
 from adapters.directory import names
+from adapters.directory.entries import Answer, DirectoryWriter, NewEntry, Verdict
 
-__all__ = ["Create", "Handover", "NewEntry", "Secret", "template_attributes"]
+__all__ = ["Create", "Handover", "Secret", "create", "filled_in", "problems_of", "template_attributes"]
 
 _FIELD = re.compile(r"\{([^{}|]*)(?:\|([^{}]*))?\}")
-_FILTERS = {None: str, "lower": str.lower, "upper": str.upper}
+_FILTERS: Mapping[str, Callable[[str], str]] = {"": str, "lower": str.lower, "upper": str.upper}
+_UNSAFE = re.compile(r"[^\w.-]")
 _SECRET_OCTETS = 18
 """24 characters, 144 bits of chance."""
 
@@ -65,14 +67,6 @@ class Create(Strict):
     secret: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """An entry to be added."""
-
-    dn: str
-    attributes: Mapping[str, Sequence[bytes]]
-
-
 def template_attributes(create: Create) -> frozenset[str]:
     """The attributes of a person that the templates ask for."""
     return frozenset(name.strip() for text in create.attributes.values() for name, _ in _FIELD.findall(text))
@@ -90,7 +84,7 @@ def filled_in(create: Create, base: str, person: Mapping[str, str]) -> NewEntry:
 
 def _filled(text: str, person: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
-        return _FILTERS[found[2]](person[found[1].strip()].strip())
+        return _FILTERS[found[2] or ""](person[found[1].strip()].strip())
 
     return _FIELD.sub(value, text)
 
@@ -104,9 +98,51 @@ def problems_of(create: Create, match: Mapping[str, str]) -> Iterator[str]:
         text = own.get(attribute.lower(), "")
         if [name.strip() for name, _ in _FIELD.findall(text)] != [person] or _FIELD.sub("", text):
             yield (
-                f"`accounts.create.attributes` has no `{attribute}: \"{{{person}}}\"`, by which the account would be "
+                f'`accounts.create.attributes` has no `{attribute}: "{{{person}}}"`, by which the account would be '
                 "found again"
             )
+
+
+def create(
+    directory: DirectoryWriter,
+    template: Create,
+    base: str,
+    match: Mapping[str, str],
+    handover: Handover | None,
+    person: Mapping[str, str],
+) -> tuple[Answer, bool]:
+    """Create the account of a person, unless there is one; what the directory said, and whether it was there before.
+    `match`: attribute of an account → attribute of a person.
+
+    Raises `TargetError` where it cannot be asked.
+    """
+    listing = directory.having({attribute: person[name] for attribute, name in match.items()})
+    there = [entry.dn for entry in listing]
+    if listing.shortfalls:
+        return Answer(Verdict.UNAVAILABLE, "; ".join(listing.shortfalls)), False
+    if there:
+        return Answer(Verdict.DONE, f"there is {there[0]}"), True
+    entry = filled_in(template, base, person)
+    answer = directory.add(entry)
+    if answer.verdict is Verdict.CONFLICT:
+        return Answer(Verdict.REFUSED, f"{entry.dn} is somebody else's"), False
+    if answer.verdict is Verdict.GONE:
+        return Answer(Verdict.REFUSED, f"there is no entry {template.under or base}: {answer.words}"), False
+    if answer.verdict is not Verdict.DONE or handover is None:
+        return answer, False
+    return _handed_over(directory, entry.dn, handover, person), False
+
+
+def _handed_over(directory: DirectoryWriter, dn: str, handover: Handover, person: Mapping[str, str]) -> Answer:
+    try:
+        secret, path = handover.make("-".join(filter(None, (person.get("id", ""), names.rdn_value(dn)))))
+    except OSError as error:
+        return Answer(Verdict.DONE, f"without an initial secret: {error.filename}: {error.strerror}")
+    answer = directory.give_secret(dn, secret)
+    if answer.verdict is Verdict.DONE:
+        return Answer(Verdict.DONE, f"its initial secret is in {path}")
+    handover.withdraw(path)
+    return Answer(Verdict.DONE, f"without an initial secret: {answer.words}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +154,7 @@ class Handover:
     def make(self, name: str) -> tuple[str, Path]:
         """A new secret, on disk before anybody else knows it. Raises `OSError`."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{re.sub(r'[^\w.-]', '_', name)}.secret"
+        path = self.folder / f"{_UNSAFE.sub('_', name)}.secret"
         secret = secrets.token_urlsafe(_SECRET_OCTETS)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

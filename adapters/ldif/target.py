@@ -56,19 +56,26 @@ class LdifTarget(Target):
             message = f"target {context.name}: `people.filter` cannot be applied to a file"
             remedy = "leave it out, or export only the entries that it would let through"
             raise ProblemsFound(f"target {context.name}", [Problem("target-settings", message, context.place, remedy)])
+        if parsed.accounts.create is not None and parsed.accounts.create.secret is not None:
+            message = f"target {context.name}: `accounts.create.secret` has no place in a file"
+            remedy = "leave it out, and set initial passwords where the changes are brought to the directory"
+            raise ProblemsFound(f"target {context.name}", [Problem("target-settings", message, context.place, remedy)])
         self._path = context.folder / parsed.path
         self._changes = (
             context.folder / parsed.changes
             if parsed.changes
             else self._path.with_name(f"{self._path.stem}.changes.ldif")
         )
-        self._layout = layout_of(parsed)
+        self._layout = layout_of(parsed, context.folder)
 
     def describe(self) -> Capabilities:
         return Capabilities(ops=self._layout.ops, batch_size=10_000)
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
+
+    def creation_attributes(self) -> Sequence[str]:
+        return self._layout.creation_attributes
 
     def match_attributes(self) -> Sequence[str]:
         return tuple(self._layout.match.values())

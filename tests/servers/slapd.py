@@ -213,7 +213,9 @@ def _program(folder: Path) -> Path:
 
 
 def _configuration(folder: Path, suffix: str, overlays: Sequence[str], limits: str) -> str:
-    schemas = "\n".join(f"include {_SCHEMAS / name}.schema" for name in ("core", "cosine", "inetorgperson", "nis"))
+    schemas = "\n".join(
+        f"include {_SCHEMAS / name}.schema" for name in ("core", "cosine", "inetorgperson", "nis", "dyngroup")
+    )
     modules = "\n".join(f"moduleload {name}" for name in ("back_mdb", *overlays)) if _MODULES.is_dir() else ""
     extras = "\n".join(f"overlay {name}\n{_OVERLAYS.get(name, '')}" for name in overlays)
     return f"""
