@@ -212,13 +212,16 @@ class Step:
 
     For `GRANT` and `REVOKE`, `account` is the account's key and `account_name` the name that the plan saw, and
     `locator` says which entitlement. A `REVOKE` of a foreign principal has an empty `account` and the principal, as
-    the target spelled it, in `account_name`. For account operations `locator` is empty.
+    the target spelled it, in `account_name`. For account operations `locator` is empty. Of an account to be created
+    nothing is known but whose it is to be: `person` has the attributes that `creation_attributes` and
+    `match_attributes` name.
     """
 
     op: Op
     account: str
     account_name: str
     locator: Locator = field(default_factory=dict)
+    person: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class OutcomeKind(StrEnum):
@@ -296,6 +299,10 @@ class Target(ABC):
     def match_attributes(self) -> Sequence[str]:
         """The person attributes that accounts are matched by, e.g. ``("id",)``."""
 
+    def creation_attributes(self) -> Sequence[str]:
+        """The person attributes that are needed to create an account; nothing where this target creates none."""
+        return ()
+
     @abstractmethod
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         """Read the accounts and these entitlements over a connection that cannot write.
@@ -313,6 +320,15 @@ class Target(ABC):
         None where this target knows no such question: then all its accounts are read. Raises as `observe` does.
         """
         return None
+
+    def mark(self, since: str = "") -> str:
+        """A short text that says in what state the target is: as long as it stays the same, nothing that any
+        observation of this target shows has changed, not even an order; and another change of settings is another mark.
+
+        `since` is an earlier mark, to be given back where what has changed since then is of no concern here. Blank
+        where this target has no such thing; never a guess. Raises as `observe` does. Costs next to nothing.
+        """
+        return ""
 
     @abstractmethod
     @contextmanager

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import TypeVar
 
+from adapters.ldap.exchange import Exchange
+from adapters.ldap.requests import Scope, any_value
 from adapters.ldap.settings import Endpoint
-from adapters.ldap.wire import ReadOnlyWire, Wire
+from adapters.ldap.wire import Question, ReadOnlyWire, Wire
 from reconciler.targets import TargetError, TargetUnavailable
 
 __all__ = ["Controllers", "DomainWire", "WritableDomainWire"]
@@ -30,7 +32,7 @@ class Bond:
 
     def meet(self, wire: ReadOnlyWire, endpoint: Endpoint) -> None:
         """Raises `TargetUnavailable` where this is another controller, `TargetError` where it is none."""
-        roots = list(wire.search("", "(objectClass=*)", ("dsServiceName",), scope="BASE"))
+        roots = list(wire.ask([Question("", Scope.BASE, any_value("objectClass"))], ("dsServiceName",)))
         identity = roots[0].text("dsServiceName") if roots else ""
         if not identity:
             raise TargetError(
@@ -52,12 +54,13 @@ class DomainWire(ReadOnlyWire):
         super().__init__(endpoint)
         self._bond = bond
 
-    def connect(self) -> None:
+    def connect(self) -> Exchange:
         """See `ReadOnlyWire.connect`; raises `TargetUnavailable` where another controller answers."""
-        fresh = self._connection is None
-        super().connect()
+        fresh = self._session is None
+        exchange = super().connect()
         if fresh:
             _meet(self, self._bond, self._endpoint)
+        return exchange
 
 
 class WritableDomainWire(Wire):
@@ -67,12 +70,13 @@ class WritableDomainWire(Wire):
         super().__init__(endpoint)
         self._bond = bond
 
-    def connect(self) -> None:
+    def connect(self) -> Exchange:
         """See `DomainWire.connect`."""
-        fresh = self._connection is None
-        super().connect()
+        fresh = self._session is None
+        exchange = super().connect()
         if fresh:
             _meet(self, self._bond, self._endpoint)
+        return exchange
 
 
 def _meet(wire: ReadOnlyWire, bond: Bond, endpoint: Endpoint) -> None:

@@ -1,6 +1,6 @@
 """A domain as a directory: which searches answer what the shared semantics ask, and what is never written.
 
-Filters are put together here and nowhere else, every value in them escaped. While accounts and groups pass through, it
+Filters are put together here and nowhere else, of values and never of texts. While accounts and groups pass through, it
 is noted what else they are (`standing`): that gives findings, and a writer refuses by it. Whoever has a group as the
 primary one is in it without being among its members (MS-SAMR), and is put among them here.
 """
@@ -23,14 +23,19 @@ from adapters.active_directory.standing import (
 )
 from adapters.directory.entries import Entry, GroupName, Listing
 from adapters.directory.settings import Layout
-from adapters.ldap.wire import NoSuchBase, ReadOnlyWire, escaped
+from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal, none_of
+from adapters.ldap.session import encoded_filter
+from adapters.ldap.wire import Question, ReadOnlyWire
+from reconciler.targets import TargetError
 
 __all__ = ["Domain"]
 
-DEFAULT_PEOPLE = "(&(objectCategory=person)(objectClass=user))"
+DEFAULT_PEOPLE = all_of(equal("objectCategory", "person"), equal("objectClass", "user"))
 """What counts as an account unless `people.filter` says otherwise: users, and neither contacts nor computers."""
-_PER_FILTER = 200
-"""The most alternatives in one filter; a bound on the size of a request, not of the answer."""
+_PER_FILTER = 20
+"""The most alternatives in one filter, where each has one answer."""
+_HOLDERS_PER_FILTER = 200
+"""The same where one group answers for many of them."""
 _MEMBER = "member"
 _OTHER_CONTEXTS = re.compile(r"ldaps?://[^/]*/(CN=Configuration|DC=DomainDnsZones|DC=ForestDnsZones),\S*$", re.I)
 """Parts of every domain that lie below its root, hold no account and no group, and are referred to by every search."""
@@ -44,7 +49,7 @@ class Domain:
     ) -> None:
         self._wire = wire
         self._layout = layout
-        self._people = people_filter or DEFAULT_PEOPLE
+        self._people = _people(people_filter) if people_filter else DEFAULT_PEOPLE
         self._system_groups = system_groups
         self._holders: dict[bytes, list[str]] = {}
         self.account_standings: dict[str, AccountStanding] = {}
@@ -61,18 +66,22 @@ class Domain:
             return self._passing(
                 listing, "no account is to be seen under it; check people.filter and the right to read"
             )
-        octets = [_spelled(value) for key in sorted(keys) if (value := _octets(key))]
-        conditions = [f"(&{self._people}{part})" for part in _alternatives(KEY, octets)]
-        return self._passing(self._all(self._layout.people_base, conditions, asked), "")
+        octets = [value for key in sorted(keys) if (value := _octets(key))]
+        parts = [all_of(self._people, part) for part in _alternatives(KEY, octets)]
+        questions = [Question(self._layout.people_base, Scope.SUBTREE, part) for part in parts]
+        return self._passing(self._ask(questions, asked), "")
 
     def having(self, values: Mapping[str, str]) -> Listing:
         """The accounts with all of these values, as the domain compares them; of each only its key."""
-        parts = "".join(f"({attribute}={escaped(value)})" for attribute, value in values.items())
-        return self._search(self._layout.people_base, f"(&{self._people}{parts})", (KEY,))
+        parts = (equal(attribute, value) for attribute, value in values.items())
+        return self._search(self._layout.people_base, all_of(self._people, *parts), (KEY,))
 
     def key(self, entry: Entry) -> str:
         values = entry.values(KEY)
         return str(uuid.UUID(bytes_le=bytes(values[0]))) if values and len(values[0]) == 16 else ""
+
+    def same(self, entry: Entry) -> Mapping[str, bytes]:
+        return {KEY: entry.values(KEY)[0]} if self.key(entry) else {}
 
     def holders(self, group: GroupStanding) -> Sequence[str]:
         """The accounts, of those that passed, whose primary group this is."""
@@ -111,23 +120,25 @@ class Domain:
     def groups(
         self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
     ) -> Listing:
-        holders = [""] if holding is None else list(_alternatives(_MEMBER, _texts(holding)))
-        by_cn = list(_alternatives("cn", [escaped(name.cn) for name in names if name.cn]))
-        conditions = [f"(&{self._of_kind}{part}{holder})" for part in by_cn for holder in holders]
-        asked = self._asked(attributes)
-        listings = [self._search(self._layout.groups_base, condition, asked) for condition in conditions]
-        by_dn = [name.dn for name in names if name.dn]
-        listings += [self._one(dn, f"(&{self._of_kind}{holder})", asked) for dn in by_dn for holder in holders]
-        return self._whole(listings, attributes)
+        holders = [[]] if holding is None else [[part] for part in _alternatives(_MEMBER, list(holding))]
+        by_cn = list(_alternatives("cn", [name.cn for name in names if name.cn]))
+        base, by_dn = self._layout.groups_base, [name.dn for name in names if name.dn]
+        questions = [
+            Question(base, Scope.SUBTREE, all_of(self._of_kind, part, *holder)) for part in by_cn for holder in holders
+        ]
+        questions += [Question(dn, Scope.BASE, all_of(self._of_kind, *holder)) for dn in by_dn for holder in holders]
+        return self._whole([self._ask(questions, self._asked(attributes))], attributes)
+
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        """None: a domain knows no other kind of group."""
+        return Listing(())
 
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         """Those that have one of these members, as their primary group too."""
-        parts = [*_alternatives(_MEMBER, _texts(members))]
         sids = {self.account_standings[dn].primary_group for dn in self._known(members)} - {b""}
-        parts += _alternatives("objectSid", [_spelled(sid) for sid in sorted(sids)])
-        conditions = [f"(&{self._of_kind}{part})" for part in parts]
-        asked = self._asked(attributes)
-        return self._whole([self._search(self._layout.groups_base, each, asked) for each in conditions], attributes)
+        parts = [*_alternatives(_MEMBER, list(members), _HOLDERS_PER_FILTER), *_alternatives("objectSid", sorted(sids))]
+        base, asked = self._layout.groups_base, self._asked(attributes)
+        return self._whole([self._search(base, all_of(self._of_kind, part), asked) for part in parts], attributes)
 
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         entry = self._read(dn, self._asked(attributes))
@@ -135,15 +146,12 @@ class Domain:
 
     def lacks(self, group: str, members: Iterable[bytes]) -> bool:
         """Whether at least one of these is not among the group's members."""
-        absent = [f"(!({_MEMBER}={value}))" for value in _texts(members)]
-        parts = (absent[start : start + _PER_FILTER] for start in range(0, len(absent), _PER_FILTER))
-        return any([*self._one(group, f"(|{''.join(part)})", ("1.1",))] for part in parts)
+        absent = any_of(none_of(equal(_MEMBER, value)) for value in members)
+        return bool([*self._ask([Question(group, Scope.BASE, absent)], ("1.1",))])
 
     def nested(self, groups: Collection[str]) -> frozenset[str]:
         """The names of the groups, anywhere in the domain, that are members of these."""
-        conditions = [
-            f"(&{self._of_kind}{part})" for part in _alternatives("memberOf", [escaped(dn) for dn in sorted(groups)])
-        ]
+        conditions = [all_of(self._of_kind, part) for part in _alternatives("memberOf", sorted(groups))]
         return frozenset(entry.dn for entry in self._all(self.root(), conditions, ("1.1",)))
 
     def root(self) -> str:
@@ -152,8 +160,8 @@ class Domain:
         return entry.text("defaultNamingContext") if entry else ""
 
     @property
-    def _of_kind(self) -> str:
-        return f"(objectClass={self._layout.kind.object_class})"
+    def _of_kind(self) -> Filter:
+        return equal("objectClass", self._layout.kind.object_class)
 
     def _known(self, members: Iterable[bytes]) -> Iterator[str]:
         names = (value.decode("utf-8", "surrogateescape") for value in members)
@@ -184,7 +192,8 @@ class Domain:
     def _note_outsiders(self, sids: Collection[bytes]) -> Sequence[str]:
         """Who has one of these as the primary group and is none of the accounts that passed; what may be missing."""
         relative = sorted({str(int.from_bytes(sid[-4:], "little")) for sid in sids})
-        conditions = [f"(&(objectClass=user){part})" for part in _alternatives("primaryGroupID", relative)]
+        users = equal("objectClass", "user")
+        conditions = [all_of(users, part) for part in _alternatives("primaryGroupID", relative)]
         listing = self._all(self.root(), conditions, ("primaryGroupID", "objectSid")) if conditions else Listing(())
         for entry in listing:
             sid = account_of(entry).primary_group
@@ -206,27 +215,17 @@ class Domain:
 
     # -- searches ------------------------------------------------------------------------------------------------------
 
-    def _search(self, base: str, condition: str, attributes: Sequence[str], scope: str = "SUBTREE") -> Listing:
-        asked = self._wire.search(base, condition, attributes, scope=scope)
-        listing = Listing(())
+    def _search(self, base: str, condition: Filter, attributes: Sequence[str]) -> Listing:
+        return _of_domain(self._wire.search(base, condition, attributes))
 
-        def entries() -> Iterator[Entry]:
-            yield from asked
-            listing.shortfalls.extend(text for text in asked.shortfalls if not _OTHER_CONTEXTS.search(text))
-
-        listing.entries = entries()
-        return listing
+    def _ask(self, questions: Sequence[Question], attributes: Sequence[str]) -> Listing:
+        return _of_domain(self._wire.ask(questions, attributes))
 
     def _read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
-        entries = list(self._one(dn, "(objectClass=*)", attributes))  # to its end, so that the connection stays of use
+        entries = list(self._ask([Question(dn, Scope.BASE, any_value("objectClass"))], attributes))
         return entries[0] if entries else None
 
-    def _one(self, dn: str, condition: str, attributes: Sequence[str]) -> Listing:
-        listing = self._search(dn, condition, attributes, scope="BASE")
-        listing.entries = _unless_missing(listing.entries)
-        return listing
-
-    def _all(self, base: str, conditions: Sequence[str], attributes: Sequence[str]) -> Listing:
+    def _all(self, base: str, conditions: Sequence[Filter], attributes: Sequence[str]) -> Listing:
         """Several searches as one listing."""
         joined = Listing(())
 
@@ -240,27 +239,34 @@ class Domain:
         return joined
 
 
-def _unless_missing(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _of_domain(asked: Listing) -> Listing:
+    """An answer of which nothing is missing where only other contexts are referred to."""
+    listing = Listing(())
+
+    def entries() -> Iterator[Entry]:
+        yield from asked
+        listing.shortfalls.extend(text for text in asked.shortfalls if not _OTHER_CONTEXTS.search(text))
+
+    listing.entries = entries()
+    return listing
+
+
+def _people(condition: str) -> Filter:
     try:
-        yield from entries
-    except NoSuchBase:
-        return
+        return encoded_filter(condition)
+    except ValueError as error:
+        raise TargetError(
+            f"{condition!r} is no search filter: {error}",
+            remedy="correct people.filter, e.g. (&(objectCategory=person)(objectClass=user))",
+        ) from None
 
 
-def _alternatives(attribute: str, values: Sequence[str]) -> Iterator[str]:
-    """Filters for "the attribute is one of these", which are escaped already; each of bounded size."""
-    for start in range(0, len(values), _PER_FILTER):
-        part = "".join(f"({attribute}={value})" for value in values[start : start + _PER_FILTER])
-        yield f"(|{part})"
-
-
-def _texts(values: Iterable[bytes]) -> Sequence[str]:
-    return [escaped(value) for value in values]
-
-
-def _spelled(octets: bytes) -> str:
-    """Octets that are no text, as they stand in a filter (RFC 4515): each escaped."""
-    return "".join(f"\\{octet:02x}" for octet in octets)
+def _alternatives(
+    attribute: str, values: Sequence[str] | Sequence[bytes], at_once: int = _PER_FILTER
+) -> Iterator[Filter]:
+    """Filters for "the attribute is one of these", each of bounded size."""
+    for start in range(0, len(values), at_once):
+        yield any_of(equal(attribute, value) for value in values[start : start + at_once])
 
 
 def _octets(key: str) -> bytes:

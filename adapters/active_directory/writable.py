@@ -6,11 +6,13 @@ account that is protected as administrative, a membership that is none of `membe
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 
 from adapters.active_directory.domain import Domain
+from adapters.active_directory.settings import KEY
 from adapters.active_directory.standing import ACCOUNT_ATTRIBUTES, AccountStanding, account_of
-from adapters.directory.entries import Answer, Edit, Modification, Verdict
+from adapters.directory.entries import Answer, Edit, NewEntry, Request, Verdict
 from adapters.directory.settings import Layout
 from adapters.ldap.wire import Wire
 from reconciler.targets import TargetError, TargetUnavailable
@@ -28,48 +30,60 @@ class WritableDomain(Domain):
         super().__init__(wire, layout, people_filter, system_groups)
         self._writes = wire
 
-    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer:
-        try:
-            objection = next(self._objections(dn, modifications), "")
-        except TargetUnavailable as error:
-            return Answer(Verdict.UNAVAILABLE, str(error))
-        except TargetError as error:
-            return Answer(Verdict.REFUSED, str(error))
-        if objection:
-            return Answer(Verdict.REFUSED, objection)
-        answer = self._writes.modify(dn, modifications)
-        if answer.verdict is Verdict.REFUSED and answer.words.startswith(_UNWILLING):
-            return self._meant(answer, dn, modifications)
-        return answer
+    def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
+        answers: dict[int, Answer] = {}
+        for number, request in enumerate(wanted):
+            if objection := self._objection(request):
+                answers[number] = objection
+        sent = [number for number in range(len(wanted)) if number not in answers]
+        heard = self._writes.modify([_addressed(wanted[number]) for number in sent]) if sent else ()
+        for number, answer in zip(sent, heard, strict=True):
+            unwilling = answer.verdict is Verdict.REFUSED and answer.words.startswith(_UNWILLING)
+            answers[number] = self._meant(answer, wanted[number]) if unwilling else answer
+        return [answers[number] for number in range(len(wanted))]
 
-    def delete(self, dn: str) -> Answer:
-        objection = self._protection(dn, self.account_standings.get(dn))
-        return Answer(Verdict.REFUSED, objection) if objection else self._writes.delete(dn)
+    def delete(self, wanted: Request) -> Answer:
+        return self._objection(wanted) or self._writes.delete(_addressed(wanted))
 
-    def _meant(self, answer: Answer, dn: str, modifications: Sequence[Modification]) -> Answer:
+    def add(self, wanted: NewEntry) -> Answer:
+        return Answer(Verdict.REFUSED, f"{wanted.dn}: no accounts are created in Active Directory from here")
+
+    def give_secret(self, dn: str, secret: str) -> Answer:
+        return Answer(Verdict.REFUSED, f"{dn}: no passwords are set in Active Directory from here")
+
+    def _meant(self, answer: Answer, wanted: Request) -> Answer:
         """What a controller means by not being willing: often only that a member to delete is none (in Windows error
         00000561, in Samba several sentences). The group is asked, since words change; all else is a refusal.
         """
-        leaving = [value for part in modifications if part.edit is Edit.DELETE for value in part.values]
+        leaving = [value for part in wanted.parts if part.edit is Edit.DELETE for value in part.values]
         try:
-            absent = self.lacks(dn, leaving) if dn in self.group_standings else False
+            absent = bool(leaving) and wanted.dn in self.group_standings and self.lacks(wanted.dn, leaving)
         except TargetError as error:
             return Answer(Verdict.UNAVAILABLE, str(error))
         return Answer(Verdict.CONFLICT, answer.words) if absent else answer
 
-    def _objections(self, dn: str, modifications: Sequence[Modification]) -> Iterator[str]:
-        """Why this must not be written. Raises `TargetError` where that cannot be told."""
-        group = self.group_standings.get(dn)
+    def _objection(self, wanted: Request) -> Answer | None:
+        """Why this must not be written; or that nobody can tell, since there is no answer."""
+        try:
+            words = next(self._objections(wanted), "")
+        except TargetUnavailable as error:
+            return Answer(Verdict.UNAVAILABLE, str(error))
+        except TargetError as error:
+            return Answer(Verdict.REFUSED, str(error))
+        return Answer(Verdict.REFUSED, words) if words else None
+
+    def _objections(self, wanted: Request) -> Iterator[str]:
+        """Raises `TargetError` where there may be one and nobody can tell."""
+        group = self.group_standings.get(wanted.dn)
         if group is None:
-            objection = self._protection(dn, self.account_standings.get(dn))
-            if objection:
+            if objection := self._protection(wanted.dn, self._standing(wanted.dn)):
                 yield objection
             return
         if group.refusal:
             yield group.refusal
-        for part in modifications:
+        for part in wanted.parts:
             for value in part.values if part.attribute == _MEMBER else ():
-                yield from self._member_objections(dn, group.sid, part.edit, value)
+                yield from self._member_objections(wanted.dn, group.sid, part.edit, value)
 
     def _member_objections(self, group: str, sid: bytes, edit: Edit, value: bytes) -> Iterator[str]:
         name = value.decode("utf-8", "surrogateescape")
@@ -98,3 +112,11 @@ class WritableDomain(Domain):
         if standing is None or not standing.protection:
             return ""
         return f"{name} {standing.protection} and is never changed from here"
+
+
+def _addressed(wanted: Request) -> Request:
+    """The request, of the very entry that was looked up: by its objectGUID, which a domain takes for a name (MS-ADTS
+    section 3.1.1.3.1.2.4), so that whoever has its name by now is not meant.
+    """
+    octets = wanted.provided.get(KEY)
+    return Request(f"<GUID={uuid.UUID(bytes_le=octets)}>", wanted.parts) if octets else wanted

@@ -41,6 +41,10 @@ class FileStore(Store):
         with self._reporting():
             return self._contents(self._path.read_bytes(), fresh(model))
 
+    def mark(self) -> bytes:
+        with self._reporting():
+            return self._path.read_bytes()
+
     def change(self, model: VaultModel, decide: Decision) -> Edits:
         with self._reporting(), _locked(self._path) as path:
             raw = _lines(path.read_bytes())

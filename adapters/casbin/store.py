@@ -53,6 +53,12 @@ class Store(ABC):
     def change(self, model: VaultModel, decide: Decision) -> Edits:
         """Read, let `decide` say what changes, and write exactly that, all or nothing. Raises as `read` does."""
 
+    def mark(self) -> bytes:
+        """All that stands in the store, or something that changes with it; blank where that is not to be had at once.
+        Raises as `read` does.
+        """
+        return b""
+
     def weaknesses(self) -> Sequence[str]:
         """What makes the store unsafe as it is configured, in words."""
         return ()

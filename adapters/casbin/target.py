@@ -19,6 +19,7 @@ from adapters.casbin.reading import observation
 from adapters.casbin.rules import edits_for, locator_error
 from adapters.casbin.sql_store import SqlStore, checked_url
 from adapters.casbin.store import Store
+from adapters.marks import mark_of
 from reconciler.targets import (
     Capabilities,
     Locator,
@@ -64,6 +65,11 @@ class CasbinTarget(Target):
         at = datetime.now(UTC)
         model = self._model()
         return observation(self._store.read(model), model, locators, accounts, at)
+
+    def mark(self, since: str = "") -> str:
+        """By all that stands in the file; blank for a table."""
+        content = self._store.mark()
+        return mark_of(self._model_path.read_bytes(), content) if content else ""
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

@@ -19,11 +19,12 @@ __all__ = [
     "GroupName",
     "Listing",
     "Modification",
+    "Request",
     "Verdict",
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # and not frozen, which triples the time that making one takes: there may be a million
 class Entry:
     """One entry, with the attributes that were asked for."""
 
@@ -77,14 +78,35 @@ class Modification:
     values: Sequence[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A change of one entry: all its parts take effect, or none. `provided`: only where the entry still has these
+    values, as far as the directory can be asked for that; each attribute has one.
+    """
+
+    dn: str
+    parts: Sequence[Modification] = ()
+    provided: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be added."""
+
+    dn: str
+    attributes: Mapping[str, Sequence[bytes]]
+
+
 class Verdict(StrEnum):
     """What a directory answers to a modification."""
 
     DONE = "done"
     CONFLICT = "conflict"
-    """A value to add is there already, or one to delete is not."""
+    """A value, or an entry, to add is there already, or a value to delete is not."""
     VIOLATION = "violation"
     """The entry would no longer be valid, e.g. a group without its last member."""
+    CHANGED = "changed"
+    """What the request was provided with is so no more."""
     GONE = "gone"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
@@ -109,10 +131,16 @@ class DirectoryReader(Protocol):
     def accounts(self, attributes: Sequence[str], keys: Collection[str] | None = None) -> Listing:
         """The entries under the people's base that are accounts: all, or those with these keys."""
 
+    def having(self, values: Mapping[str, str]) -> Listing:
+        """The accounts with all of these values, as the directory compares them; of each only its key."""
+
     def groups(
         self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
     ) -> Listing:
         """The groups of the configured kind with these names; with `holding`, those with one of these members only."""
+
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        """Groups of whatever class with these names."""
 
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         """The groups of the configured kind that have one of these members."""
@@ -123,10 +151,20 @@ class DirectoryReader(Protocol):
     def key(self, entry: Entry) -> str:
         """The entry's stable identifier; empty where it cannot be read."""
 
+    def same(self, entry: Entry) -> Mapping[str, bytes]:
+        """The values by which a change can be bound to this very entry, whatever has its name by then."""
+
 
 class DirectoryWriter(DirectoryReader, Protocol):
     """A directory that can be written. A write never raises: what went wrong is in its answer."""
 
-    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer: ...
+    def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
+        """Make these changes, of different entries, in no particular order; one answer for each."""
 
-    def delete(self, dn: str) -> Answer: ...
+    def delete(self, wanted: Request) -> Answer: ...
+
+    def add(self, wanted: NewEntry) -> Answer:
+        """Add one entry; a `CONFLICT` where there is one of that name."""
+
+    def give_secret(self, dn: str, secret: str) -> Answer:
+        """Set what somebody signs in with, to be kept as the directory keeps such things."""

@@ -1,6 +1,9 @@
 """The kinds of group, and how their members are spelled and compared.
 
-Sources: RFC 4519 (groupOfNames, groupOfUniqueNames), RFC 2307 (posixGroup).
+Sources: RFC 4519 (groupOfNames, groupOfUniqueNames), RFC 2307 (posixGroup), OpenLDAP's dyngroup.schema (groupOfURLs).
+
+**Dynamic groups** are recognised and refused: nobody can be put into one or taken out of it, and the members that a
+server may show in it are its own doing. What such a group asks for can be an entitlement: the value of an attribute.
 
 **Placeholder.** groupOfNames and groupOfUniqueNames may not be without a member. A group that nobody should be in
 therefore has the configured placeholder as its only member, by default the name `cn=placeholder` under the groups'
@@ -18,7 +21,19 @@ from dataclasses import dataclass
 from adapters.directory import names
 from adapters.directory.entries import Entry
 
-__all__ = ["ACTIVE_DIRECTORY", "KINDS", "GroupKind"]
+__all__ = [
+    "ACTIVE_DIRECTORY",
+    "DYNAMIC",
+    "GROUP_CLASSES",
+    "KINDS",
+    "GroupKind",
+    "dynamic",
+    "of_another_class",
+    "value_principal",
+]
+
+DYNAMIC = "memberurl"
+"""The attribute by which a group is a search: its members are whoever the search finds, now and later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +69,27 @@ KINDS = {
     "groupOfUniqueNames": GroupKind("groupOfUniqueNames", "uniquemember", by_dn=True, needs_member=True),
     "posixGroup": GroupKind("posixGroup", "memberuid", by_dn=False, needs_member=False),
 }
+GROUP_CLASSES = (*KINDS, "groupOfURLs", "group", "groupOfEntries")
+"""What is a group at all, in this directory or another."""
+
+
+def dynamic(dn: str) -> str:
+    """What there is to say of a dynamic group."""
+    return (
+        f"{dn} is a dynamic group: its members follow from its memberURL, and nobody can be added or removed; bind a "
+        "group whose members are listed, or the attribute's value that it asks for"
+    )
+
+
+def of_another_class(entry: Entry, kind: GroupKind) -> str:
+    """What there is to say of a group that is not of the target's kind."""
+    classes = {value.decode("utf-8", "replace").lower() for value in entry.values("objectclass")}
+    if entry.values(DYNAMIC) or "groupofurls" in classes:
+        return dynamic(entry.dn)
+    own = " and ".join(name for name in GROUP_CLASSES if name.lower() in classes)
+    return f"{entry.dn} is a {own}, and this target's groups are of class {kind.object_class}"
+
+
+def value_principal(value: bytes) -> str:
+    """An attribute's value in the spelling under which equal values are equal (caseIgnoreMatch)."""
+    return names.fold(value.decode("utf-8", "surrogateescape"))

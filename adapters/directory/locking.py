@@ -9,7 +9,7 @@ of class shadowAccount. `user-account-control`: bit 2 of Active Directory's `use
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -112,7 +112,7 @@ class AccountControl:
             return None
 
 
-LOCKS: Mapping[str, Lock] = {
+LOCKS = {
     "ppolicy": ValueLock("pwdaccountlockedtime", b"000001010000Z"),
     "shadow-expire": ValueLock("shadowexpire", b"1", "shadowAccount"),
 }

@@ -55,9 +55,7 @@ _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+", re.ASCII)
 _SPECIAL = re.compile(r'[\\,+="<>;#\x00]')
 # The common case, recognised in one step: short type names, and values in which nothing is special.
 _VALUE = r"[!$%&'()*./:?@\[\]^_`{|}~A-Za-z0-9-]+(?: [!$%&'()*./:?@\[\]^_`{|}~A-Za-z0-9-]+)*"
-_PLAIN = re.compile(
-    rf"(?:uid|cn|ou|dc|o|c|l|st|sn)={_VALUE}(?:,(?:uid|cn|ou|dc|o|c|l|st|sn)={_VALUE})*", re.I | re.ASCII
-)
+_PLAIN = re.compile(rf"(?:uid|cn|ou|dc|o|c|l|st|sn)={_VALUE}", re.I | re.ASCII)
 _CACHED = 1 << 16
 
 
@@ -75,12 +73,28 @@ def fold(value: str) -> str:
 
 def canonical(text: str) -> str:
     """The one spelling that all spellings of this name share, fit for a dictionary key. Raises `InvalidName`."""
-    return text.lower() if _PLAIN.fullmatch(text) else _canonical(text)
+    # Most names are a plain component under one of a few branches, and a branch is taken apart once.
+    own, comma, branch = text.partition(",")
+    if not _PLAIN.fullmatch(own):
+        return _canonical(text)
+    if not comma:
+        return own.lower()
+    above = _branch(branch)
+    return f"{own.lower()},{above}" if above else _canonical(text)
 
 
 @lru_cache(maxsize=_CACHED)
 def _canonical(text: str) -> str:
     return render(parse(text))
+
+
+@lru_cache(maxsize=_CACHED)
+def _branch(text: str) -> str:
+    """As `canonical`; empty where it is no name, or the root's."""
+    try:
+        return render(parse(text))
+    except InvalidName:
+        return ""
 
 
 def render(name: Name) -> str:
@@ -92,6 +106,14 @@ def lies_under(text: str, base: str) -> bool:
     """Whether a name lies below a base (and is not the base itself). Raises `InvalidName`."""
     name, root = parse(text), parse(base)
     return len(name) > len(root) and name[len(name) - len(root) :] == root
+
+
+def escaped_value(value: str) -> str:
+    """A value as it may stand in a name (RFC 4514, 2.4); blanks at its ends stay part of it."""
+    inner = _escaped(value)
+    if inner.startswith(" "):
+        inner = "\\ " + inner[1:]
+    return inner[:-1] + "\\ " if inner.endswith(" ") and not inner.endswith("\\ ") else inner
 
 
 def rdn_value(text: str) -> str:

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from adapters.directory import names
 from adapters.directory.entries import DirectoryReader, Entry, GroupName
-from adapters.directory.settings import Layout
+from adapters.directory.groups import DYNAMIC, GroupKind, dynamic, of_another_class, value_principal
+from adapters.directory.settings import AttributeValue, Layout
 from reconciler.targets import (
     AccountsRead,
     BitMap,
@@ -42,11 +43,14 @@ def observation(
     `bound_as` is the DN that the reader reads as, blank where there is none.
     """
     findings: list[TargetFinding] = []
-    roll = _roll(reader, layout, keys, at, findings)
-    wanted = {entitlement_key(locator): layout.group_name(locator) for locator in locators}
+    values = {entitlement_key(each): value for each in locators if (value := layout.attribute_value(each))}
+    roll = _roll(reader, layout, _Holders(values.values()), keys, at, findings)
+    wanted = {entitlement_key(each): layout.group_name(each) for each in locators if "group" in each}
     groups = _Groups(layout, roll, narrow=keys is not None)
     found = groups.found(reader, wanted.values())
-    entitlements = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    read = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    read |= {key: roll.holders.entitlement(key, value, roll.read) for key, value in values.items()}
+    entitlements = {key: read[key] for key in map(entitlement_key, locators)}
     return Observation(
         at, roll.read, entitlements, tuple(findings), _own(bound_as, layout, roll, entitlements.values())
     )
@@ -70,7 +74,7 @@ def _own(bound_as: str, layout: Layout, roll: _Roll, read: Iterable[EntitlementR
         return frozenset()
     ours, kind, accounts = names.canonical(bound_as), layout.kind, roll.read.accounts
     if kind.by_dn:
-        positions = roll.principals.get(kind.principal(bound_as.encode()), [])
+        positions = roll.positions(bound_as.encode()) if layout.may_be_account(bound_as) else ()
         spelled = {each for one in read for each in one.foreign if names.canonical(each) == ours}
         return frozenset({accounts[position].key for position in positions} | spelled)
     value = names.rdn_value(bound_as).casefold()  # names are dear to parse, and there may be very many
@@ -80,21 +84,76 @@ def _own(bound_as: str, layout: Layout, roll: _Roll, read: Iterable[EntitlementR
 
 @dataclass(slots=True)
 class _Roll:
-    """The accounts that were read, and where each of their spellings as a member leads."""
+    """The accounts that were read, and where each of their spellings as a member leads.
 
-    read: AccountsRead
+    The canonical spellings are worked out once somebody asks: where everybody is spelled as the directory spells them,
+    nobody does, and it is as much work as reading the accounts.
+    """
+
+    kind: GroupKind
+    holders: _Holders
+    read: AccountsRead = field(default_factory=lambda: AccountsRead(Reading.FAILED))
+    spelled: list[tuple[bytes, int]] = field(default_factory=list)
     exact: dict[bytes, int] = field(default_factory=dict)
-    principals: dict[str, list[int]] = field(default_factory=dict)
+    _principals: dict[str, list[int]] | None = None
+
+    def enter(self, values: Sequence[bytes], position: int) -> None:
+        """The account at this position is a member by any of these values."""
+        for value in values:
+            self.spelled.append((value, position))
+            self.exact.setdefault(value, position)
+
+    @property
+    def principals(self) -> Mapping[str, Sequence[int]]:
+        """Canonical spelling → the accounts that are members by it."""
+        if self._principals is None:
+            found: dict[str, list[int]] = {}
+            for value, position in self.spelled:
+                own = found.setdefault(self.kind.principal(value), [])
+                if position not in own[-1:]:
+                    own.append(position)
+            self._principals = found
+        return self._principals
+
+    def positions(self, value: bytes) -> Sequence[int]:
+        """Which accounts are members where this value is one."""
+        return self.principals.get(self.kind.principal(value), ())
+
+
+class _Holders:
+    """Which accounts have one of the values that are asked about."""
+
+    def __init__(self, values: Iterable[AttributeValue]) -> None:
+        self._positions: dict[str, dict[str, list[int]]] = {}
+        for each in values:
+            self._positions.setdefault(each.attribute, {})[names.fold(each.value)] = []
+
+    def enter(self, entry: Entry, position: int) -> None:
+        """The account at this position is this entry."""
+        for attribute, wanted in self._positions.items():
+            for value in set(map(value_principal, entry.attributes.get(attribute, ()))):
+                if value in wanted:
+                    wanted[value].append(position)
+
+    def entitlement(self, key: str, value: AttributeValue, accounts: AccountsRead) -> EntitlementRead:
+        """Who has the value; as far to be trusted as the reading of the accounts."""
+        reading = Reading.COMPLETE if accounts.reading.whole else Reading.PARTIAL
+        members = BitMap(self._positions[value.attribute][names.fold(value.value)])
+        return EntitlementRead(key, f"{value.attribute}={value.value}", reading, members, detail=accounts.detail)
 
 
 def _roll(
-    reader: DirectoryReader, layout: Layout, keys: Collection[str] | None, at: datetime, findings: list[TargetFinding]
+    reader: DirectoryReader,
+    layout: Layout,
+    holders: _Holders,
+    keys: Collection[str] | None,
+    at: datetime,
+    findings: list[TargetFinding],
 ) -> _Roll:
-    listing = reader.accounts(layout.account_attributes, keys)
+    listing, kind = reader.accounts(layout.account_attributes, keys), layout.kind
     accounts: list[ObservedAccount] = []
-    roll = _Roll(AccountsRead(Reading.FAILED))
+    roll = _Roll(kind, holders)
     seen: set[str] = set()
-    placeholder = layout.kind.principal(layout.placeholder.encode())
     unreadable = 0
     for entry in listing:
         key = reader.key(entry)
@@ -107,14 +166,14 @@ def _roll(
         if key in seen:  # a page that was delivered twice
             continue
         seen.add(key)
-        for value in layout.kind.spellings(entry):
-            principal = layout.kind.principal(value)
-            roll.exact.setdefault(value, len(accounts))
-            roll.principals.setdefault(principal, []).append(len(accounts))
-            if principal == placeholder and layout.kind.needs_member:
-                raise _placeholder_is_account(entry.dn)
+        roll.enter(kind.spellings(entry), len(accounts))
+        holders.enter(entry, len(accounts))
         accounts.append(_account(entry, key, layout, at, findings))
-    findings.extend(_shared_logins(roll, accounts))
+    if kind.needs_member and layout.may_be_account(layout.placeholder):
+        for position in roll.positions(layout.placeholder.encode()):
+            raise _placeholder_is_account(accounts[position].name)
+    if not kind.by_dn:  # no two entries have one name
+        findings.extend(_shared_logins(roll, accounts))
     shortfalls = [
         *listing.shortfalls,
         *([f"{unreadable} entries without a readable {layout.key}"] if unreadable else []),
@@ -127,12 +186,13 @@ def _roll(
 
 
 def _account(entry: Entry, key: str, layout: Layout, at: datetime, findings: list[TargetFinding]) -> ObservedAccount:
-    match: dict[str, str] = {}
-    for attribute, person in layout.match.items():
-        if len(entry.values(attribute)) > 1:
+    attributes, match = entry.attributes, {}
+    for attribute, person in layout.match.items():  # in lower case, as the names of an entry's attributes are
+        values = attributes.get(attribute, ())
+        if len(values) > 1:
             text = f"{entry.dn} has several values of {attribute}, so nobody can say whose account it is"
             findings.append(TargetFinding("ambiguous-account", entry.dn, text))
-        elif value := entry.text(attribute):
+        elif values and (value := values[0].decode("utf-8", "replace").strip()):
             match[person] = value
     enabled = layout.lock is None or not layout.lock.is_locked(entry, at)
     return ObservedAccount(key, entry.dn, entry.text(layout.login) or names.rdn_value(entry.dn), match, enabled)
@@ -179,13 +239,22 @@ class _Groups:
         for entry, members in self._read(reader, names_asked):
             for name in set(group_keys(entry)) & result.keys():
                 result[name].append(members)
+        missing = [name for name, own in result.items() if not own]
+        if missing and not (self.narrow and self.layout.kind.by_dn):
+            for entry in reader.other_groups(missing, ("cn", "objectclass", DYNAMIC)):
+                for name in set(group_keys(entry)).intersection(missing):
+                    result[name].append(self._unusable(entry, of_another_class(entry, self.layout.kind)))
         return result
+
+    def _unusable(self, entry: Entry, why: str) -> _Members:
+        return _Members(entry.dn, BitMap(), (), Reading.FAILED, why)
 
     def entitlement(self, key: str, name: GroupName, found: Mapping[GroupName, list[_Members]]) -> EntitlementRead:
         label = name.dn or name.cn
         match found[canonical_name(name)]:
             case [group]:
-                reading = Reading.PARTIAL if self.shortfalls else group.reading
+                cut = self.shortfalls and group.reading is not Reading.FAILED
+                reading = Reading.PARTIAL if cut else group.reading
                 detail = "; ".join(filter(None, [group.detail, *self.shortfalls]))
                 return EntitlementRead(key, group.dn, reading, group.members, group.foreign, detail)
             case [] if (
@@ -209,7 +278,7 @@ class _Groups:
         if self.narrow and self.layout.kind.by_dn:
             yield from self._narrow(reader)
             return
-        listing = reader.groups(wanted, ("cn", self.layout.kind.attribute))
+        listing = reader.groups(wanted, ("cn", DYNAMIC, self.layout.kind.attribute))
         for entry in listing:
             yield entry, self._members(entry)
         self.shortfalls += listing.shortfalls
@@ -219,15 +288,20 @@ class _Groups:
         if not self.roll.exact:
             return
         alone = BitMap([0]) if len(self.roll.read.accounts) == 1 else None
-        attributes = ("cn",) if alone else ("cn", self.layout.kind.attribute)
+        attributes = ("cn", DYNAMIC) if alone else ("cn", DYNAMIC, self.layout.kind.attribute)
         whole = self.roll.read.reading.whole
         listing = reader.groups_of(self.roll.exact, attributes)
         for entry in listing:
+            if entry.values(DYNAMIC):
+                yield entry, self._unusable(entry, dynamic(entry.dn))
+                continue
             members = alone or self._members(entry).members
             yield entry, _Members(entry.dn, members, (), Reading.COMPLETE if whole else Reading.PARTIAL)
         self.shortfalls += listing.shortfalls
 
     def _members(self, entry: Entry) -> _Members:
+        if entry.values(DYNAMIC):
+            return self._unusable(entry, dynamic(entry.dn))
         values, partly = _values(entry, self.layout.kind.attribute)
         positions, foreign = self._sorted(values)
         reading, detail = Reading.COMPLETE, ""
@@ -244,19 +318,22 @@ class _Groups:
 
     def _sorted(self, values: Sequence[bytes]) -> tuple[list[int], list[str]]:
         """The positions of the members that are accounts, and the others as spelled; a placeholder is neither."""
-        positions: list[int] = []
+        roll, kind = self.roll, self.layout.kind
+        if kind.by_dn:  # nearly all are spelled as the accounts' own names are, and nearly all groups have no others
+            found = list(map(roll.exact.get, values))
+            positions = [position for position in found if position is not None]
+            others = [value for value, position in zip(values, found, strict=True) if position is None]
+        else:
+            positions, others = [], list(values)
         foreign: list[str] = []
-        exact, principals, kind = self.roll.exact, self.roll.principals, self.layout.kind
-        nobody = {kind.principal(self.layout.placeholder.encode()), ""} if kind.needs_member else {""}
-        for value in values:
-            position = exact.get(value)
-            if position is not None and kind.by_dn:
-                positions.append(position)
+        placeholder = self.layout.placeholder.encode() if kind.needs_member else b""
+        nobody = {kind.principal(placeholder), ""}
+        for value in others:
+            if value in (placeholder, b""):
                 continue
-            principal = kind.principal(value)
-            if principal in principals:
-                positions += principals[principal]
-            elif principal not in nobody:
+            if own := roll.positions(value):
+                positions += own
+            elif kind.principal(value) not in nobody:
                 foreign.append(value.decode("utf-8", "replace"))
         return positions, foreign
 

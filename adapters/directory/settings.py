@@ -5,21 +5,35 @@ Mistakes are told all at once (`adapters.checking`); values never appear in a me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from adapters import checking
 from adapters.checking import Strict
 from adapters.directory import names
+from adapters.directory.creating import Create, Handover, problems_of, template_attributes
 from adapters.directory.entries import GroupName
 from adapters.directory.groups import KINDS, GroupKind
 from adapters.directory.locking import LOCKS, Lock
 from reconciler.targets import Locator, Op, TargetContext
 
-__all__ = ["Accounts", "DnText", "Groups", "Layout", "People", "Settings", "Strict", "checked", "layout_of"]
+__all__ = [
+    "Accounts",
+    "AttributeValue",
+    "DnText",
+    "Groups",
+    "Layout",
+    "People",
+    "Settings",
+    "Strict",
+    "checked",
+    "layout_of",
+]
 
 
 def _is_name(text: str) -> str:
@@ -33,6 +47,16 @@ def _is_name(text: str) -> str:
 
 
 DnText = Annotated[str, AfterValidator(_is_name)]
+_ATTRIBUTE = re.compile("[A-Za-z][A-Za-z0-9-]*", re.ASCII)
+_NEVER_ENTITLEMENTS = frozenset({"objectclass", "uid", "cn", "sn", "userpassword", "entryuuid", "dn", "member"})
+
+
+def _is_manageable(attribute: str) -> str:
+    if not _ATTRIBUTE.fullmatch(attribute):
+        raise ValueError("is no attribute's name")
+    if attribute.lower() in _NEVER_ENTITLEMENTS:
+        raise ValueError("makes the account what it is, and is no entitlement")
+    return attribute
 
 
 class People(Strict):
@@ -52,10 +76,14 @@ class Groups(Strict):
 
 
 class Accounts(Strict):
-    """What may be done with accounts themselves; nothing unless said."""
+    """What may be done with accounts themselves; nothing unless said. `attributes`: those whose values are
+    entitlements.
+    """
 
     disable: Literal["ppolicy", "shadow-expire"] | None = None
     delete: bool = False
+    create: Create | None = None
+    attributes: tuple[Annotated[str, AfterValidator(_is_manageable)], ...] = ()
 
 
 class Settings(Strict):
@@ -64,6 +92,31 @@ class Settings(Strict):
     people: People
     groups: Groups
     accounts: Accounts = Accounts()
+
+    @model_validator(mode="after")
+    def _separate(self) -> Self:
+        taken = {attribute.lower() for attribute in self.people.match}
+        taken |= {lock.attribute for lock in LOCKS.values()}
+        for attribute in self.accounts.attributes:
+            if attribute.lower() in taken:
+                raise ValueError(f"`accounts.attributes` names {attribute}, by which accounts are matched or locked")
+        if self.accounts.create and (wrong := next(problems_of(self.accounts.create, self.people.match), "")):
+            raise ValueError(wrong)
+        if self.accounts.create and self.accounts.create.under and not _within(self.accounts.create.under, self.people):
+            raise ValueError("`accounts.create.under` lies outside `people.base`, where accounts are looked for")
+        return self
+
+
+def _within(dn: str, people: People) -> bool:
+    return names.lies_under(dn, people.base) or names.canonical(dn) == names.canonical(people.base)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeValue:
+    """A value of an account's attribute, as an entitlement. The attribute is in lower case."""
+
+    attribute: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +130,10 @@ class Layout:
     placeholder: str
     lock: Lock | None
     deletes: bool
+    attributes: Sequence[str] = ()
+    """Those of accounts whose values are entitlements, in lower case."""
+    create: Create | None = None
+    handover: Handover | None = None
     login: str = "uid"
     """The attribute with an account's short name."""
     key: str = "entryUUID"
@@ -85,13 +142,25 @@ class Layout:
     @property
     def account_attributes(self) -> Sequence[str]:
         """What has to be read of an account, and nothing more."""
-        return (self.login, *self.match, *(self.lock.attributes if self.lock else ()))
+        locking = self.lock.attributes if self.lock else ()
+        return tuple(dict.fromkeys((self.login, *self.match, *locking, *self.attributes)))
 
     @property
     def ops(self) -> frozenset[Op]:
         """What this directory can be asked to do."""
         locking = {Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT} if self.lock else set()
-        return frozenset({Op.GRANT, Op.REVOKE} | locking | ({Op.DELETE_ACCOUNT} if self.deletes else set()))
+        creating = {Op.CREATE_ACCOUNT} if self.create else set()
+        deleting = {Op.DELETE_ACCOUNT} if self.deletes else set()
+        return frozenset({Op.GRANT, Op.REVOKE} | locking | creating | deleting)
+
+    @property
+    def creation_attributes(self) -> Sequence[str]:
+        """What has to be known of a person whose account is created."""
+        return sorted(template_attributes(self.create)) if self.create else ()
+
+    def may_be_account(self, dn: str) -> bool:
+        """Whether an entry of this name would be where the accounts are. Raises `InvalidName`."""
+        return names.lies_under(dn, self.people_base) or names.canonical(dn) == names.canonical(self.people_base)
 
     def group_name(self, locator: Locator) -> GroupName:
         """How the locator names its group; a DN only where it is one under the groups' base."""
@@ -101,17 +170,34 @@ class Layout:
         except names.InvalidName:
             return GroupName(cn=value)
 
+    def attribute_value(self, locator: Locator) -> AttributeValue | None:
+        """The value that the locator names, where it names one and not a group."""
+        if "attribute" not in locator:
+            return None
+        return AttributeValue(locator["attribute"].lower(), locator["value"])
+
     def locator_error(self, locator: Locator) -> str | None:
         """What is wrong with a locator, in words, or None."""
+        if set(locator) == {"attribute", "value"}:
+            return self._attribute_error(locator["attribute"], locator["value"])
         if set(locator) != {"group"}:
             given = ", ".join(sorted(locator)) or "nothing"
-            return f"a directory's entitlement is named by `group` alone, e.g. {{group: docs-readers}}; given: {given}"
+            return (
+                "a directory's entitlement is named by `group` alone, e.g. {group: docs-readers}, or by `attribute` "
+                f"and `value`; given: {given}"
+            )
         value = locator["group"]
         if not value.strip():
             return "`group` is empty; it is the group's cn, or its DN"
         if _looks_like_dn(value) and not self.group_name(locator).dn:
             return f"{value} lies outside {self.groups_base}, where this target's groups are"
         return None
+
+    def _attribute_error(self, attribute: str, value: str) -> str | None:
+        if attribute.lower() not in self.attributes:
+            known = ", ".join(self.attributes) or "none"
+            return f"{attribute} is not among `accounts.attributes` of this target ({known})"
+        return None if value.strip() else "`value` is empty"
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -122,8 +208,10 @@ def checked(model: type[SettingsType], settings: Mapping[str, object], context: 
     return checking.checked(model, settings, f"target {context.name}", "target-settings", context.place)
 
 
-def layout_of(settings: Settings) -> Layout:
-    """The layout that these settings describe."""
+def layout_of(settings: Settings, folder: Path = Path()) -> Layout:
+    """The layout that these settings describe; what is handed over goes to a folder relative to this one."""
+    create = settings.accounts.create
+    secret = create.secret if create else None
     placeholder = settings.groups.placeholder or f"cn=placeholder,{settings.groups.base}"
     return Layout(
         people_base=settings.people.base,
@@ -133,6 +221,9 @@ def layout_of(settings: Settings) -> Layout:
         placeholder=placeholder,
         lock=LOCKS[settings.accounts.disable] if settings.accounts.disable else None,
         deletes=settings.accounts.delete,
+        create=create,
+        handover=Handover(folder / secret.folder) if secret else None,
+        attributes=tuple(attribute.lower() for attribute in settings.accounts.attributes),
     )
 
 

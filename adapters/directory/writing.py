@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.directory import names
-from adapters.directory.entries import Answer, DirectoryWriter, Edit, Entry, GroupName, Modification, Verdict
+from adapters.directory.creating import create
+from adapters.directory.entries import Answer, DirectoryWriter, Edit, Entry, GroupName, Modification, Request, Verdict
+from adapters.directory.groups import DYNAMIC, dynamic, of_another_class, value_principal
 from adapters.directory.reading import canonical_name, group_keys
-from adapters.directory.settings import Layout
+from adapters.directory.settings import AttributeValue, Layout
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetUnavailable, TargetWriter
 
 __all__ = ["MOST_VALUES", "DirectoryStepWriter"]
@@ -38,11 +40,20 @@ class _Wish:
 
 
 @dataclass(slots=True)
-class _Group:
-    """A group that steps name, and whether it holds the placeholder."""
+class _Holder:
+    """An entry with an attribute whose values are given and taken: a group with its members, or an account with one of
+    its attributes. `provided` is what has to be so still when it is changed.
+    """
 
     dn: str
+    attribute: str
+    principal: Callable[[bytes], str]
+    needs_value: bool = False
+    provided: Mapping[str, bytes] = field(default_factory=dict)
+    loose: bool = False
+    """Whether its values compare here as they may not on the server, so that it has to be read first."""
     has_placeholder: bool = False
+    dynamic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,9 @@ class _Scene:
 
     accounts: Mapping[str, Entry]
     accounts_whole: bool
-    groups: Mapping[GroupName, Sequence[_Group]]
+    groups: Mapping[GroupName, Sequence[_Holder]]
+    unusable: Mapping[GroupName, str]
+    """Why a group of that name is none that anybody could be put into."""
 
 
 class DirectoryStepWriter(TargetWriter):
@@ -81,28 +94,49 @@ class DirectoryStepWriter(TargetWriter):
     # -- what the plan saw ---------------------------------------------------------------------------------------------
 
     def _scene(self, steps: Sequence[Step]) -> _Scene:
+        groups = self._groups(steps)
+        unusable = self._unusable([name for name, own in groups.items() if not own])
         keys = {step.account for step in steps if step.account}
         if not keys:
-            return _Scene({}, True, self._groups(steps))
+            return _Scene({}, True, groups, unusable)
         listing = self._directory.accounts(self._layout.account_attributes, keys)
         accounts = {self._directory.key(entry): entry for entry in listing}
-        return _Scene(accounts, not listing.shortfalls, self._groups(steps))
+        return _Scene(accounts, not listing.shortfalls, groups, unusable)
 
-    def _groups(self, steps: Sequence[Step]) -> Mapping[GroupName, Sequence[_Group]]:
+    def _groups(self, steps: Sequence[Step]) -> Mapping[GroupName, Sequence[_Holder]]:
         wanted = {self._name(step) for step in steps if self._names_group(step)}
-        result: dict[GroupName, list[_Group]] = {name: [] for name in wanted}
-        by_dn: dict[str, _Group] = {}
-        for entry in self._directory.groups(list(wanted), ("cn",)) if wanted else ():
-            group = by_dn.setdefault(names.canonical(entry.dn), _Group(entry.dn))
+        result: dict[GroupName, list[_Holder]] = {name: [] for name in wanted}
+        by_dn: dict[str, _Holder] = {}
+        for entry in self._directory.groups(list(wanted), ("cn", DYNAMIC)) if wanted else ():
+            group = by_dn.setdefault(names.canonical(entry.dn), self._group(entry))
             for name in set(group_keys(entry)) & wanted:
                 result[name].append(group)
         if self._layout.kind.needs_member and any(step.op is Op.GRANT for step in steps):
             for entry in self._directory.groups(list(wanted), ("cn",), holding=[self._placeholder]) if wanted else ():
-                by_dn.setdefault(names.canonical(entry.dn), _Group(entry.dn)).has_placeholder = True
+                by_dn.setdefault(names.canonical(entry.dn), self._group(entry)).has_placeholder = True
         return result
 
+    def _group(self, entry: Entry) -> _Holder:
+        kind = self._layout.kind
+        return _Holder(
+            entry.dn,
+            kind.attribute,
+            kind.principal,
+            kind.needs_member,
+            loose=not kind.by_dn,
+            dynamic=bool(entry.values(DYNAMIC)),
+        )
+
+    def _unusable(self, missing: Sequence[GroupName]) -> Mapping[GroupName, str]:
+        found: dict[GroupName, str] = {}
+        for entry in self._directory.other_groups(missing, ("cn", "objectclass", DYNAMIC)) if missing else ():
+            for name in set(group_keys(entry)).intersection(missing):
+                found[name] = of_another_class(entry, self._layout.kind)
+        return found
+
     def _names_group(self, step: Step) -> bool:
-        return step.op in (Op.GRANT, Op.REVOKE) and self._layout.locator_error(step.locator) is None
+        is_group = step.op in (Op.GRANT, Op.REVOKE) and "group" in step.locator
+        return is_group and self._layout.locator_error(step.locator) is None
 
     def _name(self, step: Step) -> GroupName:
         return canonical_name(self._layout.group_name(step.locator))
@@ -118,17 +152,18 @@ class DirectoryStepWriter(TargetWriter):
             if step.op not in self._layout.ops:
                 self._outcomes[number] = Outcome(OutcomeKind.REFUSED, f"this target is not set up to {step.op}")
         self._account_steps(steps, scene, Op.DISABLE_ACCOUNT)
-        for group, wishes in self._by_group(steps, scene):
-            if self._lost:
-                return
-            self._change(group, wishes)
-        for op in (Op.DELETE_ACCOUNT, Op.ENABLE_ACCOUNT):
-            self._account_steps(steps, scene, op)
+        for turns in self._by_group(steps, scene):
+            self._take_turns(turns)
+        self._account_steps(steps, scene, Op.DELETE_ACCOUNT)
+        self._creations(steps)
+        self._account_steps(steps, scene, Op.ENABLE_ACCOUNT)
 
-    def _by_group(self, steps: Sequence[Step], scene: _Scene) -> Iterator[tuple[_Group, Sequence[_Wish]]]:
-        """Every group with its wishes, those with revocations first; what contradicts each other in separate rounds."""
-        rounds: dict[str, list[_Round]] = {}
-        groups: dict[str, _Group] = {}
+    def _by_group(self, steps: Sequence[Step], scene: _Scene) -> Iterator[list[_Turns]]:
+        """The groups with their wishes, first those from which somebody goes, then the others; of each, what can be
+        sent together, in the order in which it has to be.
+        """
+        rounds: dict[tuple[str, str], list[_Round]] = {}
+        groups: dict[tuple[str, str], _Holder] = {}
         for number, step in enumerate(steps):
             if step.op not in (Op.GRANT, Op.REVOKE):
                 continue
@@ -137,25 +172,46 @@ class DirectoryStepWriter(TargetWriter):
                 self._outcomes[number] = resolved
                 continue
             group, wish = resolved
-            groups[group.dn] = group
-            _put(rounds.setdefault(group.dn, []), wish)
-        for dn in sorted(rounds, key=lambda dn: all(wish.adds for wish in rounds[dn][0].wishes)):
-            for turn in rounds[dn]:
-                yield groups[dn], turn.wishes
+            place = (group.dn, group.attribute)
+            groups.setdefault(place, group)
+            _put(rounds.setdefault(place, []), wish)
+        turns = [
+            (groups[at], [part for each in own for part in _portions(each.wishes)], all(w.adds for w in own[0].wishes))
+            for at, own in rounds.items()
+        ]
+        for adding in (False, True):
+            yield [_Turns(group, parts) for group, parts, adds in turns if adds is adding]
 
-    def _resolved(self, number: int, step: Step, scene: _Scene) -> tuple[_Group, _Wish] | Outcome:
+    def _resolved(self, number: int, step: Step, scene: _Scene) -> tuple[_Holder, _Wish] | Outcome:
         if error := self._layout.locator_error(step.locator):
             return Outcome(OutcomeKind.REFUSED, error)
-        label = step.locator["group"]
-        match scene.groups[self._name(step)]:
+        if value := self._layout.attribute_value(step.locator):
+            return self._value(number, step, scene, value)
+        label, name = step.locator["group"], self._name(step)
+        match scene.groups[name]:
+            case [] if name in scene.unusable:
+                return Outcome(OutcomeKind.REFUSED, scene.unusable[name])
             case []:
                 return Outcome(OutcomeKind.STALE, f"there is no group named {label} any more")
+            case [group] if group.dynamic:
+                return Outcome(OutcomeKind.REFUSED, dynamic(group.dn))
             case [group]:
                 wish = self._wish(number, step, scene)
                 return wish if isinstance(wish, Outcome) else (group, wish)
             case several:
                 dns = " and ".join(sorted(group.dn for group in several))
                 return Outcome(OutcomeKind.REFUSED, f"several groups are named {label}: {dns}")
+
+    def _value(self, number: int, step: Step, scene: _Scene, value: AttributeValue) -> tuple[_Holder, _Wish] | Outcome:
+        """An account that is to have the value, or is to have it no more; bound to the account that was looked up."""
+        if not step.account:
+            return Outcome(OutcomeKind.REFUSED, "the step names no account")
+        entry = scene.accounts.get(step.account)
+        if entry is None:
+            return self._unknown(step, scene)
+        holder = _Holder(entry.dn, value.attribute, value_principal, provided=self._directory.same(entry))
+        spelled = value.value.encode()
+        return holder, _Wish(number, step.op is Op.GRANT, frozenset({value_principal(spelled)}), (spelled,))
 
     def _wish(self, number: int, step: Step, scene: _Scene) -> _Wish | Outcome:
         spellings = self._spellings(step, scene)
@@ -212,9 +268,23 @@ class DirectoryStepWriter(TargetWriter):
             entry = scene.accounts.get(step.account)
             self._outcomes[number] = self._unknown(step, scene) if entry is None else self._account_step(step, entry)
 
+    def _creations(self, steps: Sequence[Step]) -> None:
+        template = self._layout.create
+        for number, step in enumerate(steps):
+            if step.op is not Op.CREATE_ACCOUNT or template is None or self._lost:
+                continue
+            layout = self._layout
+            answer, was_there = create(
+                self._directory, template, layout.people_base, layout.match, layout.handover, step.person
+            )
+            heard = self._heard(answer)
+            self._outcomes[number] = Outcome(OutcomeKind.ALREADY, answer.words) if was_there else heard
+
     def _account_step(self, step: Step, entry: Entry, attempts: int = _ATTEMPTS) -> Outcome:
         if step.op is Op.DELETE_ACCOUNT:
-            return self._heard(self._directory.delete(entry.dn), gone=OutcomeKind.ALREADY)
+            # Bound to the account that was looked up: by now, the name may be somebody else's.
+            request = Request(entry.dn, provided=self._directory.same(entry))
+            return self._heard(self._directory.delete(request), gone=OutcomeKind.ALREADY)
         lock = self._layout.lock
         assert lock is not None  # noqa: S101  # `ops` has no locking without one
         if obstacle := lock.obstacle(entry):
@@ -222,9 +292,11 @@ class DirectoryStepWriter(TargetWriter):
         disables = step.op is Op.DISABLE_ACCOUNT
         if lock.is_locked(entry, self._now()) is disables:
             return Outcome(OutcomeKind.ALREADY)
-        answer = self._directory.modify(entry.dn, lock.locking(entry) if disables else lock.unlocking(entry))
+        change = lock.locking(entry) if disables else lock.unlocking(entry)
+        [answer] = self._directory.modify([Request(entry.dn, change, self._directory.same(entry))])
         if answer.verdict is Verdict.CONFLICT and attempts > 1:  # somebody else changed the account in between
-            now = self._directory.read(entry.dn, self._layout.account_attributes)
+            listing = self._directory.accounts(self._layout.account_attributes, [step.account])
+            now = {self._directory.key(each): each for each in listing}.get(step.account)
             return self._unlike(step) if now is None else self._account_step(step, now, attempts - 1)
         return self._heard(answer)
 
@@ -234,6 +306,7 @@ class DirectoryStepWriter(TargetWriter):
         kinds = {
             Verdict.DONE: OutcomeKind.APPLIED,
             Verdict.GONE: gone,
+            Verdict.CHANGED: OutcomeKind.STALE,
             Verdict.UNAVAILABLE: OutcomeKind.UNAVAILABLE,
             Verdict.CONFLICT: OutcomeKind.UNAVAILABLE,  # somebody else keeps changing the group
         }
@@ -241,65 +314,69 @@ class DirectoryStepWriter(TargetWriter):
 
     # -- one group -----------------------------------------------------------------------------------------------------
 
-    def _change(self, group: _Group, wishes: Sequence[_Wish]) -> None:
-        """All wishes on one group: together where they fit into one request, otherwise removals first."""
-        if len(wishes) > MOST_VALUES:
-            wishes = sorted(wishes, key=lambda wish: wish.adds)
-        for start in range(0, len(wishes), MOST_VALUES):
-            self._send(group, wishes[start : start + MOST_VALUES])
+    def _take_turns(self, turns: Sequence[_Turns]) -> None:
+        """All groups side by side, each with one request at a time."""
+        for number in range(max((len(each.parts) for each in turns), default=0)):
+            if self._lost:
+                return
+            self._send([(each.group, each.parts[number]) for each in turns if number < len(each.parts)])
 
-    def _send(self, group: _Group, wishes: Sequence[_Wish]) -> None:
-        """In the hope that all is as the plan saw it; otherwise by what the group holds now."""
-        if self._lost:
-            return
-        if not self._layout.kind.by_dn or any(len(wish.spellings) > 1 for wish in wishes):
-            self._send_by_what_is_there(group, wishes)
-            return
+    def _send(self, parts: Sequence[tuple[_Holder, Sequence[_Wish]]]) -> None:
+        """In the hope that all is as the plan saw it; otherwise, and where a member may have several spellings, by
+        what the group holds now.
+        """
+        hopeful = [not group.loose and all(len(w.spellings) == 1 for w in wishes) for group, wishes in parts]
+        sent = [each for each, hope in zip(parts, hopeful, strict=True) if hope]
+        requests = [self._hoped(group, wishes) for group, wishes in sent]
+        for (group, wishes), answer in zip(sent, self._directory.modify(requests) if sent else (), strict=True):
+            self._conclude(group, wishes, answer)
+        for (group, wishes), hope in zip(parts, hopeful, strict=True):
+            if not hope and not self._lost:
+                self._send_by_what_is_there(group, wishes)
+
+    def _hoped(self, group: _Holder, wishes: Sequence[_Wish]) -> Request:
         additions = [wish.spellings[0] for wish in wishes if wish.adds]
         removals = [wish.spellings[0] for wish in wishes if not wish.adds]
-        drops_placeholder = bool(additions) and group.has_placeholder
-        answer = self._modify(group, additions, [*removals, *([self._placeholder] if drops_placeholder else [])])
+        placeholder = [self._placeholder] if additions and group.has_placeholder else []
+        return self._request(group, additions, [*removals, *placeholder])
+
+    def _conclude(self, group: _Holder, wishes: Sequence[_Wish], answer: Answer) -> None:
         if answer.verdict in (Verdict.CONFLICT, Verdict.VIOLATION):
-            self._send_by_what_is_there(group, wishes)
+            if not self._lost:
+                self._send_by_what_is_there(group, wishes)
             return
-        if answer.verdict is Verdict.DONE and drops_placeholder:
+        if answer.verdict is Verdict.DONE and any(wish.adds for wish in wishes):
             group.has_placeholder = False
         self._settle(group, wishes, answer)
 
-    def _send_by_what_is_there(self, group: _Group, wishes: Sequence[_Wish]) -> None:
+    def _send_by_what_is_there(self, group: _Holder, wishes: Sequence[_Wish]) -> None:
         for _ in range(_ATTEMPTS):
-            entry = self._directory.read(group.dn, ("cn", self._layout.kind.attribute))
+            entry = self._directory.read(group.dn, ("cn", group.attribute))
             if entry is None:
                 self._record(wishes, Outcome(OutcomeKind.STALE, f"{group.dn} is there no more"))
                 return
-            present = self._present(entry)
+            present = _present(entry, group)
             pending = [wish for wish in wishes if wish.adds is not bool(wish.principals & present.keys())]
             so_already = [wish for wish in wishes if wish.adds is bool(wish.principals & present.keys())]
             self._record(so_already, Outcome(OutcomeKind.ALREADY))
             if not pending:
                 return
-            answer = self._modify(group, *self._exactly(group, pending, present))
+            [answer] = self._directory.modify([self._request(group, *self._exactly(group, pending, present))])
             if answer.verdict is not Verdict.CONFLICT:
                 self._settle(group, pending, answer)
                 return
             wishes = pending
         self._settle(group, wishes, answer)
 
-    def _present(self, entry: Entry) -> Mapping[str, list[bytes]]:
-        present: dict[str, list[bytes]] = {}
-        for value in entry.values(self._layout.kind.attribute):
-            present.setdefault(self._layout.kind.principal(value), []).append(value)
-        return present
-
     def _exactly(
-        self, group: _Group, wishes: Sequence[_Wish], present: Mapping[str, list[bytes]]
+        self, group: _Holder, wishes: Sequence[_Wish], present: Mapping[str, list[bytes]]
     ) -> tuple[list[bytes], list[bytes]]:
         """What to add and what to delete, in the group's own spelling, with the placeholder in or out as needed."""
         leaving = {principal for wish in wishes if not wish.adds for principal in wish.principals & present.keys()}
         removals = [value for principal in leaving for value in present[principal]]
         additions = [wish.spellings[0] for wish in wishes if wish.adds]
-        if self._layout.kind.needs_member:
-            placeholder = self._layout.kind.principal(self._placeholder)
+        if group.needs_value:
+            placeholder = group.principal(self._placeholder)
             group.has_placeholder = placeholder in present
             if additions:
                 removals += present.get(placeholder, [])
@@ -309,12 +386,12 @@ class DirectoryStepWriter(TargetWriter):
                 group.has_placeholder = True
         return additions, removals
 
-    def _modify(self, group: _Group, additions: Sequence[bytes], removals: Sequence[bytes]) -> Answer:
-        attribute = self._layout.kind.attribute
-        parts = [Modification(attribute, Edit.DELETE, removals), Modification(attribute, Edit.ADD, additions)]
-        return self._directory.modify(group.dn, [part for part in parts if part.values])
+    def _request(self, group: _Holder, additions: Sequence[bytes], removals: Sequence[bytes]) -> Request:
+        attribute = group.attribute
+        parts = (Modification(attribute, Edit.DELETE, removals), Modification(attribute, Edit.ADD, additions))
+        return Request(group.dn, [part for part in parts if part.values], group.provided)
 
-    def _settle(self, group: _Group, wishes: Sequence[_Wish], answer: Answer) -> None:
+    def _settle(self, group: _Holder, wishes: Sequence[_Wish], answer: Answer) -> None:
         """Outcomes for what was sent. Where a whole may be refused for a part, the parts are sent by themselves."""
         if answer.verdict not in _FINAL or len(wishes) == 1:
             self._record(wishes, self._heard(answer))
@@ -328,7 +405,8 @@ class DirectoryStepWriter(TargetWriter):
         else:
             parts = (wishes[: len(wishes) // 2], wishes[len(wishes) // 2 :])
         for part in parts:
-            self._send(group, part)
+            if not self._lost:
+                self._send([(group, part)])
 
     def _record(self, wishes: Iterable[_Wish], outcome: Outcome) -> None:
         for wish in wishes:
@@ -345,6 +423,29 @@ class _Round:
     def add(self, wish: _Wish) -> None:
         self.wishes.append(wish)
         self.principals |= wish.principals
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """A group, and the wishes on it that make one request each, one after the other."""
+
+    group: _Holder
+    parts: Sequence[Sequence[_Wish]]
+
+
+def _present(entry: Entry, group: _Holder) -> Mapping[str, list[bytes]]:
+    present: dict[str, list[bytes]] = {}
+    for value in entry.values(group.attribute):
+        present.setdefault(group.principal(value), []).append(value)
+    return present
+
+
+def _portions(wishes: Sequence[_Wish]) -> Iterator[Sequence[_Wish]]:
+    """All together where they fit into one request, otherwise removals first."""
+    if len(wishes) > MOST_VALUES:
+        wishes = sorted(wishes, key=lambda wish: wish.adds)
+    for start in range(0, len(wishes), MOST_VALUES):
+        yield wishes[start : start + MOST_VALUES]
 
 
 def _put(rounds: list[_Round], wish: _Wish) -> None:

@@ -19,8 +19,10 @@ from adapters.columns import Columns
 from adapters.directory import names
 from adapters.directory.entries import Entry
 from adapters.directory.settings import DnText
+from adapters.ldap.requests import Scope, any_value
+from adapters.ldap.session import encoded_filter, filter_flaw
 from adapters.ldap.settings import Connection, endpoint_of
-from adapters.ldap.wire import NoSuchBase, ReadOnlyWire, filter_flaw, opened
+from adapters.ldap.wire import NoSuchBase, ReadOnlyWire, opened
 from adapters.records import SET_SEPARATORS, Gathering
 from reconciler.sources import Feed, Place, Source, SourceContext, SourceError
 from reconciler.targets import TargetError
@@ -84,7 +86,7 @@ class LdapPeople(Source):
 
     def _entries(self, wire: ReadOnlyWire, attributes: Sequence[str]) -> Sequence[Entry]:
         people = self._settings.people
-        listing = wire.search(people.base, people.filter, attributes)
+        listing = wire.search(people.base, encoded_filter(people.filter), attributes)
         entries = list(listing)
         if listing.shortfalls:
             raise self._error(
@@ -196,7 +198,7 @@ def _text(value: bytes) -> str:
 def _one(wire: ReadOnlyWire, dn: str, attribute: str) -> list[str]:
     """An attribute of one entry, as texts."""
     try:
-        entries = list(wire.search(dn, "(objectClass=*)", (attribute,), scope="BASE"))
+        entries = list(wire.search(dn, any_value("objectClass"), (attribute,), scope=Scope.BASE))
     except NoSuchBase:
         return []
     return [value.decode("utf-8", "replace") for entry in entries for value in entry.values(attribute)]

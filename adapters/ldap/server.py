@@ -1,6 +1,6 @@
 """An LDAP server as a directory: which searches answer what the shared semantics ask.
 
-Filters are put together here and nowhere else, every value in them escaped.
+Filters are put together here and nowhere else, of values and never of texts.
 """
 
 from __future__ import annotations
@@ -8,17 +8,26 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from adapters.directory.entries import Answer, Entry, GroupName, Listing, Modification
+from adapters.directory.entries import Answer, Entry, GroupName, Listing, NewEntry, Request
+from adapters.directory.groups import GROUP_CLASSES
 from adapters.directory.settings import Layout
-from adapters.ldap.wire import NoSuchBase, ReadOnlyWire, Wire, escaped
+from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal
+from adapters.ldap.session import encoded_filter
+from adapters.ldap.wire import Question, ReadOnlyWire, Wire
+from reconciler.targets import TargetError
 
 __all__ = ["Server", "WritableServer"]
 
-DEFAULT_PEOPLE = "(|(objectClass=person)(objectClass=account)(objectClass=posixAccount))"
+DEFAULT_PEOPLE = any_of(equal("objectClass", name) for name in ("person", "account", "posixAccount"))
 """What counts as an account unless `people.filter` says otherwise: the usual classes, and those derived from them."""
-_PER_FILTER = 200
-"""The most alternatives in one filter; a bound on the size of a request, not of the answer."""
+_PER_FILTER = 20
+"""The most alternatives in one filter, where each has one answer: a server compares each answer with all of them, so
+that a filter of 200 takes it four times as long as ten of 20.
+"""
+_HOLDERS_PER_FILTER = 200
+"""The same where one group answers for many of them: there, each filter more brings its group once more."""
 _KEY = "entryUUID"  # RFC 4530: never changes, whatever happens to the name
+_KEY_LOWER = _KEY.lower()
 
 
 class Server:
@@ -27,7 +36,7 @@ class Server:
     def __init__(self, wire: ReadOnlyWire, layout: Layout, people_filter: str | None) -> None:
         self._wire = wire
         self._layout = layout
-        self._people = people_filter or DEFAULT_PEOPLE
+        self._people = _people(people_filter) if people_filter else DEFAULT_PEOPLE
 
     def accounts(self, attributes: Sequence[str], keys: Collection[str] | None = None) -> Listing:
         asked = (_KEY, *attributes)
@@ -36,48 +45,50 @@ class Server:
             listing = self._wire.search(base, self._people, asked)
             listing.entries = self._confirming(listing.entries, listing)
             return listing
-        conditions = [f"(&{self._people}{part})" for part in _alternatives(_KEY, sorted(filter(_is_uuid, keys)))]
-        return self._all(base, conditions, asked)
+        parts = _alternatives(_KEY, sorted(filter(_is_uuid, keys)))
+        return self._all([Question(base, Scope.SUBTREE, all_of(self._people, part)) for part in parts], asked)
 
     def having(self, values: Mapping[str, str]) -> Listing:
         """The accounts with all of these values, as the server compares them; of each only its key."""
-        parts = "".join(f"({attribute}={escaped(value)})" for attribute, value in values.items())
-        return self._wire.search(self._layout.people_base, f"(&{self._people}{parts})", (_KEY,))
+        parts = (equal(attribute, value) for attribute, value in values.items())
+        return self._wire.search(self._layout.people_base, all_of(self._people, *parts), (_KEY,))
 
     def groups(
         self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
     ) -> Listing:
         kind = self._layout.kind
-        of_kind = f"(objectClass={kind.object_class})"
-        holders = [""] if holding is None else list(_alternatives(kind.attribute, list(holding)))
+        of_kind = equal("objectClass", kind.object_class)
+        holders = [[]] if holding is None else [[part] for part in _alternatives(kind.attribute, list(holding))]
+        return self._named(names, [all_of(of_kind, *holder) for holder in holders], attributes)
+
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        return self._named(names, [any_of(equal("objectClass", each) for each in GROUP_CLASSES)], attributes)
+
+    def _named(self, names: Sequence[GroupName], conditions: Sequence[Filter], attributes: Sequence[str]) -> Listing:
         by_cn = list(_alternatives("cn", [name.cn for name in names if name.cn]))
         base = self._layout.groups_base
-        listing = self._all(base, [f"(&{of_kind}{part}{holder})" for part in by_cn for holder in holders], attributes)
-        by_dn = [
-            self._one(name.dn, f"(&{of_kind}{holder})", attributes) for name in names if name.dn for holder in holders
-        ]
-        return _joined([listing, *by_dn]) if by_dn else listing
+        questions = [Question(base, Scope.SUBTREE, all_of(part, each)) for part in by_cn for each in conditions]
+        questions += [Question(name.dn, Scope.BASE, each) for name in names if name.dn for each in conditions]
+        return self._all(questions, attributes)
 
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
-        kind = self._layout.kind
-        parts = _alternatives(kind.attribute, list(members))
-        conditions = [f"(&(objectClass={kind.object_class}){part})" for part in parts]
-        return self._all(self._layout.groups_base, conditions, attributes)
+        of_kind = equal("objectClass", self._layout.kind.object_class)
+        parts = _alternatives(self._layout.kind.attribute, list(members), _HOLDERS_PER_FILTER)
+        base = self._layout.groups_base
+        return _joined([self._wire.search(base, all_of(of_kind, part), attributes) for part in parts])
 
     def read(self, dn: str, attributes: Sequence[str]) -> Entry | None:
-        entries = list(self._one(dn, "(objectClass=*)", attributes))  # to its end, so that the connection stays of use
+        entries = list(self._wire.ask([Question(dn, Scope.BASE, any_value("objectClass"))], attributes))
         return entries[0] if entries else None
 
     def key(self, entry: Entry) -> str:
-        return entry.text(_KEY).lower()
+        return _in_lower_case(entry.attributes.get(_KEY_LOWER, ()))
 
-    def _all(self, base: str, conditions: Iterable[str], attributes: Sequence[str]) -> Listing:
-        return _joined([self._wire.search(base, condition, attributes) for condition in conditions])
+    def same(self, entry: Entry) -> Mapping[str, bytes]:
+        return {_KEY: self.key(entry).encode()}
 
-    def _one(self, dn: str, condition: str, attributes: Sequence[str]) -> Listing:
-        listing = self._wire.search(dn, condition, attributes, scope="BASE")
-        listing.entries = _unless_missing(listing.entries)
-        return listing
+    def _all(self, questions: Sequence[Question], attributes: Sequence[str]) -> Listing:
+        return _joined([self._wire.ask(questions, attributes)])
 
     def _confirming(self, entries: Iterable[Entry], listing: Listing) -> Iterator[Entry]:
         """The entries; where there is none at all, whether the base itself says that nothing lies below it (X.501)."""
@@ -103,11 +114,17 @@ class WritableServer(Server):
         super().__init__(wire, layout, people_filter)
         self._writes = wire
 
-    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer:
-        return self._writes.modify(dn, modifications)
+    def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
+        return self._writes.modify(wanted)
 
-    def delete(self, dn: str) -> Answer:
-        return self._writes.delete(dn)
+    def delete(self, wanted: Request) -> Answer:
+        return self._writes.delete(wanted)
+
+    def add(self, wanted: NewEntry) -> Answer:
+        return self._writes.add(wanted)
+
+    def give_secret(self, dn: str, secret: str) -> Answer:
+        return self._writes.give_secret(dn, secret)
 
 
 def _joined(listings: Sequence[Listing]) -> Listing:
@@ -127,18 +144,26 @@ def _joined(listings: Sequence[Listing]) -> Listing:
     return joined
 
 
-def _unless_missing(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _people(condition: str) -> Filter:
     try:
-        yield from entries
-    except NoSuchBase:
-        return
+        return encoded_filter(condition)
+    except ValueError as error:
+        raise TargetError(
+            f"{condition!r} is no search filter: {error}",
+            remedy="correct people.filter, e.g. (objectClass=inetOrgPerson)",
+        ) from None
 
 
-def _alternatives(attribute: str, values: Sequence[str] | Sequence[bytes]) -> Iterator[str]:
+def _alternatives(
+    attribute: str, values: Sequence[str] | Sequence[bytes], at_once: int = _PER_FILTER
+) -> Iterator[Filter]:
     """Filters for "the attribute is one of these", each of bounded size."""
-    for start in range(0, len(values), _PER_FILTER):
-        part = "".join(f"({attribute}={escaped(value)})" for value in values[start : start + _PER_FILTER])
-        yield f"(|{part})"
+    for start in range(0, len(values), at_once):
+        yield any_of(equal(attribute, value) for value in values[start : start + at_once])
+
+
+def _in_lower_case(values: Sequence[bytes]) -> str:
+    return values[0].decode("utf-8", "replace").strip().lower() if values else ""
 
 
 def _is_uuid(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,16 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from adapters.directory.settings import DnText, Settings, Strict, checked
 from reconciler.targets import TargetContext
 
-__all__ = ["Bind", "Connection", "Endpoint", "EndpointUrl", "LdapSettings", "endpoint_of", "ldap_settings"]
+__all__ = [
+    "Bind",
+    "Connection",
+    "Endpoint",
+    "EndpointUrl",
+    "LdapSettings",
+    "endpoint_of",
+    "is_loopback",
+    "ldap_settings",
+]
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 Tls = Literal["starttls", "ldaps", "none"]
@@ -64,6 +74,15 @@ class Connection(Strict):
 class LdapSettings(Settings, Connection):
     """All settings of an LDAP target."""
 
+    @model_validator(mode="after")
+    def _secretive(self) -> Self:
+        create = self.accounts.create
+        if create and create.secret and self.tls == "none" and not is_loopback(_split(self.url)[0].hostname or ""):
+            raise ValueError(
+                "`accounts.create.secret` needs an encrypted connection: an ldaps:// url, or `tls: starttls`"
+            )
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -97,6 +116,14 @@ def endpoint_of(settings: Connection, folder: Path) -> Endpoint:
         bind_dn=settings.bind.dn,
         password=settings.bind.password,
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:

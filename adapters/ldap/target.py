@@ -5,7 +5,6 @@ Observing goes over a connection that cannot write; only `writer` opens one that
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,8 +12,9 @@ from datetime import UTC, datetime
 from adapters.directory.reading import observation
 from adapters.directory.settings import layout_of
 from adapters.directory.writing import DirectoryStepWriter
+from adapters.ldap.marking import mark
 from adapters.ldap.server import Server, WritableServer
-from adapters.ldap.settings import endpoint_of, ldap_settings
+from adapters.ldap.settings import endpoint_of, is_loopback, ldap_settings
 from adapters.ldap.wire import ReadOnlyWire, Wire, opened
 from reconciler.targets import (
     Capabilities,
@@ -36,7 +36,7 @@ class LdapTarget(Target):
     def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None:
         parsed = ldap_settings(settings, context)
         self._endpoint = endpoint_of(parsed, context.folder)
-        self._layout = layout_of(parsed)
+        self._layout = layout_of(parsed, context.folder)
         self._people_filter = parsed.people.filter
 
     def describe(self) -> Capabilities:
@@ -44,6 +44,9 @@ class LdapTarget(Target):
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
+
+    def creation_attributes(self) -> Sequence[str]:
+        return self._layout.creation_attributes
 
     def match_attributes(self) -> Sequence[str]:
         return tuple(self._layout.match.values())
@@ -60,6 +63,12 @@ class LdapTarget(Target):
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
             return frozenset(filter(None, map(server.key, server.having(asked))))
+
+    def mark(self, since: str = "") -> str:
+        """By the state of the directory as a whole; blank where the server does not offer content synchronization."""
+        with opened(ReadOnlyWire, self._endpoint) as wire:
+            server = Server(wire, self._layout, self._people_filter)
+            return mark(server, self._layout, self._endpoint.url, self._endpoint.bind_dn, self._people_filter or "")
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:
@@ -80,13 +89,6 @@ class LdapTarget(Target):
         return tuple(self._unsafe())
 
     def _unsafe(self) -> Iterator[TargetFinding]:
-        if self._endpoint.tls == "none" and not _is_loopback(self._endpoint.host):
+        if self._endpoint.tls == "none" and not is_loopback(self._endpoint.host):
             text = f"{self._endpoint.url}: the password and all data cross the network unencrypted; set `tls: starttls`"
             yield TargetFinding("unencrypted", self._endpoint.url, text)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

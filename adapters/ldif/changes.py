@@ -6,14 +6,14 @@ deletes the file. Source: RFC 2849, change records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adapters.directory.entries import Modification
 from adapters.ldif.document import attribute_lines
 from adapters.ldif.files import replace_file
 
-__all__ = ["append_changes", "delete_record", "modify_record"]
+__all__ = ["add_record", "append_changes", "delete_record", "modify_record"]
 
 _HEADER = b"""\
 # What `reconciler apply` changed in the LDIF beside this file. Bring it to the directory with ldapmodify, then delete
@@ -31,6 +31,12 @@ def modify_record(dn: str, modifications: Sequence[Modification]) -> bytes:
         parts += [_attribute(part.attribute, value) for value in part.values]
         parts.append(b"-\n")
     return b"".join(parts) + _NEWLINE
+
+
+def add_record(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
+    """A change record that adds an entry."""
+    lines = [_attribute(name, value) for name, values in attributes.items() for value in values]
+    return b"".join([_attribute("dn", dn.encode()), b"changetype: add\n", *lines]) + _NEWLINE
 
 
 def delete_record(dn: str) -> bytes:

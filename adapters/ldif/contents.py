@@ -6,13 +6,15 @@ regard to case; classes derived from person are known by name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from adapters.directory import names
-from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, Verdict
+from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, NewEntry, Request, Verdict
+from adapters.directory.groups import GROUP_CLASSES, value_principal
+from adapters.directory.names import canonical
 from adapters.directory.reading import group_keys
 from adapters.directory.settings import Layout
-from adapters.ldif.changes import delete_record, modify_record
+from adapters.ldif.changes import add_record, delete_record, modify_record
 from adapters.ldif.document import Document, Record
 from reconciler.targets import TargetError
 
@@ -50,6 +52,12 @@ class Contents:
             [entry for entry in entries if holding is None or self._holds(entry, holding)], self._shortfalls()
         )
 
+    def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
+        wanted, base = set(names), canonical(self._layout.groups_base)
+        classes = {each.lower() for each in GROUP_CLASSES}
+        groups = (r for r in self._document.records if not classes.isdisjoint(_classes(r)) and _under(r, base))
+        return Listing([entry for entry in map(_entry, groups) if wanted.intersection(group_keys(entry))])
+
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         self._check_base(self._layout.groups_base)
         return Listing([entry for entry in self._groups() if self._holds(entry, members)], self._shortfalls())
@@ -65,7 +73,13 @@ class Contents:
         """The entryUUID where the export has it, otherwise the name; an account renamed then counts as another one."""
         return entry.text("entryuuid").lower() or names.canonical(entry.dn)
 
-    def modify(self, dn: str, modifications: Sequence[Modification]) -> Answer:
+    def same(self, entry: Entry) -> Mapping[str, bytes]:
+        return {}  # nobody else changes a file that is in memory
+
+    def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
+        return [self._modified(each.dn, each.parts) for each in wanted]
+
+    def _modified(self, dn: str, modifications: Sequence[Modification]) -> Answer:
         record = self._by_name.get(names.canonical(dn))
         if record is None:
             return Answer(Verdict.GONE, f"{dn} is not in {self._source}")
@@ -86,7 +100,8 @@ class Contents:
         self.changes.append(modify_record(record.dn, exact))
         return Answer(Verdict.DONE)
 
-    def delete(self, dn: str) -> Answer:
+    def delete(self, wanted: Request) -> Answer:
+        dn = wanted.dn
         record = self._by_name.get(names.canonical(dn))
         if record is None:
             return Answer(Verdict.GONE, f"{dn} is not in {self._source}")
@@ -98,9 +113,30 @@ class Contents:
         self.changes.append(delete_record(record.dn))
         return Answer(Verdict.DONE)
 
+    def having(self, values: Mapping[str, str]) -> Listing:
+        wanted = {attribute.lower(): value_principal(value.encode()) for attribute, value in values.items()}
+        listing = self.accounts(())
+        same = [
+            entry
+            for entry in listing
+            if all(value in map(value_principal, entry.values(name)) for name, value in wanted.items())
+        ]
+        return Listing(same, listing.shortfalls)
+
+    def add(self, wanted: NewEntry) -> Answer:
+        name = names.canonical(wanted.dn)
+        if name in self._by_name:
+            return Answer(Verdict.CONFLICT, f"{wanted.dn} is in {self._source}")
+        self._by_name[name] = self._document.append(wanted.dn, wanted.attributes.items())
+        self.changes.append(add_record(wanted.dn, wanted.attributes))
+        return Answer(Verdict.DONE)
+
+    def give_secret(self, dn: str, secret: str) -> Answer:
+        return Answer(Verdict.REFUSED, "a secret does not belong into a file that goes from hand to hand")
+
     def _made(self, record: Record, part: Modification) -> Sequence[bytes] | None:
         """Make one part of a modification; the values concerned as the file spells them, or None on a conflict."""
-        same = self._layout.kind.principal if part.attribute in _ANY_MEMBER else _exactly
+        same = self._layout.kind.principal if part.attribute in _ANY_MEMBER else value_principal
         present = {same(value): value for value in record.values(part.attribute)}
         wanted = [same(value) for value in part.values]
         if part.edit is Edit.ADD:
@@ -165,7 +201,3 @@ def _is_group(record: Record, layout: Layout) -> bool:
 def _under(record: Record, base: str) -> bool:
     """Whether a record lies below a base in canonical spelling: there, no value has a bare `,` or `=` in it."""
     return names.canonical(record.dn).endswith("," + base)
-
-
-def _exactly(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")

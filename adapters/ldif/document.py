@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from adapters.directory import names
@@ -88,6 +88,17 @@ class Document:
         return b"".join(
             part if isinstance(part, bytes) else b"".join(line.raw for line in part.lines) for part in self.parts
         )
+
+    def append(self, dn: str, attributes: Iterable[tuple[str, Sequence[bytes]]]) -> Record:
+        """Put a new entry at the end."""
+        lines = [Line(attribute_lines("dn", dn.encode(), self.newline), "dn", dn.encode())]
+        for name, values in attributes:
+            lines += [Line(attribute_lines(name, value, self.newline), name.lower(), value) for value in values]
+        record = Record(dn, 0, lines)
+        blank = b"" if self.rendered().endswith(self.newline * 2) else self.newline
+        self.parts += [blank, record] if blank else [record]
+        self.records.append(record)
+        return record
 
     def drop(self, record: Record) -> None:
         """Remove an entry and the blank line after it."""

@@ -18,6 +18,7 @@ from adapters.ldif.changes import append_changes
 from adapters.ldif.contents import Contents
 from adapters.ldif.document import Document, Malformed, parse
 from adapters.ldif.files import replace_file
+from adapters.marks import mark_of
 from reconciler.targets import (
     Capabilities,
     Locator,
@@ -55,13 +56,17 @@ class LdifTarget(Target):
             message = f"target {context.name}: `people.filter` cannot be applied to a file"
             remedy = "leave it out, or export only the entries that it would let through"
             raise ProblemsFound(f"target {context.name}", [Problem("target-settings", message, context.place, remedy)])
+        if parsed.accounts.create is not None and parsed.accounts.create.secret is not None:
+            message = f"target {context.name}: `accounts.create.secret` has no place in a file"
+            remedy = "leave it out, and set initial passwords where the changes are brought to the directory"
+            raise ProblemsFound(f"target {context.name}", [Problem("target-settings", message, context.place, remedy)])
         self._path = context.folder / parsed.path
         self._changes = (
             context.folder / parsed.changes
             if parsed.changes
             else self._path.with_name(f"{self._path.stem}.changes.ldif")
         )
-        self._layout = layout_of(parsed)
+        self._layout = layout_of(parsed, context.folder)
 
     def describe(self) -> Capabilities:
         return Capabilities(ops=self._layout.ops, batch_size=10_000)
@@ -69,12 +74,19 @@ class LdifTarget(Target):
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
 
+    def creation_attributes(self) -> Sequence[str]:
+        return self._layout.creation_attributes
+
     def match_attributes(self) -> Sequence[str]:
         return tuple(self._layout.match.values())
 
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         contents = Contents(_document(_read(self._path), self._path), self._layout, str(self._path))
         return observation(contents, self._layout, locators, accounts, datetime.now(UTC))
+
+    def mark(self, since: str = "") -> str:
+        """By all that stands in the file."""
+        return mark_of(repr(self._layout), _read(self._path))
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from threading import Event
+from typing import Any
 
 from reconciler.apply.context import RunContext
 from reconciler.apply.sight import Sight
@@ -232,7 +233,7 @@ class OneTarget:
         if not own:
             return
         sight = Sight(self._look_again([done[at] for at in own]))
-        shown = {at: sight.shows(described(done[at].change)) for at in own}
+        shown = {at: sight.shows(self._described(done[at].change)) for at in own}
         # What nobody wants by now, a pass for that person may have undone since: no contradiction.
         absent = [done[at].change for at in own if shown[at] is False]
         undone = self._context.no_longer_wanted(absent) if absent else frozenset()
@@ -250,6 +251,11 @@ class OneTarget:
                 entries.append(not_done(each, self._context.told))
         if entries:
             self._context.recorder.record(entries)
+
+    def _described(self, change: Change) -> dict[str, Any]:
+        """A change, and what an account that it creates is found by."""
+        match = {name: change.profile.get(name, "") for name in self._target.match_attributes()}
+        return {**described(change), "match": match} if change.op is Op.CREATE_ACCOUNT else described(change)
 
     def _look_again(self, done: Sequence[Done]) -> Observation | None:
         locators = {entitlement_key(each.change.locator): each.change.locator for each in done if each.change.locator}

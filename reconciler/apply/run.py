@@ -109,6 +109,19 @@ def _set_aside(part: TargetReport) -> Finding:
     return Finding("target-set-aside", part.target, part.target, text)
 
 
+def together(first: RunReport | None, second: RunReport | None) -> RunReport | None:
+    """What two runs of one pass came to, under the name of the first."""
+    if first is None or second is None:
+        return first or second
+    return RunReport(
+        first.run,
+        [*first.done, *second.done],
+        [*first.contradicted, *second.contradicted],
+        {**first.set_aside, **second.set_aside},
+        [*first.findings, *second.findings],
+    )
+
+
 class _Work:
     """One target's part, begun once. What ends the whole run is told to the others at once."""
 

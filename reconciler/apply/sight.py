@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.plan.linking import folded
 from reconciler.targets import Observation, Op, Reading
 
 
@@ -23,6 +24,8 @@ class Sight:
         if change["op"] in (Op.GRANT.value, Op.REVOKE.value):
             member = self._is_member(self._observation, change)
             return None if member is None else member == (change["op"] == Op.GRANT.value)
+        if change["op"] == Op.CREATE_ACCOUNT.value:
+            return self._is_there(self._observation, change.get("match") or {})
         return self._account_is_so(self._observation, change)
 
     def _is_member(self, observation: Observation, change: Mapping[str, Any]) -> bool | None:
@@ -37,6 +40,17 @@ class Sight:
                 return None
             member = position is not None and position in read.members
         return member if member or read.reading.whole else None
+
+    def _is_there(self, observation: Observation, match: Mapping[str, str]) -> bool | None:
+        """Whether there is an account that matches; None where nothing says what it would be matched by."""
+        if not match:
+            return None
+        wanted = {name: folded(value) for name, value in match.items()}
+        there = any(
+            all(folded(account.match.get(name, "")) == value for name, value in wanted.items())
+            for account in observation.accounts.accounts
+        )
+        return there if there or observation.accounts.reading.whole else None
 
     def _account_is_so(self, observation: Observation, change: Mapping[str, Any]) -> bool | None:
         position = self._positions.get(change["account_key"])

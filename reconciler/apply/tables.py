@@ -1,7 +1,8 @@
 """The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
 
-Every table here is a projection of ledger entries, but `proposals`: the digests of plans that were shown, so that
-`approve` can say what a digest stands for. Losing it costs making the plan again.
+Every table here is a projection of ledger entries, but two. `proposals`: the digests of plans that were shown, so that
+`approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass left
+that found everything in order; losing it costs one full pass.
 
 The kinds of ledger entries that this room writes stand in `Kind`.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Column, Index, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from reconciler.facts.ledger import Sequence64
 from reconciler.facts.store import metadata
@@ -116,6 +117,12 @@ proposals = Table(
     Column("made_at", String(27), nullable=False),
     Column("change_ids", Text, nullable=False),
     Column("title", Text, nullable=False),
+)
+standing = Table(
+    "standing",
+    metadata,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),
 )
 
 PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)

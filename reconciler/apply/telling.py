@@ -135,7 +135,7 @@ def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observat
 
 def _found(intent: OpenIntent, outcome: str) -> NewEntry:
     payload: dict[str, Any] = {
-        **{name: value for name, value in intent.change.items() if name != "id"},
+        **{name: value for name, value in intent.change.items() if name not in ("id", "match")},
         "run": intent.run,
         "change": intent.change_id,
         "target": intent.target,

@@ -23,6 +23,7 @@ from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
 from reconciler.passes.one_person import let_out
+from reconciler.passes.standing import Standing, unchanged
 from reconciler.passes.tokens import Act
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import SavedPlan, plan_json, read_plan
@@ -126,16 +127,24 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
 @_target
 @_person
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--if-changed", is_flag=True, help="Do nothing where nothing can have changed since all was in sync.")
 @shared
-def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str | None, yes: bool) -> None:
+def apply(
+    shell: Shell, file: Path | None, targets: tuple[str, ...], person: str | None, yes: bool, if_changed: bool
+) -> None:
     """Carry out a saved plan (FILE), or plan and carry out.
 
-    With `--person`, what the leaver's lane takes from that person goes first, and waits for no other run.
+    With `--person`, what the leaver's lane takes from that person goes first, and waits for no other run. With
+    `--if-changed`, which is for passes that follow each other closely, a pass that finds everything in sync says so to
+    the next one, and that asks only whether the policies, the record, the day or a target is another than then; where
+    a target cannot tell, and once in 24 hours, all is read.
 
     Nothing that a guard holds is carried out. Every step is on record before it is sent and after; what was changed is
     read back. Exit status 3 where something is held, 4 where something failed. Where the policies do not pass, leavers
     are let out all the same, under the last ones that did, and the exit status is 1.
     """
+    if if_changed and (file or targets or person is not None):
+        raise click.UsageError("--if-changed is for a pass over everything: leave FILE, --target and --person out")
     saved = _saved(file) if file else None
     workspace = shell.workspace()
     actor = shell.actor(workspace, Act.APPLY, *(targets or workspace.spec.targets))
@@ -143,6 +152,9 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     if standing.problems is not None:
         shell.note("the policies do not pass: under the last that did, only leavers are let out")
     wiring = workspace.wire(standing=standing, actor=actor)
+    if if_changed and standing.problems is None and (found := unchanged(wiring)) is not None:
+        _tell_unchanged(shell, found)
+        return
     ask = not yes and not shell.as_json and sys.stdin.isatty()
     leavers_only = standing.problems is not None
     confirm = (lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True)
@@ -159,6 +171,7 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
                     targets=targets,
                     person=person,
                     leavers_only=leavers_only,
+                    leave_standing=if_changed,
                     confirm=confirm,
                     progress=show,
                 )
@@ -172,6 +185,14 @@ def apply(shell: Shell, file: Path | None, targets: tuple[str, ...], person: str
     if standing.problems is not None:
         raise standing.problems
     end(applied_status(done) if done else Exit.DONE)
+
+
+def _tell_unchanged(shell: Shell, found: Standing) -> None:
+    at = instant_text(found.at)
+    if shell.as_json:
+        shell.give({"unchanged_since": at, "until": instant_text(found.until)})
+    else:
+        shell.say(f"Nothing has changed since {at}, when all was in sync.")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,20 +14,21 @@ from pyroaring import BitMap
 from reconciler.apply.context import RunContext
 from reconciler.apply.journal import OpenIntent
 from reconciler.apply.leases import alive, of_target, take, take_all
-from reconciler.apply.run import RunReport, carry_out
+from reconciler.apply.run import RunReport, carry_out, together
 from reconciler.apply.tables import Kind
 from reconciler.apply.telling import Told, recovered
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
 from reconciler.logs import log
+from reconciler.passes import standing
 from reconciler.passes.look import Look, chosen, look
 from reconciler.passes.memory import policy_entry
 from reconciler.passes.present import Present
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import PlanFileError, SavedPlan, instant
 from reconciler.plan.causes import Baseline
-from reconciler.plan.linking import Links
+from reconciler.plan.linking import Links, attribute_of
 from reconciler.plan.model import CauseKind, Change, Finding, Plan, content_digest
 from reconciler.policy.model import EntitlementRef, Mode
 from reconciler.targets import Observation, Op, Reading, Target, TargetError, entitlement_key
@@ -76,6 +77,7 @@ def apply_plan(
     targets: Collection[str] = (),
     person: str | None = None,
     leavers_only: bool = False,
+    leave_standing: bool = False,
     confirm: Callable[[Look], bool] = lambda _: True,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> Applied | None:
@@ -83,7 +85,8 @@ def apply_plan(
     said no.
 
     With `saved`, only those changes of the fresh plan are carried out that the saved one names; with `leavers_only`,
-    only those of the leaver's lane.
+    only those of the leaver's lane. With `leave_standing`, a pass over everything that finds all in order says so to
+    the next one (`reconciler.passes.standing`).
     """
     with wiring.lease():
         names = [of_target(name) for name in chosen(wiring, targets)]
@@ -91,9 +94,11 @@ def apply_plan(
         if saved is not None:
             _check_saved(wiring, saved, file)
         repaired = recover(wiring)
+        taken = standing.marks(wiring) if leave_standing else {}
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
         # What could not be read a moment ago may be what this plan goes by: its record comes first.
         repaired += _settle(wiring, _left_open(wiring, wiring.clock()), seen.observations)
+        seen = _with(seen, standing.missed(wiring, standing.recall(wiring), taken, seen)) if taken else seen
         due = [
             change
             for change in seen.plan.due
@@ -108,7 +113,49 @@ def apply_plan(
         report = run(wiring, seen, due, present, saved=saved, progress=progress) if due else None
         if not leavers_only:
             _note_agreement(wiring, seen, report, present.moved())
+        if saved is None and (newcomers := _created(report)):
+            report = _moved_in(wiring, report, newcomers, progress)
+        if leave_standing and not (targets or person or saved or leavers_only):
+            standing.leave(wiring, seen, taken)
         return Applied(seen.plan, report, repaired, missing)
+
+
+def _with(seen: Look, findings: Sequence[Finding]) -> Look:
+    plan = replace(seen.plan, findings=(*seen.plan.findings, *findings))
+    return replace(seen, made=replace(seen.made, plan=plan))
+
+
+# --- accounts that this run created -----------------------------------------------------------------------------------
+
+
+def _created(report: RunReport | None) -> Mapping[str, frozenset[str]]:
+    """Target → the people who have an account there since this run."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for each in report.done if report else ():
+        if each.change.op is Op.CREATE_ACCOUNT and each.outcome.kind.done:
+            found[each.change.target].add(each.change.subject)
+    return {target: frozenset(people) for target, people in found.items()}
+
+
+def _moved_in(
+    wiring: Wiring,
+    first: RunReport | None,
+    newcomers: Mapping[str, frozenset[str]],
+    progress: Callable[[str, int, int], None],
+) -> RunReport | None:
+    """Another look, since only now there is an account to grant anything to; under the same guards, and for nobody
+    else.
+    """
+    seen = look(wiring, targets=list(newcomers), progress=lambda what: progress(what, 0, 0))
+    due = [each for each in seen.plan.due if each.op is Op.GRANT and each.person in newcomers[each.target]]
+    if news := learned(wiring, seen):
+        wiring.record(news)
+    if not due:
+        return first
+    present = Present(wiring, seen)
+    report = run(wiring, seen, due, present, progress=progress)
+    _note_agreement(wiring, seen, report, present.moved())
+    return together(first, report)
 
 
 # --- before the run ---------------------------------------------------------------------------------------------------
@@ -156,7 +203,26 @@ def _left_open(wiring: Wiring, now: datetime, only: str | None = None) -> list[O
     with wiring.store.reading() as connection:
         intents = wiring.journal.open_intents(connection)
         living = alive(connection, now) if only is None and intents else frozenset()
+    intents = _with_matches(wiring, intents)
     return [each for each in intents if (each.lease not in living if only is None else each.lease == only)]
+
+
+def _with_matches(wiring: Wiring, intents: list[OpenIntent]) -> list[OpenIntent]:
+    """With what the accounts that were to be created are found by: that is said of people nowhere but in the facts."""
+    created = {each.change["subject"] for each in intents if each.change["op"] == Op.CREATE_ACCOUNT.value}
+    if not created:
+        return intents
+    known = wiring.facts.population(created).by_id
+
+    def matched(intent: OpenIntent) -> OpenIntent:
+        person = known.get(intent.change["subject"])
+        if intent.change["op"] != Op.CREATE_ACCOUNT.value or person is None or intent.target not in wiring.targets:
+            return intent
+        attributes = wiring.targets[intent.target].target.match_attributes()
+        match = {name: attribute_of(person, name) for name in attributes}
+        return replace(intent, change={**intent.change, "match": match})
+
+    return [matched(each) for each in intents]
 
 
 def _settle(wiring: Wiring, intents: Sequence[OpenIntent], observations: Mapping[str, Observation | None]) -> int:

@@ -173,6 +173,7 @@ def view_of(
     return TargetView(
         capabilities=configured.target.describe(),
         match_attributes=configured.target.match_attributes(),
+        creation_attributes=configured.target.creation_attributes(),
         observation=observation,
         error=error,
         revoke_foreign=configured.revoke_foreign,

@@ -16,7 +16,7 @@ from functools import partial
 from reconciler.access import Desired, LifecycleState, evaluate
 from reconciler.access.sponsorship import people_needed
 from reconciler.apply.leases import of_person, take
-from reconciler.apply.run import RunReport
+from reconciler.apply.run import RunReport, together
 from reconciler.facts.model import Person, Population
 from reconciler.passes.execute import Applied, learned, recover, run
 from reconciler.passes.look import Look, chosen, locators_of, proposals, view_of
@@ -97,7 +97,7 @@ class _Lane:
         report = self._done(first)
         if given:
             self._wait_for(given)
-            report = _together(report, self._done(self._looked()))
+            report = together(report, self._done(self._looked()))
         return Applied(first.plan, report, repaired, still_due=goes_on(first, self._person.id))
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -241,16 +241,3 @@ def _matching(seen: Observation, values: Mapping[str, str]) -> Iterator[str]:
     for account in seen.accounts.accounts:
         if all(folded(account.match.get(attribute, "")) == value for attribute, value in wanted.items()):
             yield account.key
-
-
-def _together(first: RunReport | None, second: RunReport | None) -> RunReport | None:
-    """What two runs came to, under the name of the first."""
-    if first is None or second is None:
-        return first or second
-    return RunReport(
-        first.run,
-        [*first.done, *second.done],
-        [*first.contradicted, *second.contradicted],
-        {**first.set_aside, **second.set_aside},
-        [*first.findings, *second.findings],
-    )

@@ -149,7 +149,7 @@ _MAKE_ONE = "make a new one: reconciler plan --out FILE"
 
 def _change_id(change: Mapping[str, Any]) -> str:
     """The id of a change as the file spells it out. Raises `ValueError` where the file gives it another one."""
-    account = change["account_key"] or change["account"]
+    account = change["account_key"] or change["account"] or change["person"]
     own = change_id(change["op"], change["target"], account, change["locator"], change["saw"])
     if change["id"] != own:
         raise ValueError

@@ -15,6 +15,7 @@ from pyroaring import BitMap
 from reconciler.plan.accounts import AccountNeeds, account_changes
 from reconciler.plan.causes import Asked, Causes
 from reconciler.plan.comparing import Comparison, Difference, compare, may_be_gone, own_entitlements
+from reconciler.plan.creating import creations
 from reconciler.plan.guards import Standing, hold, stricter, with_digests
 from reconciler.plan.invariants import keep_invariants
 from reconciler.plan.linking import Links, link_accounts
@@ -115,7 +116,16 @@ class _Making:
             undone = maker.undoing(self._compared[name].differences, self._s.pins)
             membership.changes += undone.changes
             membership.findings += undone.findings
-        accounts, findings = account_changes(self._account_needs(name, view, observation, links))
+        needs = self._account_needs(name, view, observation, links)
+        accounts, findings = account_changes(needs)
+        whole = observation.accounts.reading.whole
+        created = list(creations(needs, view.match_attributes, view.creation_attributes, proven=whole))
+        accounts += [each for each in created if isinstance(each, Change)]
+        findings += [each for each in created if isinstance(each, Finding)]
+        if created:  # what is done about it, or why nothing is, says more
+            told = {each.subject for each in created}
+            unsaid = [each for each in membership.findings if each.kind != "no-account" or each.subject not in told]
+            membership.findings = unsaid
         found.changes += self._leaving_us_alone([*membership.changes, *accounts], observation, found)
         found.observed += membership.observed
         found.findings += [*membership.findings, *findings]
@@ -134,7 +144,8 @@ class _Making:
         return [each for each in changes if each not in ours] if ours else changes
 
     def _account_needs(self, name: str, view: TargetView, observation: Observation, links: Links) -> AccountNeeds:
-        own = (self._s.desired.members[entitlement.ref] for entitlement in own_entitlements(name, self._s))
+        managed = (each for each in own_entitlements(name, self._s) if each.mode is not Mode.OBSERVE)
+        own = (self._s.desired.members[entitlement.ref] for entitlement in managed)
         return AccountNeeds(
             target=name,
             accounts=observation.accounts.accounts,

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from json.encoder import encode_basestring
@@ -124,12 +124,16 @@ class Change:
     approved: bool = False
     """Somebody approved it: it is carried out and does not count for the guards."""
     held: Held | None = None
+    profile: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of an account to be created, what the target needs to know of the person; on no record and in no output."""
     id: str = ""
     """Digest of what it does and of what it saw before: 32 hexadecimal digits, worked out where it is not given."""
 
     def __post_init__(self) -> None:
         if not self.id:
-            own = change_id(self.op.value, self.target, self.account_key or self.account, self.locator, self.saw)
+            own = change_id(
+                self.op.value, self.target, self.account_key or self.account or self.subject, self.locator, self.saw
+            )
             object.__setattr__(self, "id", own)
 
     def held_by(self, held: Held | None) -> Change:
@@ -163,6 +167,7 @@ class Change:
             leaver,
             approved,
             held,
+            self.profile,
             self.id,
         )
 
@@ -174,7 +179,7 @@ class Change:
     @property
     def step(self) -> Step:
         """What the adapter is asked to do."""
-        return Step(self.op, self.account_key, self.account, self.locator)
+        return Step(self.op, self.account_key, self.account, self.locator, self.profile)
 
     @property
     def slice(self) -> str:

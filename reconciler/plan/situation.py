@@ -25,6 +25,8 @@ class TargetView:
     error: str = ""
     revoke_foreign: bool = False
     disable_orphans: bool = False
+    creation_attributes: Sequence[str] = ()
+    """What has to be known of a person to create their account."""
     remembered: Mapping[str, str] = field(default_factory=dict)
     """Account key → person id, as linked before."""
     disabled_here: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.directory.entries import Answer, Modification
+from adapters.directory.entries import Answer, Modification, Request
 from adapters.ldap import LdapTarget
 from adapters.ldap.wire import ReadOnlyWire, Wire
 from reconciler.targets import (
@@ -59,9 +59,9 @@ def modifications(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Modification
     sent: list[Sequence[Modification]] = []
     original = Wire.modify
 
-    def noting(self: Wire, dn: str, modifications: Sequence[Modification]) -> Answer:
-        sent.append(modifications)
-        return original(self, dn, modifications)
+    def noting(self: Wire, wanted: Sequence[Request]) -> Sequence[Answer]:
+        sent.extend(each.parts for each in wanted)
+        return original(self, wanted)
 
     monkeypatch.setattr(Wire, "modify", noting)
     return sent

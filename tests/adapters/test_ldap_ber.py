@@ -23,7 +23,7 @@ from ldap3.protocol.rfc4511 import (
 from pyasn1.codec.ber import encoder
 
 from adapters.directory.entries import Entry
-from adapters.ldap.ber import Done, Malformed, Reference, decode, message_end
+from adapters.ldap.ber import Done, Malformed, Reference, bounds, decode, decoded, ended, message_end
 
 ATTRIBUTES = st.dictionaries(
     st.from_regex(r"[a-z][a-z0-9-]{0,8}(;lang-zh)?", fullmatch=True),
@@ -129,3 +129,60 @@ def test_what_is_no_ldap_is_refused_at_once() -> None:
         message_end(b"HTTP/1.1 400 Bad Request", 0)
     with pytest.raises(Malformed, match="definite length"):
         message_end(b"\x30\x80", 0)
+
+
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from([1, 127, 128, 300, 70_000]), st.text(max_size=200), ATTRIBUTES), min_size=1, max_size=4
+)
+
+
+@given(ENTRIES, st.integers(0, 40))
+def test_many_entries_are_read_as_one_by_one_and_what_is_not_there_whole_is_left(
+    entries: list[tuple[int, str, dict[str, list[bytes]]]], cut: int
+) -> None:
+    messages = [entry_message(*each) for each in entries]
+    octets = b"".join(messages)[: -cut or None]
+    whole = [entry for entry, end in zip(entries, _ends(messages), strict=True) if end <= len(octets)]
+
+    found = bounds(octets)
+    mine, others = decoded(octets, found, {entries[0][0]})
+
+    assert [decode(octets[start:end])[0] for start, end in found] == [number for number, _, _ in whole]
+    assert mine == [Entry(dn, values) for number, dn, values in whole if number == entries[0][0]]
+    assert others == [(number, Entry(dn, values)) for number, dn, values in whole if number != entries[0][0]]
+
+
+def _ends(messages: list[bytes]) -> list[int]:
+    return [sum(map(len, messages[: place + 1])) for place in range(len(messages))]
+
+
+@given(ATTRIBUTES, st.data())
+def test_damaged_octets_are_read_as_strictly_in_bulk_as_one_by_one(
+    attributes: dict[str, list[bytes]], data: st.DataObject
+) -> None:
+    octets = bytearray(entry_message(3, "cn=a", attributes))
+    octets[data.draw(st.integers(5, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    message = bytes(octets)
+
+    def by_itself() -> object:
+        try:
+            return decode(message)
+        except Malformed:
+            return Malformed
+
+    def in_bulk() -> object:
+        try:
+            entries, others = decoded(message, [(0, len(message))], {3})
+        except Malformed:
+            return Malformed
+        return (3, entries[0]) if entries else others[0]
+
+    assert in_bulk() == by_itself()
+
+
+def test_the_end_of_a_search_is_known_without_reading_it() -> None:
+    end, entry = done_message(300, 0, "", b"cookie"), entry_message(300, "cn=a", {})
+
+    assert ended(end, 0, len(end)) == 300
+    assert ended(entry, 0, len(entry)) == -1
+    assert ended(end[:3], 0, 3) == -1

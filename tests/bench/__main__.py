@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import applying, directory, leaving, people, planning, reviewing
+from tests.bench import applying, directory, leaving, people, planning, reviewing, rollout
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -18,7 +18,7 @@ ROOMS: Mapping[str, Room] = {
     **{f"plan/{part}": room for part, room in planning.PARTS.items()},
     **{f"impact/{part}": room for part, room in reviewing.PARTS.items()},
     "people": people.room,
-    "ldap": directory.room,
+    **{f"directory/{part}": room for part, room in {**directory.PARTS, **rollout.PARTS}.items()},
     "apply": applying.room,
     "leaver": leaving.room,
 }

@@ -44,7 +44,7 @@ targets:
     tls: none
     bind: {{dn: "${{env:LDAP_BIND}}", password: "${{env:LDAP_PASSWORD}}"}}
     people: {{base: "ou=people,{SUFFIX}", match: {{employeeNumber: id}}}}
-    groups: {{base: "ou=groups,{SUFFIX}", kind: groupOfNames, placeholder: "cn=nobody,{SUFFIX}"}}
+    groups: {{base: "ou=groups,{SUFFIX}", kind: groupOfNames}}
     timeout: 120
 """
 
@@ -83,6 +83,13 @@ def damaged() -> set[int]:
 
 def prepared(folder: Path) -> None:
     """A workspace whose people are those of the directory."""
+    write_workspace(folder)
+    command(folder, "people", "import", "people.csv")
+    command(folder, "apply", "--yes")
+
+
+def write_workspace(folder: Path) -> None:
+    """Its files."""
     (folder / "policies").mkdir()
     (folder / "policies" / "policy.yaml").write_text(policy(), "utf-8")
     (folder / "reconciler.yaml").write_text(WORKSPACE, "utf-8")
@@ -90,14 +97,16 @@ def prepared(folder: Path) -> None:
         stream.write("id,name,team,starts_on,status\n")
         for number, own in enumerate(teams()):
             stream.write(f"E{number:06},员工{number},{';'.join(f't{group}' for group in own)},2020-01-01,active\n")
-    command(folder, "people", "import", "people.csv")
-    command(folder, "apply", "--yes")
+
+
+def program() -> str:
+    """The product."""
+    return str(Path(sys.executable).parent / "reconciler")
 
 
 def command(folder: Path, *arguments: str) -> None:
     """A command of the product, to its end."""
-    program = str(Path(sys.executable).parent / "reconciler")
-    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run([program(), *arguments], cwd=folder, capture_output=True, check=False)
     if done.returncode not in (0, 3):
         said = done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:]
         raise RuntimeError(f"{arguments}: {done.returncode}\n{said}")

@@ -86,3 +86,15 @@ def test_a_store_that_is_not_there_or_damaged_is_told(informed_company: Company)
     told = informed_company.run("ledger", "verify", status=1)
     assert "reconciler.db" in told.err
     assert not informed_company.store.exists()
+
+
+def test_a_pass_where_nothing_has_changed_is_spared(rolled_out: Company) -> None:
+    company = rolled_out
+    assert "in sync" in company.run("apply", "--if-changed").out
+    spared = company.run("apply", "--if-changed", "--output", "json").json
+    assert spared.keys() == {"unchanged_since", "until"}
+
+    company.run("people", "event", "exited", "E1009", "--at", "2026-01-01")
+
+    assert company.run("apply", "--if-changed", "--output", "json").json["done"]
+    assert "leave FILE" in company.run("apply", "--if-changed", "--target", "vault", status=64).err

@@ -176,6 +176,11 @@ class Company:
         text = WORKSPACE.replace("    path: directory.ldif\n", f"    path: directory.ldif\n{lines}")
         self._write_workspace(text)
 
+    def workspace(self, change: Callable[[str], str]) -> None:
+        """Edit the workspace file."""
+        path = self.folder / "reconciler.yaml"
+        path.write_text(change(path.read_text("utf-8")), "utf-8")
+
     def _write_workspace(self, text: str) -> None:
         where = 'store: "${file:store-url}"\n' if (self.folder / "store-url").exists() else ""
         (self.folder / "reconciler.yaml").write_text(text + where, "utf-8")

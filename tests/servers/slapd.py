@@ -163,8 +163,8 @@ def started(
     overlays: Sequence[str] = (),
     limits: str = "",
 ) -> Iterator[Slapd]:
-    """A server with its data in `folder`, ready to answer; ended when the block ends. `overlays`: ppolicy, memberof,
-    refint.
+    """A server with its data in `folder`, ready to answer; ended when the block ends. `overlays`: memberof, ppolicy,
+    refint, syncprov.
 
     `limits` is a `limits` line of slapd.conf for others than the administrator. A folder that holds data already keeps
     them.
@@ -233,7 +233,9 @@ def _program(folder: Path) -> Path:
 
 
 def _configuration(folder: Path, suffix: str, overlays: Sequence[str], limits: str) -> str:
-    schemas = "\n".join(f"include {_SCHEMAS / name}.schema" for name in ("core", "cosine", "inetorgperson", "nis"))
+    schemas = "\n".join(
+        f"include {_SCHEMAS / name}.schema" for name in ("core", "cosine", "inetorgperson", "nis", "dyngroup")
+    )
     modules = "\n".join(f"moduleload {name}" for name in ("back_mdb", *overlays)) if _MODULES.is_dir() else ""
     extras = "\n".join(f"overlay {name}\n{_OVERLAYS.get(name, '')}" for name in overlays)
     return f"""
@@ -263,7 +265,12 @@ access to * by users read by anonymous auth
 """
 
 
-_OVERLAYS = {"refint": "refint_attributes member", "memberof": "memberof-refint true", "ppolicy": ""}
+_OVERLAYS = {
+    "memberof": "memberof-refint true",
+    "ppolicy": "",
+    "refint": "refint_attributes member",
+    "syncprov": "",
+}
 
 
 def _load(program: Path, folder: Path, ldif: Path | None, suffix: str) -> None:

@@ -1,0 +1,170 @@
+"""How an account is created: a template in the settings, filled in with what is known of the person.
+
+A template is text with `{attribute}` in it, or `{attribute|lower}`, `{attribute|upper}`: an attribute of the person,
+nothing else, and no expressions. What stands in a name is escaped by the rules of names (RFC 4514), so that nobody's
+name makes an entry somewhere else.
+
+The initial secret is made here, stands in a file of its own that only this user can read, and goes to the directory;
+it is in no log, no outcome and no record. Without `secret`, an account has none until somebody sets one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from adapters.checking import Strict
+from adapters.directory import names
+from adapters.directory.entries import Answer, DirectoryWriter, NewEntry, Verdict
+
+__all__ = ["Create", "Handover", "Secret", "create", "filled_in", "problems_of", "template_attributes"]
+
+_FIELD = re.compile(r"\{([^{}|]*)(?:\|([^{}]*))?\}")
+_FILTERS: Mapping[str, Callable[[str], str]] = {"": str, "lower": str.lower, "upper": str.upper}
+_UNSAFE = re.compile(r"[^\w.-]")
+_SECRET_OCTETS = 18
+"""24 characters, 144 bits of chance."""
+
+
+def _is_template(text: str) -> str:
+    left = _FIELD.sub("", text)
+    if "{" in left or "}" in left:
+        raise ValueError(f"{text!r} has a brace that belongs to no `{{attribute}}`")
+    for name, filtered in _FIELD.findall(text):
+        if not name.strip():
+            raise ValueError(f"{text!r} names no attribute between its braces")
+        if filtered and filtered not in _FILTERS:
+            raise ValueError(f"{text!r}: there is no filter `{filtered}`; there are `lower` and `upper`")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_is_template), Field(min_length=1)]
+
+
+class Secret(Strict):
+    """Where initial secrets are handed over: `folder`, one file for each account."""
+
+    folder: Annotated[str, Field(min_length=1)]
+
+
+class Create(Strict):
+    """A new account: its naming attribute, its classes, its attributes, and `under` which entry it stands (where it
+    says nothing, the people's base).
+    """
+
+    rdn: Annotated[str, Field(min_length=1)]
+    classes: Annotated[list[str], Field(min_length=1)]
+    attributes: Annotated[dict[str, Template], Field(min_length=1)]
+    under: str | None = None
+    secret: Secret | None = None
+
+
+def template_attributes(create: Create) -> frozenset[str]:
+    """The attributes of a person that the templates ask for."""
+    return frozenset(name.strip() for text in create.attributes.values() for name, _ in _FIELD.findall(text))
+
+
+def filled_in(create: Create, base: str, person: Mapping[str, str]) -> NewEntry:
+    """The entry for a person of whom everything is known that the templates ask for."""
+    values = {attribute: _filled(text, person) for attribute, text in create.attributes.items()}
+    naming = next(value for attribute, value in values.items() if attribute.lower() == create.rdn.lower())
+    attributes = {attribute: (value.encode(),) for attribute, value in values.items()}
+    classes = tuple(name.encode() for name in create.classes)
+    dn = f"{create.rdn}={names.escaped_value(naming)},{create.under or base}"
+    return NewEntry(dn, {"objectClass": classes, **attributes})
+
+
+def _filled(text: str, person: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        return _FILTERS[found[2] or ""](person[found[1].strip()].strip())
+
+    return _FIELD.sub(value, text)
+
+
+def problems_of(create: Create, match: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with a template beside its parts. `match`: attribute of an account → attribute of a person."""
+    own = {attribute.lower(): text for attribute, text in create.attributes.items()}
+    if create.rdn.lower() not in own:
+        yield f"`accounts.create.attributes` has no `{create.rdn}`, by which the entry is to be named"
+    for attribute, person in match.items():
+        text = own.get(attribute.lower(), "")
+        if [name.strip() for name, _ in _FIELD.findall(text)] != [person] or _FIELD.sub("", text):
+            yield (
+                f'`accounts.create.attributes` has no `{attribute}: "{{{person}}}"`, by which the account would be '
+                "found again"
+            )
+
+
+def create(
+    directory: DirectoryWriter,
+    template: Create,
+    base: str,
+    match: Mapping[str, str],
+    handover: Handover | None,
+    person: Mapping[str, str],
+) -> tuple[Answer, bool]:
+    """Create the account of a person, unless there is one; what the directory said, and whether it was there before.
+    `match`: attribute of an account → attribute of a person.
+
+    Raises `TargetError` where it cannot be asked.
+    """
+    listing = directory.having({attribute: person[name] for attribute, name in match.items()})
+    there = [entry.dn for entry in listing]
+    if listing.shortfalls:
+        return Answer(Verdict.UNAVAILABLE, "; ".join(listing.shortfalls)), False
+    if there:
+        return Answer(Verdict.DONE, f"there is {there[0]}"), True
+    entry = filled_in(template, base, person)
+    answer = directory.add(entry)
+    if answer.verdict is Verdict.CONFLICT:
+        return Answer(Verdict.REFUSED, f"{entry.dn} is somebody else's"), False
+    if answer.verdict is Verdict.GONE:
+        return Answer(Verdict.REFUSED, f"there is no entry {template.under or base}: {answer.words}"), False
+    if answer.verdict is not Verdict.DONE or handover is None:
+        return answer, False
+    return _handed_over(directory, entry.dn, handover, person), False
+
+
+def _handed_over(directory: DirectoryWriter, dn: str, handover: Handover, person: Mapping[str, str]) -> Answer:
+    try:
+        secret, path = handover.make("-".join(filter(None, (person.get("id", ""), names.rdn_value(dn)))))
+    except OSError as error:
+        return Answer(Verdict.DONE, f"without an initial secret: {error.filename}: {error.strerror}")
+    answer = directory.give_secret(dn, secret)
+    if answer.verdict is Verdict.DONE:
+        return Answer(Verdict.DONE, f"its initial secret is in {path}")
+    handover.withdraw(path)
+    return Answer(Verdict.DONE, f"without an initial secret: {answer.words}")
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Initial secrets, each in a file that only this user can read."""
+
+    folder: Path
+
+    def make(self, name: str) -> tuple[str, Path]:
+        """A new secret, on disk before anybody else knows it. Raises `OSError`."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / f"{_UNSAFE.sub('_', name)}.secret"
+        secret = secrets.token_urlsafe(_SECRET_OCTETS)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(f"{secret}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        return secret, path
+
+    @staticmethod
+    def withdraw(path: Path) -> None:
+        """Nobody got it."""
+        with suppress(OSError):
+            path.unlink()
