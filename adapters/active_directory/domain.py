@@ -51,7 +51,8 @@ class Domain:
         self._layout = layout
         self._people = _people(people_filter) if people_filter else DEFAULT_PEOPLE
         self._system_groups = system_groups
-        self._holders: dict[bytes, list[str]] = {}
+        self._holders: dict[bytes, dict[str, None]] = {}
+        """Who has a group as the primary one, by the group's SID and in the order in which they passed."""
         self.account_standings: dict[str, AccountStanding] = {}
         """What was noted of every account that passed, by its name as the domain spells it."""
         self.group_standings: dict[str, GroupStanding] = {}
@@ -83,9 +84,9 @@ class Domain:
     def same(self, entry: Entry) -> Mapping[str, bytes]:
         return {KEY: entry.values(KEY)[0]} if self.key(entry) else {}
 
-    def holders(self, group: GroupStanding) -> Sequence[str]:
+    def holders(self, group: GroupStanding) -> Collection[str]:
         """The accounts, of those that passed, whose primary group this is."""
-        return self._holders.get(group.sid, ()) if group.sid else ()
+        return self._holders.get(group.sid, {}).keys() if group.sid else ()
 
     def _passing(self, listing: Listing, nobody: str) -> Listing:
         """The listing, with what is noted of its entries; `nobody` is what it means that there are none."""
@@ -109,9 +110,11 @@ class Domain:
 
     def _note_account(self, entry: Entry) -> bool:
         """Whether its primary group could be read."""
-        standing = account_of(entry)
-        if entry.dn not in self.account_standings and standing.primary_group:
-            self._holders.setdefault(standing.primary_group, []).append(entry.dn)
+        standing, before = account_of(entry), self.account_standings.get(entry.dn)
+        if before is not None and before.primary_group != standing.primary_group:
+            self._holders.get(before.primary_group, {}).pop(entry.dn, None)
+        if standing.primary_group:
+            self._holders.setdefault(standing.primary_group, {})[entry.dn] = None
         self.account_standings[entry.dn] = standing
         return bool(standing.primary_group)
 
@@ -127,7 +130,24 @@ class Domain:
             Question(base, Scope.SUBTREE, all_of(self._of_kind, part, *holder)) for part in by_cn for holder in holders
         ]
         questions += [Question(dn, Scope.BASE, all_of(self._of_kind, *holder)) for dn in by_dn for holder in holders]
-        return self._whole([self._ask(questions, self._asked(attributes))], attributes)
+        listing = self._whole([self._ask(questions, self._asked(attributes))], attributes)
+        if _MEMBER in attributes:
+            listing.entries = self._doubting(list(listing.entries))
+        return listing
+
+    def _doubting(self, groups: Sequence[Entry]) -> Iterator[Entry]:
+        """The groups; one without members that somebody is a member of all the same is read in part, because its
+        members may not be read. Seen from here it would be empty, and nobody would ever be taken out of it.
+        """
+        empty = [entry.dn for entry in groups if not any(name.startswith(_MEMBER) for name in entry.attributes)]
+        conditions = _alternatives("memberOf", empty)
+        listing = self._all(self.root(), list(conditions), ("memberOf",)) if empty else Listing(())
+        belied = {value for entry in listing for value in entry.values("memberOf")}
+        for entry in groups:
+            if entry.dn.encode("utf-8", "surrogateescape") in belied:
+                yield Entry(entry.dn, {**entry.attributes, f"{_MEMBER};range=0-0": []})
+            else:
+                yield entry
 
     def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
         """None: a domain knows no other kind of group."""
@@ -198,7 +218,7 @@ class Domain:
         for entry in listing:
             sid = account_of(entry).primary_group
             if entry.dn not in self.account_standings and sid in sids:
-                self._holders.setdefault(sid, []).append(entry.dn)
+                self._holders.setdefault(sid, {})[entry.dn] = None
         return listing.shortfalls
 
     def _completed(self, entry: Entry, attributes: Sequence[str]) -> Entry:

@@ -33,6 +33,9 @@ from reconciler.targets import (
 
 __all__ = ["ActiveDirectoryTarget"]
 
+_TOLD_ONE_BY_ONE = 5
+"""Of more accounts in one group, there is one finding and not one for each."""
+
 
 class ActiveDirectoryTarget(Target):
     """A domain, configured as `adapters.active_directory.settings.DomainSettings` says."""
@@ -111,9 +114,17 @@ def _findings(read: Collection[EntitlementRead], domain: Domain) -> Iterator[Tar
         if not standing.security:
             text = f"{group} is a distribution group: it opens nothing by itself, whoever is in it"
             yield TargetFinding("distribution-group", group, text)
-        for holder in domain.holders(standing):
-            text = f"{holder} is in {group} by its primaryGroupID, and can be removed only by giving it another one"
-            yield TargetFinding("primary-group", holder, text)
+        yield from _by_primary_group(group, list(domain.holders(standing)))
+
+
+def _by_primary_group(group: str, holders: Sequence[str]) -> Iterator[TargetFinding]:
+    ending = f"in {group} by primaryGroupID, and can be removed only by being given another primary group"
+    if len(holders) > _TOLD_ONE_BY_ONE:
+        some = "; ".join(holders[:_TOLD_ONE_BY_ONE])
+        yield TargetFinding("primary-group", group, f"{len(holders)} accounts are {ending}: {some}; …")
+        return
+    for holder in holders:
+        yield TargetFinding("primary-group", holder, f"{holder} is {ending}")
 
 
 def _nested(read: Collection[EntitlementRead], domain: Domain) -> Iterator[TargetFinding]:

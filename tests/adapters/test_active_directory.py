@@ -47,7 +47,8 @@ from tests.servers.slapd import Slapd
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE
 DOCS = {"group": "docs-readers"}
 PRIMARY_GROUP_ID = "bf967a00-0de6-11d0-a285-00aa003049e2"
-"""The attribute, as access rights name it."""
+MEMBER = "bf9679c0-0de6-11d0-a285-00aa003049e2"
+"""The attributes, as access rights name them."""
 SETTINGS: dict[str, object] = {
     "url": "ldaps://dc1.example.com",
     "bind": {"dn": "CN=reconciler,CN=Users,DC=example,DC=com", "password": "hunter2"},
@@ -489,6 +490,40 @@ def test_who_has_a_group_as_the_primary_one_is_in_it_and_cannot_be_removed(lab: 
     lab.server.modify(modification(lab.account_name("smith"), "replace", "primaryGroupID", "513"))
     assert apply(lab, steps[0]) == [APPLIED]
     assert lab.members("docs-readers") == set()
+
+
+def test_many_with_one_primary_group_are_one_finding(samba: Samba) -> None:  # noqa: F811
+    people = [LabAccount(f"u{number}", f"E{number}", f"User {number}") for number in range(6)]
+    lab = DomainLab(samba, people, {"docs-readers": [person.login for person in people]})
+    for person in people:
+        lab.make_primary("docs-readers", person.login)
+
+    observation = lab.target.observe([DOCS])
+
+    assert len(seen(observation)) == 6
+    [finding] = observation.findings
+    assert (finding.kind, finding.subject) == ("primary-group", lab.group_dn("docs-readers"))
+    assert finding.text.startswith("6 accounts are in ")
+
+
+def test_a_primary_group_that_changes_during_a_run_is_noticed(lab: DomainLab) -> None:
+    lab.make_primary("docs-readers", "smith")
+    step = revoke(lab, "docs-readers", "smith")
+
+    with lab.target.writer() as writer:
+        assert [result.kind for result in writer.apply([step])] == [REFUSED]
+        lab.server.modify(modification(lab.account_name("smith"), "replace", "primaryGroupID", "513"))
+        assert [result.kind for result in writer.apply([step])] == [APPLIED]
+        assert [result.kind for result in writer.apply([step])] == [ALREADY]
+
+
+def test_b_a_group_whose_members_cannot_be_read_is_not_taken_for_empty(lab: DomainLab) -> None:
+    right = f"--sddl=(OD;;RP;{MEMBER};;AU)"
+    lab.server.tool("dsacl", "set", "--objectdn", lab.group_dn("docs-readers"), right)
+
+    readers, core = observe(lab, "docs-readers", "核心算法").entitlements.values()
+
+    assert (readers.reading, core.reading) == (Reading.PARTIAL, Reading.COMPLETE)
 
 
 def test_a_stranger_whose_primary_group_it_is_is_foreign(lab: DomainLab) -> None:
