@@ -140,6 +140,15 @@ class Process:
                 for change in said["changes"]:
                     key = (change["op"], said["target"], change["account_key"], change["entitlement_key"])
                     self.intents[key] = {**change, "entry": entry.seq}
+                    self._note_doubt(str(said["target"]), change)
+
+    def _note_doubt(self, target: str, change: Mapping[str, Any]) -> None:
+        """Who is in a group that was not read whole may have been in it all along: nobody can tell since when, not even
+        whoever finds them in it where this one died.
+        """
+        key = change["entitlement_key"]
+        if change["op"] in MEMBERSHIP and not self.readings.get(target, {}).get(key, False):
+            self.world.doubts[target, change["op"], change["account_key"], key] += 1
 
 
 def _essence(entry: Entry) -> str:
@@ -269,19 +278,9 @@ class BadLine(Line):
     def request(self, steps: Sequence[Step]) -> Fate:
         fate = self._fate("a request", (Fate.THROTTLED, Fate.DROPPED))
         process = self.process
-        for step in steps:
-            self._note_doubt(step)
         if process.overtaken_and_looked:
             raise PromiseBroken(f"{process.name} was overtaken, has looked at the record since, and sends all the same")
         return fate
-
-    def _note_doubt(self, step: Step) -> None:
-        """Who is in a group that was not read whole may have been in it all along: nobody can tell since when."""
-        if step.op not in MEMBERSHIP:
-            return
-        key = entitlement_key(step.locator)
-        if not self.process.readings.get(self.system.name, {}).get(key, False):
-            self.process.world.doubts[self.system.name, step.op.value, step.account, key] += 1
 
     def step(self, step: Step) -> Fate:
         return self._fate(
@@ -375,8 +374,10 @@ class World:
         return self._known[last]
 
     def lease_looked_at(self, process: Process) -> None:
-        """Where the process has just taken the lease, whoever had it before is overtaken."""
-        token = self.rows("SELECT coalesce(max(token), 0) FROM leases")[0][0]
+        """Where the process has just taken the lease, whoever had it before is overtaken. (Not by a pass for a person,
+        whose lease is another one.)
+        """
+        token = self.rows("SELECT coalesce(max(token), 0) FROM leases WHERE name LIKE 'target:%'")[0][0]
         if token != self.token:
             self.token = token
             for other in self.inside:
@@ -393,8 +394,9 @@ class World:
     def pass_time(self, process: Process | None, amount: timedelta, why: str) -> None:
         self.now += amount
         if process is not None:
-            process.disturbed.add("*")
             process.moments.append((self.head, self.now))
+            for each in [process, *self.inside]:  # there is one clock: whoever else is at work has looked before it
+                each.disturbed.add("*")
         self.counts["clock steps"] += 1
         self.trace.add(f"{why}: {amount.total_seconds():g} s pass: {self.now.isoformat()}")
 
