@@ -31,7 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Column, Connection, String, Table, Text, Update, delete, insert, select, update
+from sqlalchemy import Column, Connection, String, Table, Text, Update, bindparam, delete, insert, select, update
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
@@ -54,6 +54,10 @@ leases = Table(
     Column("taken_at", String(27), nullable=False),
     Column("until", String(27), nullable=False),
 )
+
+
+_OF_NAME = select(leases).where(leases.c.name == bindparam("of_name"))
+"""Put together once: it is asked at every batch."""
 
 
 class RunSuperseded(ReconcilerError):
@@ -86,7 +90,7 @@ class Lease:
 
     def check(self, connection: Connection, now: datetime) -> None:
         """Raises `RunSuperseded` where a newer lease was taken, or this one has ended, as this transaction sees it."""
-        row = connection.execute(select(leases).where(leases.c.name == self.name)).mappings().first()
+        row = connection.execute(_OF_NAME, {"of_name": self.name}).mappings().first()
         if row is not None and row["token"] == self.token and _lasts(row["until"], now):
             return
         who = f"another run ({row['holder']}, since {row['taken_at'][:19]}Z)" if row is not None else "another store"
