@@ -225,7 +225,7 @@ class Journal:
         )
 
     def done_by_others(self, connection: Connection, run: str, changes: Collection[str]) -> frozenset[str]:
-        """Of these changes, which the run intends and has said nothing of yet, those that another run has done since."""
+        """Of these changes, which the run intends and has said nothing of yet, those another run has done since."""
         found: set[str] = set()
         for some in chunks(changes, CHUNK):
             asked = select(intents.c.change_id).where(intents.c.run == run, intents.c.outcome_entry.is_not(None))

@@ -325,6 +325,12 @@ def read_entries(
     yield from (_entry(row, connection) for row in connection.execute(query.limit(limit)))
 
 
+def read_news(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, frozenset[str]]:
+    """The newest sequence number, and whom the entries of these kinds after that one are about."""
+    asked = {"after": after, "kinds": sorted(kinds)}
+    return _head(connection)[0], frozenset(connection.execute(_SUBJECTS_SINCE, asked).scalars())
+
+
 def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:
     """The entries of these numbers, in order; those that do not exist are left out."""
     query = _WITH_PAYLOADS.where(ledger_entries.c.seq.in_(numbers))
@@ -357,6 +363,11 @@ _HEAD = select(ledger_entries.c.seq, ledger_entries.c.digest).where(
 )
 _KEYS = select(subject_keys.c.subject, subject_keys.c.key).where(
     subject_keys.c.subject.in_(bindparam("subjects", expanding=True))
+)
+_SUBJECTS_SINCE = (
+    select(ledger_entries.c.subject)
+    .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
+    .distinct()
 )
 _ADD_ENTRIES, _ADD_PAYLOADS = insert(ledger_entries), insert(ledger_payloads)
 _FORGET_POSITIONS = delete(projection_positions).where(

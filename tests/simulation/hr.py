@@ -55,6 +55,16 @@ class HumanResources:
             events += [self._proof(world, person, kind, -20) for kind in ("nda", "training", "check")]
         return self._record(world, standing, *events)
 
+    def hire_briefly(self, world: World, standing: Standing) -> str:
+        """Somebody comes whose proofs run out tomorrow."""
+        person = f"E{len(self.rows) + 1}"
+        post = {"department": "rd/ai", "post": "lead"}
+        starts, ends = self._day(world, -30), self._day(world, 1)
+        self.rows[person] = {"id": person, **post, "starts_on": starts, "status": "active"}
+        proofs = [{"kind": kind, "valid_from": starts, "valid_until": ends} for kind in ("nda", "training", "check")]
+        shown = [self._event("evidence-recorded", person, starts, proof) for proof in proofs]
+        return self._record(world, standing, self._event("hired", person, starts, post), *shown)
+
     def move(self, world: World, standing: Standing) -> str:
         person, chance = self._somebody(world), world.random
         post = {"department": chance.choice(DEPARTMENTS), "post": chance.choice(POSTS)}

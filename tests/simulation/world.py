@@ -35,7 +35,7 @@ from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.facts.store import Store
 from reconciler.passes import ConfiguredTarget, Look, Wiring
-from reconciler.targets import Observation, Op, Outcome, Step, entitlement_key
+from reconciler.targets import Observation, Op, Outcome, Step
 from reconciler.workspace import RunInProgress
 from tests.simulation.lockstep import Lockstep
 from tests.simulation.policies import Standing
@@ -61,13 +61,16 @@ class Crash(BaseException):
 @dataclass(frozen=True)
 class Weather:
     """How bad things are during a pass: chances at every seam. `bad` are the targets whose lines are not to be
-    trusted.
+    trusted; `cut` is the chance that one of their readings is cut short and nothing else happens to it. `dwell` is the
+    chance that whoever is shown the plan says yes only after a day or two.
     """
 
     crash: float = 0.0
     line: float = 0.0
     meanwhile: float = 0.0
     jump: float = 0.0
+    cut: float = 0.0
+    dwell: float = 0.0
     bad: frozenset[str] = frozenset()
 
 
@@ -113,6 +116,10 @@ class Process:
     def plans(self, seen: Look) -> bool:
         """It has made a plan, and will carry it out."""
         self.gives_to = sorted({each.person for each in seen.plan.due if each.person and each.op is Op.GRANT})
+        world = self.world
+        if world.random.random() < self.weather.dwell:
+            world.counts["plans slept over"] += 1
+            world.pass_time(self, timedelta(days=world.random.choice([1, 2])), f"{self.name} is not told to go on")
         return True
 
     def seam(self, what: str, *, interruptible: bool = True) -> None:
@@ -270,10 +277,12 @@ class BadLine(Line):
         return fate
 
     def page(self) -> Fate:
-        return self._fate("a page", (Fate.TWICE, Fate.LOST, Fate.LOST, Fate.DROPPED))
+        return self._cut("a page", Fate.LOST) or self._fate("a page", (Fate.TWICE, Fate.LOST, Fate.LOST, Fate.DROPPED))
 
     def group(self) -> Fate:
-        return self._fate("a group", (Fate.PARTIAL, Fate.PARTIAL, Fate.FAILED, Fate.DROPPED))
+        return self._cut("a group", Fate.PARTIAL) or self._fate(
+            "a group", (Fate.PARTIAL, Fate.PARTIAL, Fate.FAILED, Fate.DROPPED)
+        )
 
     def request(self, steps: Sequence[Step]) -> Fate:
         fate = self._fate("a request", (Fate.THROTTLED, Fate.DROPPED))
@@ -301,6 +310,20 @@ class BadLine(Line):
         if not all(self.process.readings[target].values()):
             self.process.disturbed.add(target)
 
+    def _cut(self, what: str, fate: Fate) -> Fate | None:
+        """A reading that is cut short, and goes on."""
+        weather, name, world = self.process.weather, self.system.name, self.process.world
+        if not weather.cut or name not in weather.bad or world.random.random() >= weather.cut:
+            return None
+        return self._happens(what, fate)
+
+    def _happens(self, what: str, fate: Fate) -> Fate:
+        process, name, world = self.process, self.system.name, self.process.world
+        world.counts[f"fault: {fate.value}"] += 1
+        world.trace.add(f"{process.name} {name}: {what}: {fate.value}")
+        process.disturbed.add(name)
+        return fate
+
     def _fate(self, what: str, bad: Sequence[Fate]) -> Fate:
         process, name = self.process, self.system.name
         process.seam(f"{name}: {what}")
@@ -310,11 +333,7 @@ class BadLine(Line):
         if world.random.random() < 0.2:
             world.pass_time(process, timedelta(minutes=world.random.choice([1, 20, 300])), "slow")
             return Fate.FINE
-        fate = world.random.choice(bad)
-        world.counts[f"fault: {fate.value}"] += 1
-        world.trace.add(f"{process.name} {name}: {what}: {fate.value}")
-        process.disturbed.add(name)
-        return fate
+        return self._happens(what, world.random.choice(bad))
 
 
 class World:
