@@ -150,7 +150,8 @@ class Story:
         name = chance.choice(sorted(MANAGED))
         group = chance.choice(MANAGED[name])
         world.trace.add(f"by hand {name}: {hands.intrude(world, world.systems[name], group)}")
-        self._a_pass(Weather(cut=chance.choice([0.2, 0.5]), bad=frozenset({name})))()
+        weather = Weather(cut=chance.choice([0.1, 0.3]), bad=frozenset({name}))
+        self._pass(world.process(self.standing, weather), "all", "")
 
     def _slept_over(self) -> None:
         """Somebody comes for a day, and whoever is shown the plan says yes a day or two later."""
