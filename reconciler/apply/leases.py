@@ -18,6 +18,10 @@ So a full pass's intent is either older than the reason, and then the other pass
 then the full pass itself sees the reason (1 before 2): nothing stays given to whom the record says it is not theirs.
 Where both take the same thing away, one has done it and the other finds it done already.
 
+The question comes after the intent's transaction and not inside it, although inside nothing could be recorded between
+the two: a fact is older or younger than the intent either way, and asked afterwards it also sees what was recorded
+while the intent went to the disk. What comes later still finds the intent open, so that 3 holds for it.
+
 A lease on a target ends with the lock, so with the process. A lease on a person ends when its pass does, or `LASTS`
 after the last thing it recorded: whoever died holding one keeps nobody out, since a newer pass for the person takes it
 over at once, and until then a full pass only leaves the dead one's last batch unjudged.

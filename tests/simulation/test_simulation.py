@@ -17,15 +17,18 @@ CHUNKS = 2
 """So many chunks of seeds belong to the suite; `make simulate` takes as many as one likes."""
 
 CAUGHT_BY = {
-    "no-recovery": 1,
-    "no-recheck": 7,
-    "no-fencing": 1,
-    "no-limits": 1,
-    "nobody-is-protected": 2,
-    "no-leavers-lane": 3,
+    "no-recovery": 50,
+    "no-recheck": 1,
+    "no-clock-in-the-recheck": 8,
+    "no-fencing": 3,
+    "no-window": 4,
+    "incomplete-reads-prove-something": 15,
+    "no-limits": 4,
+    "nobody-is-protected": 12,
+    "no-leavers-lane": 8,
 }
 """Mutant → a seed that caught it when this was written: where to begin to look."""
-WITHIN = 60
+WITHIN = 200
 """So many seeds are tried before a mutant counts as not caught."""
 
 
