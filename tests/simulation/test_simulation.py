@@ -43,6 +43,13 @@ def test_every_promise_holds(chunk: int) -> None:
     assert sum(count for name, count in counts.items() if name.startswith("fault: ")) >= CHUNK // 2
 
 
+def test_what_was_undone_by_hand_before_anybody_looked_is_nobodys_to_record() -> None:
+    """A run took E3's access, got no answer and died; somebody gave it back, and so reading showed it was not taken."""
+    told = play(4521)
+    assert told.broken == ""
+    assert any("p1 dies: vault" in line for line in told.lines), "the seed plays another story now: find one like it"
+
+
 @pytest.mark.parametrize("mutant", sorted(CAUGHT_BY))
 def test_a_product_without_one_of_its_safeties_is_caught(mutant: str) -> None:
     assert any(is_caught(mutant, seed) for seed in (CAUGHT_BY[mutant], *range(1, WITHIN)))
