@@ -31,6 +31,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -230,8 +231,8 @@ class Ledger:
             for row, _ in rows:
                 row["previous"] = previous
                 row["digest"] = previous = header_digest(row)
-            connection.execute(insert(ledger_entries), [row for row, _ in rows])
-            connection.execute(insert(ledger_payloads), [{"seq": row["seq"], "payload": text} for row, text in rows])
+            connection.execute(_ADD_ENTRIES, [row for row, _ in rows])
+            connection.execute(_ADD_PAYLOADS, [{"seq": row["seq"], "payload": text} for row, text in rows])
             done = [_appended(row, entry) for (row, _), entry in zip(rows, batch, strict=True)]
             _note_erasures(connection, done)
             self._project(connection, done)
@@ -293,15 +294,15 @@ class Ledger:
             progress(after)
 
     def _project(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        names = {projection.name for projection in self.projections}
-        connection.execute(delete(projection_positions).where(projection_positions.c.name.in_(names)))
+        names = sorted(projection.name for projection in self.projections)
+        connection.execute(_FORGET_POSITIONS, {"names": names})
         for projection in self.projections:
             mine = [entry for entry in entries if entry.kind in projection.kinds]
             if mine:
                 projection.apply(connection, mine)
-        positions = [{"name": name, "position": entries[-1].seq} for name in sorted(names)]
+        positions = [{"name": name, "position": entries[-1].seq} for name in names]
         if positions:
-            connection.execute(insert(projection_positions), positions)
+            connection.execute(_ADD_POSITIONS, positions)
 
 
 def read_entries(
@@ -314,7 +315,7 @@ def read_entries(
     limit: int | None = None,
 ) -> Iterator[Entry]:
     """Entries with ``after < seq <= until``, in order, as this transaction sees them."""
-    query = _with_payloads().where(ledger_entries.c.seq > after)
+    query = _WITH_PAYLOADS.where(ledger_entries.c.seq > after)
     if until is not None:
         query = query.where(ledger_entries.c.seq <= until)
     if kinds is not None:
@@ -324,9 +325,15 @@ def read_entries(
     yield from (_entry(row, connection) for row in connection.execute(query.limit(limit)))
 
 
+def read_news(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, frozenset[str]]:
+    """The newest sequence number, and whom the entries of these kinds after that one are about."""
+    asked = {"after": after, "kinds": sorted(kinds)}
+    return _head(connection)[0], frozenset(connection.execute(_SUBJECTS_SINCE, asked).scalars())
+
+
 def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:
     """The entries of these numbers, in order; those that do not exist are left out."""
-    query = _with_payloads().where(ledger_entries.c.seq.in_(numbers))
+    query = _WITH_PAYLOADS.where(ledger_entries.c.seq.in_(numbers))
     return [_entry(row, connection) for row in connection.execute(query)]
 
 
@@ -336,7 +343,7 @@ def read_subjects(
     """For each of the subjects that has any, its entries of these kinds in order, up to and including `until`."""
     for some in chunks(sorted(subjects), CHUNK):
         # By subject alone: asked for the kinds as well, SQLite would rather walk through all entries of a kind.
-        query = _with_payloads().where(ledger_entries.c.subject.in_(some))
+        query = _WITH_PAYLOADS.where(ledger_entries.c.subject.in_(some))
         if until is not None:
             query = query.where(ledger_entries.c.seq <= until)
         rows = (row for row in connection.execute(query) if row.kind in kinds)
@@ -345,16 +352,32 @@ def read_subjects(
             yield subject, list(entries)
 
 
-def _with_payloads() -> Select[tuple[object, ...]]:
-    joined = ledger_entries.outerjoin(ledger_payloads, ledger_payloads.c.seq == ledger_entries.c.seq)
-    return select(ledger_entries, ledger_payloads.c.payload).select_from(joined).order_by(ledger_entries.c.seq)
+# Asked at every batch, so said once: to put a statement together takes longer than the database does to answer it.
+_WITH_PAYLOADS = (
+    select(ledger_entries, ledger_payloads.c.payload)
+    .select_from(ledger_entries.outerjoin(ledger_payloads, ledger_payloads.c.seq == ledger_entries.c.seq))
+    .order_by(ledger_entries.c.seq)
+)
+_HEAD = select(ledger_entries.c.seq, ledger_entries.c.digest).where(
+    ledger_entries.c.seq == select(func.max(ledger_entries.c.seq)).scalar_subquery()
+)
+_KEYS = select(subject_keys.c.subject, subject_keys.c.key).where(
+    subject_keys.c.subject.in_(bindparam("subjects", expanding=True))
+)
+_SUBJECTS_SINCE = (
+    select(ledger_entries.c.subject)
+    .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
+    .distinct()
+)
+_ADD_ENTRIES, _ADD_PAYLOADS = insert(ledger_entries), insert(ledger_payloads)
+_FORGET_POSITIONS = delete(projection_positions).where(
+    projection_positions.c.name.in_(bindparam("names", expanding=True))
+)
+_ADD_POSITIONS = insert(projection_positions)
 
 
 def _head(connection: Connection) -> tuple[int, str]:
-    newest = select(func.max(ledger_entries.c.seq)).scalar_subquery()
-    row = connection.execute(
-        select(ledger_entries.c.seq, ledger_entries.c.digest).where(ledger_entries.c.seq == newest)
-    ).first()
+    row = connection.execute(_HEAD).first()
     return (row.seq, row.digest) if row else (0, GENESIS)
 
 
@@ -362,8 +385,7 @@ def _keys(connection: Connection, subjects: Collection[str]) -> dict[str, bytes]
     """Each subject's key, made where it has none yet."""
     keys: dict[str, bytes] = {}
     for some in chunks(sorted(subjects), CHUNK):
-        query = select(subject_keys.c.subject, subject_keys.c.key).where(subject_keys.c.subject.in_(some))
-        keys.update((row.subject, row.key) for row in connection.execute(query))
+        keys.update((row.subject, row.key) for row in connection.execute(_KEYS, {"subjects": some}))
     new = {subject: secrets.token_bytes(32) for subject in sorted(subjects) if subject not in keys}
     if new:
         connection.execute(insert(subject_keys), [{"subject": subject, "key": key} for subject, key in new.items()])
