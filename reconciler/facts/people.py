@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, Connection, Select, Table, Text, delete, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Select, Table, Text, bindparam, delete, func, insert, or_, select, update
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts import provenance
@@ -61,6 +61,25 @@ events_seen = Table(
     Column("id", Text, primary_key=True),
     Column("seq", Sequence64, nullable=False),
 )
+
+_entry = ledger_entries.c
+# Statements that every event needs are made once: making one costs more than carrying it out.
+_NUMBERS_OF = select(people_table.c.id, people_table.c.number).where(
+    people_table.c.id.in_(bindparam("people", expanding=True))
+)
+_LAST_NUMBER = select(func.coalesce(func.max(people_table.c.number), -1))
+_TOLD_BEFORE = (
+    select(_entry.subject)
+    .where(_entry.subject.in_(bindparam("people", expanding=True)), _entry.seq < bindparam("first"))
+    .distinct()
+)
+_ABOUT = select(_entry.seq, _entry.kind, _entry.subject, _entry.actor).where(
+    _entry.subject.in_(bindparam("subjects", expanding=True))
+)
+_ERASURES = select(_entry.seq, _entry.kind, _entry.subject).where(_entry.kind == ERASED)
+_ALIKE = select(*PERSON_COLUMNS).where(people_table.c.folded_id.in_(bindparam("folded", expanding=True)))
+_INSERT_PEOPLE, _INSERT_SEEN = insert(people_table), insert(events_seen)
+_UPDATE_PERSON = update(people_table).where(people_table.c.number == bindparam("at"))
 
 FACT_KINDS = EVENT_KINDS
 """The kinds of ledger entries that can change what a person should have."""
@@ -113,9 +132,9 @@ class PeopleProjection:
         proven = {entry.subject for entry in events if entry.kind in EVIDENCE_KINDS} & (numbers.keys() | new.keys())
         waited = {person for person, before in new.items() if before}
         self._update_evidence(connection, proven | waited, entries[-1].seq)
-        for person in sorted(numbers.keys() - changed):
-            query = update(people_table).where(people_table.c.id == person)
-            connection.execute(query.values(last_entry=last[person]))
+        if proved := sorted(numbers.keys() - changed):
+            newest = [{"at": numbers[person], "last_entry": last[person]} for person in proved]
+            connection.execute(_UPDATE_PERSON, newest)
 
     def _erase(self, connection: Connection, entry: Entry) -> None:
         """Nothing is left of the person but the id, the number, and that they are out."""
@@ -146,28 +165,29 @@ class PeopleProjection:
         if not hired:
             return {}
         before = dict(self._before(connection, hired, entries[0].seq))
-        number = connection.execute(select(func.coalesce(func.max(people_table.c.number), -1))).scalar_one()
+        number = connection.execute(_LAST_NUMBER).scalar_one()
         rows = [
             person_row(folded(number + n, person, [*before.get(person, ()), *told[person]], self.zone, last[person]))
             for n, person in enumerate(hired, start=1)
         ]
-        connection.execute(insert(people_table), rows)
+        connection.execute(_INSERT_PEOPLE, rows)
         return {person: person in before for person in hired}
 
     def _before(
         self, connection: Connection, people: Iterable[str], first: int
     ) -> Iterator[tuple[str, Sequence[Entry]]]:
         """What was told of these people before that entry; of most nothing."""
-        c = ledger_entries.c
         for some in chunks(people, CHUNK):
-            asked = select(c.subject).where(c.subject.in_(some), c.seq < first).distinct()
-            if early := connection.execute(asked).scalars().all():
+            if early := connection.execute(_TOLD_BEFORE, {"people": some, "first": first}).scalars().all():
                 yield from read_subjects(connection, early, kinds=EVENT_KINDS, until=first - 1)
 
     def _refold(self, connection: Connection, numbers: Mapping[str, int], until: int) -> None:
-        for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=until):
-            row = person_row(folded(numbers[person], person, entries, self.zone, entries[-1].seq))
-            connection.execute(update(people_table).where(people_table.c.number == numbers[person]).values(**row))
+        rows = [
+            {"at": numbers[person], **person_row(folded(numbers[person], person, told, self.zone, told[-1].seq))}
+            for person, told in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=until)
+        ]
+        if rows:
+            connection.execute(_UPDATE_PERSON, rows)
 
     def _update_evidence(self, connection: Connection, people: Collection[str], until: int) -> None:
         for part in chunks(sorted(people), CHUNK):
@@ -213,15 +233,21 @@ def _see(connection: Connection, events: Sequence[Entry]) -> None:
     keys = {(str(entry.payload.get("source", "")), str(entry.payload["id"])): entry.seq for entry in told}
     rows = [{"source": source, "id": name, "seq": seq} for (source, name), seq in keys.items()]
     if rows:
-        connection.execute(insert(events_seen), rows)
+        connection.execute(_INSERT_SEEN, rows)
 
 
 def _numbers(connection: Connection, people: Iterable[str]) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for part in chunks(people, CHUNK):
-        query = select(people_table.c.id, people_table.c.number).where(people_table.c.id.in_(part))
-        numbers.update((row.id, row.number) for row in connection.execute(query))
+        numbers.update((row.id, row.number) for row in connection.execute(_NUMBERS_OF, {"people": part}))
     return numbers
+
+
+def read_alike(connection: Connection, people: Collection[str]) -> list[Person]:
+    """The known people of these ids, and those whose ids differ from one of these only in case."""
+    reading, folded_ids = Reading(), sorted({person.casefold() for person in people})
+    rows = (row for some in chunks(folded_ids, CHUNK) for row in connection.execute(_ALIKE, {"folded": some}))
+    return list(reading.people(rows))
 
 
 def _all_numbers(connection: Connection) -> dict[str, int]:
@@ -292,12 +318,12 @@ class Facts:
 
     def erased(self, connection: Connection, people: Collection[str]) -> dict[str, int]:
         """Of these people, those of whom what was on record was erased → the entry that says so."""
-        asked = select(ledger_entries.c.subject, ledger_entries.c.seq).where(ledger_entries.c.kind == ERASED)
         subjects = {erasure_subject(person) for person in people}
-        if len(subjects) <= CHUNK:
-            asked = asked.where(ledger_entries.c.subject.in_(sorted(subjects)))
-        rows = connection.execute(asked)
-        return {row.subject.removeprefix(ERASURE): row.seq for row in rows if row.subject in subjects}
+        few = len(subjects) <= CHUNK
+        # By kind, or by subject and not by kind as well: SQLite would walk through all erasures there ever were.
+        rows = connection.execute(_ABOUT if few else _ERASURES, {"subjects": sorted(subjects)} if few else {})
+        found = (row for row in rows if row.kind == ERASED and row.subject in subjects)
+        return {row.subject.removeprefix(ERASURE): row.seq for row in found}
 
     def recorded(self, entries: Collection[int]) -> dict[int, Recorded]:
         """Who recorded each of these ledger entries, and when; those that do not exist are left out."""
@@ -346,12 +372,12 @@ class Facts:
 
     def locked_out_by(self, people: Collection[str], actors: Collection[str]) -> set[str]:
         """Those of the people whose lockout one of these actors recorded."""
-        c = ledger_entries.c
-        asked = select(c.subject).where(
-            c.subject.in_(sorted(people)), c.kind == EventType.LOCKED_OUT.value, c.actor.in_(sorted(actors))
-        )
+        found: set[str] = set()
         with self.store.reading() as connection:
-            return set(connection.execute(asked).scalars())
+            for some in chunks(sorted(set(people)), CHUNK):
+                rows = connection.execute(_ABOUT, {"subjects": some})
+                found |= {row.subject for row in rows if row.kind == EventType.LOCKED_OUT and row.actor in actors}
+        return found
 
     def waiting(self) -> dict[str, int]:
         """The ids of whom events are on record and whom nobody has hired → how many events wait for that."""

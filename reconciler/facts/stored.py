@@ -101,8 +101,7 @@ def evidence_row(record: EvidenceRecord) -> dict[str, Any]:
     return {"entry": record.entry, "person": record.person, "reference": record.reference, "record": _dump(shared)}
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _span_json(span: Span) -> list[object]:
