@@ -28,7 +28,8 @@ from reconciler.facts.events import (
     effective_instant,
 )
 from reconciler.facts.ledger import CHUNK, Json, NewEntry, chunks, part, read_entries, read_numbered
-from reconciler.facts.people import Facts, events_seen, read_alike
+from reconciler.facts.people import Facts, read_alike
+from reconciler.facts.projection import events_seen
 from reconciler.policy.model import Limit
 
 _SEEN = select(events_seen.c.source, events_seen.c.id, events_seen.c.seq).where(
