@@ -35,6 +35,7 @@ from reconciler.facts.model import Person
 from reconciler.facts.oddities import oddities
 from reconciler.facts.people import Facts
 from reconciler.facts.rows import REQUIRED_COLUMNS, ReadRow, content_digest, feed_columns, read_rows
+from reconciler.facts.stored import many_objects
 from reconciler.policy.model import Attribute, Guards
 from reconciler.sources import Feed
 
@@ -130,10 +131,11 @@ def import_people(
     Raises `FeedHeld` where a full one is empty or has shrunk beyond the guard (nothing is recorded), and whatever the
     source raises while it is read.
     """
-    rows = read_rows(feed.rows, attributes)
-    with facts.store.writing() as connection:
-        judged = _judge(facts, connection, feed, rows, source, attributes, guards, now, actor)
-        recorded = _record(facts, connection, judged, feed)
+    with many_objects():
+        rows = read_rows(feed.rows, attributes)
+        with facts.store.writing() as connection:
+            judged = _judge(facts, connection, feed, rows, source, attributes, guards, now, actor)
+            recorded = _record(facts, connection, judged, feed)
     return judged.report(feed, attributes, recorded)
 
 

@@ -130,7 +130,7 @@ def read_feed_state(connection: Connection, source: str) -> FeedState:
     rows: dict[str, dict[str, SeenRow]] = {}
     query = select(feed_rows.c.person, feed_rows.c.assignment, feed_rows.c.cells, feed_rows.c.missing_since)
     for person, assignment, cells, missing in connection.execute(query.where(feed_rows.c.source == source)):
-        rows.setdefault(person, {})[assignment] = SeenRow(json.loads(cells), missing)
+        rows.setdefault(person, {})[assignment] = SeenRow(_decode(cells)[0], missing)
     return FeedState(rows, _last(connection, source))
 
 
@@ -187,6 +187,7 @@ _ROWS_OF = select(feed_rows).where(
     feed_rows.c.source == bindparam("asked"), feed_rows.c.person.in_(bindparam("people", expanding=True))
 )
 _dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+_decode = json.JSONDecoder().raw_decode
 
 
 def _apply_rows(connection: Connection, entries: Sequence[Entry]) -> None:
