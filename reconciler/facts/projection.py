@@ -30,7 +30,7 @@ from reconciler.facts.model import Person, Span
 from reconciler.facts.store import metadata
 from reconciler.facts.stored import evidence_row, evidence_table, people_table, person_row
 
-__all__ = ["PeopleProjection", "erased", "events_seen", "folded", "numbers_of", "told_events"]
+__all__ = ["LAST_NUMBER", "PeopleProjection", "erased", "events_seen", "folded", "numbers_of", "told_events"]
 
 events_seen = Table(
     "events_seen",
@@ -45,7 +45,8 @@ _entry = ledger_entries.c
 _NUMBERS = select(people_table.c.id, people_table.c.number).where(
     people_table.c.id.in_(bindparam("people", expanding=True))
 )
-_LAST_NUMBER = select(func.coalesce(func.max(people_table.c.number), -1))
+LAST_NUMBER = select(func.coalesce(func.max(people_table.c.number), -1))
+"""The newest person's number; -1 where there is nobody."""
 _TOLD_BEFORE = (
     select(_entry.subject)
     .where(_entry.subject.in_(bindparam("people", expanding=True)), _entry.seq < bindparam("first"))
@@ -118,7 +119,7 @@ class PeopleProjection:
         if not hired:
             return {}
         before = dict(self._before(connection, hired, entries[0].seq))
-        number = connection.execute(_LAST_NUMBER).scalar_one()
+        number = connection.execute(LAST_NUMBER).scalar_one()
         rows = [
             person_row(folded(number + n, person, [*before.get(person, ()), *told[person]], self.zone, last[person]))
             for n, person in enumerate(hired, start=1)

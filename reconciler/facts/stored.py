@@ -51,9 +51,6 @@ EVIDENCE_COLUMNS = tuple(evidence_table.c[name] for name in ("entry", "person", 
 
 _SPANS = ("notice", "leave", "exited", "lockouts")
 
-EXITS_IN_RECORD = '"exited":'
-"""What the record of nobody holds who was never said to leave."""
-
 _NO_SPANS: tuple[tuple[Span, ...], ...] = ((), (), (), ())
 
 _STREAMED = 5000

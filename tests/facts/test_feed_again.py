@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.facts.erasure import erase
 from reconciler.facts.feed import confirm_import
 from reconciler.policy.model import Guards, Limit
 from tests.facts.conftest import World, person_row
@@ -188,8 +189,18 @@ def test_the_employed_are_those_who_were_never_said_to_leave_or_are_back(world: 
     world.say("exited", "E1", "2027-03-01")
     world.say("exited", "E2")
     world.say("rehired", "E2", department="hr")
+    world.say("exited", "E77")  # nobody by that id is known yet
     with world.facts.store.reading() as connection:
         assert world.facts.count_employed(connection) == 3
+
+
+def test_whoever_was_erased_is_not_employed(world: World) -> None:
+    world.feed(*COMPANY[:3], row("E9", ends_on="2026-11-01"))
+    world.say("exited", "E0")
+    erase(world.facts, "E0", "LEGAL-1", now=world.now + timedelta(days=1), actor="dpo")
+    erase(world.facts, "E9", "LEGAL-2", now=world.now + timedelta(days=1), actor="dpo")  # whom no exit took away
+    with world.facts.store.reading() as connection:
+        assert world.facts.count_employed(connection) == 2
 
 
 def _two_posts(count: int) -> list[Cells]:
