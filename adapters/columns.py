@@ -8,7 +8,8 @@ directories.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from adapters.transforms import STEPS, Step, step_of
 from reconciler.sources import SourceContext, SourceError
@@ -42,10 +43,12 @@ class Columns:
 
     def cell(self, column: str, text: str) -> str:
         """A cell in our words. Raises `ValueError`, with words fit for a person, where a transform cannot take it."""
-        plain = text.strip()
-        for step in self._steps.get(column, ()) if plain else ():
-            plain = step(plain)
-        return self._values.get(column, {}).get(plain, plain)
+        return self.cell_of(column)(text)
+
+    def cell_of(self, column: str) -> Callable[[str], str]:
+        """`cell` of one column, for whoever reads many: most columns leave their cells as they are."""
+        steps, values = self._steps.get(column), self._values.get(column)
+        return partial(_translated, steps or (), values or {}) if steps or values else str.strip
 
     def _transforms(self, value: object) -> dict[str, list[Step]]:
         if value is None:
@@ -68,6 +71,13 @@ class Columns:
         if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
             raise self.wrong(f"`{name}` must map texts to texts", "put numbers and words like yes/no in quotes")
         return dict(value)
+
+
+def _translated(steps: Sequence[Step], values: Mapping[str, str], text: str) -> str:
+    plain = text.strip()
+    for step in steps if plain else ():
+        plain = step(plain)
+    return values.get(plain, plain)
 
 
 def check_keys(context: SourceContext, settings: Mapping[str, object], known: Iterable[str]) -> None:

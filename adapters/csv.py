@@ -61,9 +61,9 @@ class CsvSource(Source):
         rows = _Rows(self, text, delimiter, found)
         return Feed(list(found.positions), rows, hashlib.sha256(data).hexdigest(), found.ignored)
 
-    def cell(self, column: str, text: str) -> str:
-        """A cell in our words. Raises `ValueError`, in words, where it cannot be had."""
-        return self._columns.cell(column, text)
+    def cell_of(self, column: str) -> Callable[[str], str]:
+        """What makes a cell of this column one in our words; raises `ValueError`, in words, where it cannot be had."""
+        return self._columns.cell_of(column)
 
     def theirs(self, column: str) -> str:
         """What the file calls our column."""
@@ -153,7 +153,7 @@ class _Rows:
         self._text = text
         self._delimiter = delimiter
         self._width = found.width
-        self._positions = found.positions
+        self._cells = [(column, position, source.cell_of(column)) for column, position in found.positions.items()]
 
     def __iter__(self) -> Iterator[Row]:
         lines = _Lines(io.StringIO(self._text.text, newline=""))
@@ -166,7 +166,7 @@ class _Rows:
             record = self._next(records, lines)
             if record is None:
                 return
-            if any(cell.strip() for cell in record):
+            if any(map(str.strip, record)):
                 yield self._row(record, line, lines.record)
 
     def _next(self, records: Iterator[list[str]], lines: _Lines) -> list[str] | None:
@@ -178,10 +178,10 @@ class _Rows:
     def _row(self, record: Sequence[str], line: int, raw: Sequence[str]) -> Row:
         cells: dict[str, str] = {}
         problems = []
-        for column, position in self._positions.items():
+        for column, position, cell in self._cells:
             if position < len(record):
                 try:
-                    cells[column] = self._source.cell(column, record[position])
+                    cells[column] = cell(record[position])
                 except ValueError as error:
                     problems.append(f"`{self._source.theirs(column)}`: {error}")
         if self._cut(raw):

@@ -65,8 +65,10 @@ class RunContext:
 
     `no_longer_wanted` is asked before every batch, and again before a step is sent again, and answers with the ids of
     those changes that the ledger and the policy, as they are now, would not make any more. `still_ours` raises where
-    somebody else has taken the lease since. `progress` is told after every batch how many changes have
-    had their turn, and how many of them are not as they should be. The first two are called from several threads.
+    somebody else has taken the lease since. `done_by_others` answers with the ids of those changes that another run has
+    put on record as done by itself since this one intended them. `progress` is told after every batch how many changes
+    have had their turn, and how many of them are not as they should be. The first three are called from several
+    threads.
     """
 
     told: Told
@@ -75,5 +77,6 @@ class RunContext:
     no_longer_wanted: Callable[[Sequence[Change]], frozenset[str]]
     progress: Callable[[int, int], None] = lambda _done, _failed: None
     still_ours: Callable[[], None] = lambda: None
+    done_by_others: Callable[[Sequence[Change]], frozenset[str]] = lambda _: frozenset()
     patience: Patience = field(default_factory=Patience)
     side_by_side: SideBySide = in_threads

@@ -28,7 +28,7 @@ from reconciler.apply.tables import (
     runs,
 )
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import Entry
+from reconciler.facts.ledger import CHUNK, Entry, chunks
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import Approvals
 from reconciler.policy.model import EntitlementRef
@@ -67,7 +67,7 @@ class OpenIntent:
     lease: str = ""
     """The lease that the run acted under, where it was one on a person."""
     done_since: bool = False
-    """Whether another run has done the same thing since."""
+    """Whether another run has done the same thing since this one began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,9 @@ class Journal:
         """What has no outcome yet: of runs that died, and of those that are at it right now."""
         done_since = (
             select(effects.c.entry)
-            .where(effects.c.change_id == intents.c.change_id, effects.c.entry > intents.c.entry)
+            .where(effects.c.change_id == intents.c.change_id)
+            # Since its run began: what another one did before it intended the same, it found done already.
+            .where(effects.c.entry > func.coalesce(runs.c.entry, intents.c.entry))
             .where(effects.c.outcome == "applied")
             .exists()
         )
@@ -221,6 +223,14 @@ class Journal:
         return frozenset(
             change for change, said in changes.items() if said["subject"] == person and Op(said["op"]) in GIVING
         )
+
+    def done_by_others(self, connection: Connection, run: str, changes: Collection[str]) -> frozenset[str]:
+        """Of these changes, which the run intends and has said nothing of yet, those another run has done since."""
+        found: set[str] = set()
+        for some in chunks(changes, CHUNK):
+            asked = select(intents.c.change_id).where(intents.c.run == run, intents.c.outcome_entry.is_not(None))
+            found.update(connection.execute(asked.where(intents.c.change_id.in_(some))).scalars())
+        return frozenset(found)
 
     def links_of(self, connection: Connection, target: str, person: str, keys: Collection[str]) -> dict[str, str]:
         """As `links`: the accounts of this person, and whose these other ones are."""

@@ -18,6 +18,10 @@ So a full pass's intent is either older than the reason, and then the other pass
 then the full pass itself sees the reason (1 before 2): nothing stays given to whom the record says it is not theirs.
 Where both take the same thing away, one has done it and the other finds it done already.
 
+The question comes after the intent's transaction and not inside it, although inside nothing could be recorded between
+the two: a fact is older or younger than the intent either way, and asked afterwards it also sees what was recorded
+while the intent went to the disk. What comes later still finds the intent open, so that 3 holds for it.
+
 A lease on a target ends with the lock, so with the process. A lease on a person ends when its pass does, or `LASTS`
 after the last thing it recorded: whoever died holding one keeps nobody out, since a newer pass for the person takes it
 over at once, and until then a full pass only leaves the dead one's last batch unjudged.
@@ -31,7 +35,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Column, Connection, String, Table, Text, Update, delete, insert, select, update
+from sqlalchemy import Column, Connection, String, Table, Text, Update, bindparam, delete, insert, select, update
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
@@ -54,6 +58,10 @@ leases = Table(
     Column("taken_at", String(27), nullable=False),
     Column("until", String(27), nullable=False),
 )
+
+
+_OF_NAME = select(leases).where(leases.c.name == bindparam("of_name"))
+"""Put together once: it is asked at every batch."""
 
 
 class RunSuperseded(ReconcilerError):
@@ -86,7 +94,7 @@ class Lease:
 
     def check(self, connection: Connection, now: datetime) -> None:
         """Raises `RunSuperseded` where a newer lease was taken, or this one has ended, as this transaction sees it."""
-        row = connection.execute(select(leases).where(leases.c.name == self.name)).mappings().first()
+        row = connection.execute(_OF_NAME, {"of_name": self.name}).mappings().first()
         if row is not None and row["token"] == self.token and _lasts(row["until"], now):
             return
         who = f"another run ({row['holder']}, since {row['taken_at'][:19]}Z)" if row is not None else "another store"

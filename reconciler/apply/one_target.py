@@ -37,6 +37,7 @@ NARROW = 200
 """Up to so many accounts are read back by themselves; beyond, reading everything is less work for a target."""
 
 _STALE = Outcome(OutcomeKind.STALE, "no longer wanted: the facts or the policy have changed since the plan was made")
+_THEIRS = Outcome(OutcomeKind.ALREADY, "the target did not answer, and another run has done it meanwhile")
 _FOUND = Outcome(OutcomeKind.APPLIED, "the target did not answer, and reading it back shows that it was done")
 
 
@@ -129,9 +130,7 @@ class OneTarget:
             number += 1
             attempt = self._sent(pending)
             answered = answered or not attempt.silent
-            results = [
-                _told(change, outcome, number) for change, outcome in zip(pending, attempt.outcomes, strict=True)
-            ]
+            results = self._results(pending, attempt, number)
             unanswered = [outcome.kind is OutcomeKind.UNAVAILABLE for outcome in attempt.outcomes]
             self._settle([each for each, again in zip(results, unanswered, strict=True) if not again])
             silent = [each for each, again in zip(results, unanswered, strict=True) if again]
@@ -143,6 +142,17 @@ class OneTarget:
         if self._silent_batches >= self._context.patience.silent_batches and not self._report.set_aside:
             words = next(each.outcome.detail for each in reversed(self._report.done))
             self._set_aside(f"{self._silent_batches} batches in a row got no answer: {words}")
+
+    def _results(self, pending: Sequence[Change], attempt: _Attempt, number: int) -> Sequence[Done]:
+        """What the attempt came to, as it goes on record."""
+        told = list(zip(pending, attempt.outcomes, strict=True))
+        again = [change for change, outcome in told if number > 1 and outcome.kind is OutcomeKind.ALREADY]
+        theirs = self._theirs(again)
+        return [Done(change, _THEIRS) if change.id in theirs else _told(change, out, number) for change, out in told]
+
+    def _theirs(self, changes: Sequence[Change]) -> frozenset[str]:
+        """Of what seems to have been done by an attempt that got no answer, what another run says to have done."""
+        return self._context.done_by_others(changes) if changes else frozenset()
 
     def _given_up(self, pending: Sequence[Change], number: int, retry_after: float | None) -> frozenset[str]:
         """Wait, and the ids of those that are not tried again even so."""
@@ -237,6 +247,8 @@ class OneTarget:
         # What nobody wants by now, a pass for that person may have undone since: no contradiction.
         absent = [done[at].change for at in own if shown[at] is False]
         undone = self._context.no_longer_wanted(absent) if absent else frozenset()
+        silent = [done[at].change for at in own if shown[at] and done[at].outcome.kind is OutcomeKind.UNAVAILABLE]
+        theirs = self._theirs(silent)
         entries = []
         for at in own:
             each, seen = done[at], shown[at]
@@ -245,7 +257,7 @@ class OneTarget:
                 self._log.warning("change-contradicted", **_named(each.change))
                 entries.append(contradiction(each))
             elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is True:
-                done[at] = replace(each, outcome=_FOUND)
+                done[at] = replace(each, outcome=_THEIRS if each.change.id in theirs else _FOUND)
                 entries.append(effect(done[at], self._context.told))
             elif each.outcome.kind is OutcomeKind.UNAVAILABLE and seen is False:
                 entries.append(not_done(each, self._context.told))

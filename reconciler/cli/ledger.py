@@ -96,7 +96,9 @@ def anchor(shell: Shell, out: Path | None) -> None:
         if key is None:
             raise CheckpointRefused("there is no key to sign with", remedy="let `signing_key` name a file")
         known = made(workspace.spec.organization, verified, now(), key)
-        where = _appended(out, known) if out is not None else workspace.anchor(f"{known.seq:09}", known.text())
+        where = (
+            _appended(out, known) if out is not None else workspace.repository().anchor(f"{known.seq:09}", known.text())
+        )
         done = True
     else:
         where, done = known.where, False
@@ -157,7 +159,7 @@ for each_command in KEEPING:
 
 def _in_git(workspace: Workspace) -> Iterator[Checkpoint]:
     """The workspace's own; others may keep theirs in the same repository."""
-    for name, text in workspace.anchored():
+    for name, text in workspace.repository().anchored():
         found = parsed(text, f"the tag {name}")
         if found.organization == workspace.spec.organization:
             yield found

@@ -74,7 +74,8 @@ class _Comparison:
         self.cut = any(row.cut for row in rows)
         for row in rows:
             self.decision.quarantined += row.problems
-            self.decision.findings += self._undeclared(row)
+            if row.undeclared:
+                self.decision.findings += self._undeclared(row)
             if row.person:
                 grouped.setdefault(row.person, []).append(row)
         present = {person for person, mine in grouped.items() if not all(row.cut for row in mine)}

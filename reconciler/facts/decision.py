@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 
 from reconciler.errors import Place, Problem
-from reconciler.facts.days import day_end, day_start
+from reconciler.facts.days import day_end, day_start, instant_text
 from reconciler.facts.events import EventType, effective_instant, when_text
 from reconciler.facts.feed_state import ROW_ACCEPTED, ROW_MISSING
 from reconciler.facts.ledger import Json, NewEntry
@@ -44,9 +44,19 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """An event on record that is true only from now or later on. `name`: the id by which events of that moment stand
+    in order; whatever is to come after it bears an id that begins so.
+    """
+
+    effective_at: datetime
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Occasion:
     """Under which circumstances a feed is judged. `departures`: people whose exits of the last 24 hours count
-    already.
+    already. `ahead`: ledger entry → the event in it, where an assignment that is yet to come follows from that.
     """
 
     source: str
@@ -57,6 +67,7 @@ class Occasion:
     zone: tzinfo
     guards: Guards
     departures: frozenset[str] = frozenset()
+    ahead: Mapping[int, Ahead] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -127,9 +138,16 @@ NAMES_ASSIGNMENT = frozenset(
 STATUS_EVENTS = {"notice": EventType.RESIGNATION_SUBMITTED, "leave": EventType.LEAVE_STARTED}
 
 
-def event_id(import_id: str, person: str, assignment: str, kind: str) -> str:
-    """The id of an event that comes of a feed: the same feed on the same ground gives the same ids."""
-    return f"feed:{import_id}:{person}:{assignment}:{kind}"
+def event_id(
+    import_id: str, person: str, assignment: str, kind: str, *, after: str = "", now: datetime | None = None
+) -> str:
+    """The id of an event that comes of a feed: the same feed on the same ground gives the same ids.
+
+    `after`: the `Ahead.name` of what it has to come after, and `now` when that was said: what is said later of the same
+    moment comes later.
+    """
+    first = f"{after}~{instant_text(now)}:" if after and now is not None else ""
+    return f"{first}feed:{import_id}:{person}:{assignment}:{kind}"
 
 
 def event_entry(
@@ -143,6 +161,7 @@ def event_entry(
     *,
     forgotten: bool = False,
     tag: str = "",
+    after: str = "",
 ) -> NewEntry:
     """An event that comes of a feed, with the cells of its row that its data does not say already."""
     feed: dict[str, Json] = {"assignment": assignment, "import": at.import_id}
@@ -150,9 +169,11 @@ def event_entry(
         feed["forgotten"] = True
     elif cells:
         feed["cells"] = dict(cells)
+    if after:
+        feed["after"] = after
     named = {"assignment": assignment} if kind in NAMES_ASSIGNMENT else {}
     payload: dict[str, Json] = {
-        "id": event_id(at.import_id, person, assignment, tag or kind),
+        "id": event_id(at.import_id, person, assignment, tag or kind, after=after, now=at.now),
         "type": kind.value,
         "person": person,
         "effective_at": when_text(when.astimezone(UTC) if isinstance(when, datetime) else when),

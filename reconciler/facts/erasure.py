@@ -62,8 +62,9 @@ def erase(facts: Facts, person: str, reason: str, *, now: datetime, actor: str) 
     """
     if not reason.strip():
         raise ErasureRefused("erasing needs a reason that somebody can read later", remedy="--reason 'why'")
-    known = facts.find_person(person)
+    facts.find_person(person)
     with facts.store.writing() as connection:
+        known = facts.population_in(connection, [person], evidence=False).by_id[person]  # as nobody else can change it
         if before := facts.erased(connection, [person]):
             raise ErasureRefused(f"`{person}` was erased already (ledger entry {before[person]})")
         if left_at(known, now) is None:

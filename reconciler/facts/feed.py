@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from reconciler.errors import Problem, ReconcilerError
 from reconciler.facts.comparison import compare, shrinkage
-from reconciler.facts.decision import Decision, FeedFinding, Occasion, Waiting, event_id, is_out
+from reconciler.facts.decision import Ahead, Decision, FeedFinding, Occasion, Waiting, event_id, is_out
 from reconciler.facts.events import effective_instant, when_text
 from reconciler.facts.feed_state import (
     FEED_ACCEPTED,
@@ -30,11 +30,12 @@ from reconciler.facts.feed_state import (
     read_feed_state,
     read_import,
 )
-from reconciler.facts.ledger import Json, NewEntry, canonical, part
+from reconciler.facts.ledger import CHUNK, Json, NewEntry, canonical, chunks, part, read_numbered
 from reconciler.facts.model import Person
 from reconciler.facts.oddities import oddities
 from reconciler.facts.people import Facts
 from reconciler.facts.rows import REQUIRED_COLUMNS, ReadRow, content_digest, feed_columns, read_rows
+from reconciler.facts.stored import many_objects
 from reconciler.policy.model import Attribute, Guards
 from reconciler.sources import Feed
 
@@ -130,10 +131,11 @@ def import_people(
     Raises `FeedHeld` where a full one is empty or has shrunk beyond the guard (nothing is recorded), and whatever the
     source raises while it is read.
     """
-    rows = read_rows(feed.rows, attributes)
-    with facts.store.writing() as connection:
-        judged = _judge(facts, connection, feed, rows, source, attributes, guards, now, actor)
-        recorded = _record(facts, connection, judged, feed)
+    with many_objects():
+        rows = read_rows(feed.rows, attributes)
+        with facts.store.writing() as connection:
+            judged = _judge(facts, connection, feed, rows, source, attributes, guards, now, actor)
+            recorded = _record(facts, connection, judged, feed)
     return judged.report(feed, attributes, recorded)
 
 
@@ -218,7 +220,7 @@ def _judge(
             f"source `{source}`: the feed changes nothing, because {why}",
             remedy="fetch it again; where it is right, let `guards.feed.shrink_percent` in the policy admit it",
         )
-    content = content_digest(rows)
+    content, present = content_digest(rows), {row.person for row in rows}
     occasion = Occasion(
         source=source,
         import_id=_import_id(source, content, state.last),
@@ -228,8 +230,9 @@ def _judge(
         zone=facts.zone,
         guards=guards,
         departures=frozenset(facts.departures(connection, now)),
+        ahead=_ahead(connection, [known[person] for person in present & known.keys()], now),
     )
-    erased = facts.erased(connection, {row.person for row in rows})
+    erased = facts.erased(connection, present)
     told = [row for row in rows if row.person not in erased]
     decision = compare(told, state if feed.full else _of_these(state, told), known, occasion)
     decision.findings += [_named_again(person, entry) for person, entry in sorted(erased.items())]
@@ -237,6 +240,19 @@ def _judge(
     if not feed.full:
         decision.waiting = [*_standing(state, told, known), *decision.waiting]
     return _Judged(decision, state, occasion)
+
+
+def _ahead(connection: Connection, people: Iterable[Person], now: datetime) -> dict[int, Ahead]:
+    """The events that are true from now or later on and of which assignments come that have not begun."""
+    posts = (post for person in people for post in person.assignments)
+    coming = sorted({post.span.entry for post in posts if post.span.start is not None and post.span.start >= now})
+    found: dict[int, Ahead] = {}
+    for some in chunks(coming, CHUNK):
+        for entry in read_numbered(connection, some):
+            if entry.effective_at is not None and entry.effective_at >= now:
+                name = part(entry.payload, "feed").get("after") or entry.payload["id"]
+                found[entry.seq] = Ahead(entry.effective_at, str(name))
+    return found
 
 
 def _of_these(state: FeedState, rows: Sequence[ReadRow]) -> FeedState:
@@ -366,12 +382,13 @@ def _confirmed(
     facts: Facts, asked: AcceptedImport, person: Person, stored: Mapping[str, Json], now: datetime, actor: str
 ) -> NewEntry:
     kind, feed = str(stored["kind"]), part(stored, "feed")
+    after = str(feed.get("after", ""))
     where: dict[str, Json] = {"source": asked.source, "feed": {**feed, "import": asked.import_id}}
     if kind == ROW_MISSING:
         return NewEntry(kind, person.id, actor, where)
     when = _when(stored["effective_at"], now)
     event: dict[str, Json] = {
-        "id": event_id(asked.import_id, person.id, str(feed["assignment"]), f"{kind}:confirmed"),
+        "id": event_id(asked.import_id, person.id, str(feed["assignment"]), f"{kind}:confirmed", after=after, now=now),
         "type": kind,
         "person": person.id,
         "effective_at": when_text(when),

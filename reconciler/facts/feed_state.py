@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table, Text, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Integer, Table, Text, bindparam, delete, func, insert, select, update
 
 from reconciler.facts.events import PERSON_KINDS
 from reconciler.facts.ledger import CHUNK, ERASED, Entry, Json, Sequence64, chunks, part, read_numbered
@@ -130,7 +130,7 @@ def read_feed_state(connection: Connection, source: str) -> FeedState:
     rows: dict[str, dict[str, SeenRow]] = {}
     query = select(feed_rows.c.person, feed_rows.c.assignment, feed_rows.c.cells, feed_rows.c.missing_since)
     for person, assignment, cells, missing in connection.execute(query.where(feed_rows.c.source == source)):
-        rows.setdefault(person, {})[assignment] = SeenRow(json.loads(cells), missing)
+        rows.setdefault(person, {})[assignment] = SeenRow(_decode(cells)[0], missing)
     return FeedState(rows, _last(connection, source))
 
 
@@ -175,6 +175,20 @@ def _import_row(entry: Entry) -> dict[str, object]:
 
 Key = tuple[str, str, str]
 
+_KEY = ("of_source", "of_person", "of_assignment")
+_FORGET = delete(feed_rows).where(
+    feed_rows.c.source == bindparam("of_source"),
+    feed_rows.c.person == bindparam("of_person"),
+    feed_rows.c.assignment == bindparam("of_assignment"),
+)
+_REMEMBER = insert(feed_rows)
+# By source first, as the table's key begins: by person alone each asking would walk through all rows.
+_ROWS_OF = select(feed_rows).where(
+    feed_rows.c.source == bindparam("asked"), feed_rows.c.person.in_(bindparam("people", expanding=True))
+)
+_dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+_decode = json.JSONDecoder().raw_decode
+
 
 def _apply_rows(connection: Connection, entries: Sequence[Entry]) -> None:
     """Merge each entry's cells into its row, many rows at a time."""
@@ -183,25 +197,20 @@ def _apply_rows(connection: Connection, entries: Sequence[Entry]) -> None:
     before = set(rows)
     for key, entry in told:
         _tell(rows, key, entry)
-    gone = sorted(before)
-    for source, person, assignment in gone:
-        connection.execute(
-            delete(feed_rows).where(
-                feed_rows.c.source == source, feed_rows.c.person == person, feed_rows.c.assignment == assignment
-            )
-        )
+    if before:
+        connection.execute(_FORGET, [dict(zip(_KEY, key, strict=True)) for key in sorted(before)])
     new = [
         {
             "source": source,
             "person": person,
             "assignment": assignment,
-            "cells": json.dumps(dict(row.cells), ensure_ascii=False, sort_keys=True),
+            "cells": _dump(row.cells),
             "missing_since": row.missing_since,
         }
         for (source, person, assignment), row in sorted(rows.items())
     ]
     if new:
-        connection.execute(insert(feed_rows), new)
+        connection.execute(_REMEMBER, new)
 
 
 def _tell(rows: dict[Key, SeenRow], key: Key, entry: Entry) -> None:
@@ -224,9 +233,10 @@ def _key(entry: Entry) -> Key:
 
 def _stored(connection: Connection, keys: set[Key]) -> dict[Key, SeenRow]:
     found: dict[Key, SeenRow] = {}
-    for some in chunks(sorted({person for _, person, _ in keys}), 500):
-        for row in connection.execute(select(feed_rows).where(feed_rows.c.person.in_(some))):
-            key = (row.source, row.person, row.assignment)
-            if key in keys:
-                found[key] = SeenRow(json.loads(row.cells), row.missing_since)
+    for source in sorted({source for source, _, _ in keys}):
+        for some in chunks(sorted({person for whose, person, _ in keys if whose == source}), CHUNK):
+            for row in connection.execute(_ROWS_OF, {"asked": source, "people": some}):
+                key = (row.source, row.person, row.assignment)
+                if key in keys:
+                    found[key] = SeenRow(json.loads(row.cells), row.missing_since)
     return found

@@ -141,19 +141,10 @@ def fold(number: int, person: str, events: Iterable[PersonEvent], zone: tzinfo, 
 
 
 def _assignments(posts: Mapping[str, list[_Stretch]]) -> tuple[Assignment, ...]:
-    found = [
-        Assignment(
-            name,
-            {key: stretch.attributes[key] for key in sorted(stretch.attributes)},
-            stretch.span(),
-            _moved_on(stretch, stretches),
-        )
-        for name, stretches in posts.items()
-        for stretch in stretches
-        if stretch.lasts
-    ]
+    lasting = [(name, stretch) for name, stretches in posts.items() for stretch in stretches if stretch.lasts]
     return tuple(
-        sorted(found, key=lambda assignment: (str(assignment.span.start), assignment.name, assignment.span.entry))
+        Assignment(name, dict(sorted(stretch.attributes.items())), stretch.span(), _moved_on(stretch, posts[name]))
+        for name, stretch in sorted(lasting, key=lambda one: (one[1].start, one[0], one[1].entry))
     )
 
 
@@ -161,12 +152,16 @@ def _moved_on(stretch: _Stretch, stretches: list[_Stretch]) -> bool:
     """Whether a transfer ended it, and what that transfer began is still there: neither an exit nor the assignment's
     end at the same instant took it away.
     """
+    if not stretch.moved:
+        return False
     following = [other for other in stretches if other.start == stretch.end and other is not stretch]
     begun = any(other.entry == stretch.end_entry for other in following)
-    return stretch.moved and begun and any(other.lasts for other in following)
+    return begun and any(other.lasts for other in following)
 
 
 def _spans(stretches: list[_Stretch]) -> tuple[Span, ...]:
+    if not stretches:
+        return ()
     real = (stretch for stretch in stretches if stretch.lasts)
     return tuple(stretch.span() for stretch in sorted(real, key=lambda stretch: (stretch.start, stretch.entry)))
 

@@ -243,7 +243,8 @@ class KnownPerson:
         begun = post.span.start if post else None
         when = self.at.now if begun is not None and ends <= begun else ends  # what ends before it began would go on
         cells = ending_cells(row)
-        event = self._event(EventType.ASSIGNMENT_ENDED, row, when, {}, cells)
+        counts = self._counts(row.assignment) if when == self.at.now else (when, "")
+        event = self._event(EventType.ASSIGNMENT_ENDED, row, counts, {}, cells)
         self._add_or_guard(row, event, when)
 
     # --- rows of known people ---------------------------------------------------------------------------------------
@@ -310,16 +311,39 @@ class KnownPerson:
         if self._current(held) is None:
             self._ended_row(row, held[-1], changed)
             return
+        if self._begins_before(held, changed):
+            self._begin_before(row, held, changed)
         leaving, ends = self._leaving(row, held, changed)
         if leaving is not None and self._is_exit(row, leaving):
             data = {key: changed.pop(key) for key in ends}
-            event = self._event(EventType.ATTRIBUTES_CHANGED, row, self.at.now, data, tag="ends")
+            event = self._event(EventType.ATTRIBUTES_CHANGED, row, self._counts(row.assignment), data, tag="ends")
             self._add_or_guard(row, event, leaving)
         elif leaving is not None:
             self._note_end(row, leaving)
         if changed:
             kind = EventType.TRANSFERRED if _MOVES & changed.keys() else EventType.ATTRIBUTES_CHANGED
-            self._add(self._event(kind, row, self.at.now, changed))
+            self._add(self._event(kind, row, self._counts(row.assignment), changed))
+
+    def _begins_before(self, held: Sequence[Assignment], changed: Mapping[str, str]) -> bool:
+        """Whether the row says that the assignment begins before the event by which it is yet to come."""
+        when, after = self._counts(held[0].name)
+        starts = day_start(date.fromisoformat(changed["starts_on"]), self.at.zone) if changed.get("starts_on") else when
+        post = self._current(held)
+        return bool(after) and post is not None and post.span.start is not None and starts < min(when, post.span.start)
+
+    def _begin_before(self, row: ReadRow, held: Sequence[Assignment], changed: dict[str, str]) -> None:
+        """Until that event it is as the row says, and nothing that the event says of it holds any earlier; but what is
+        over stays over.
+        """
+        starts = changed.pop("starts_on")
+        begins = day_start(date.fromisoformat(starts), self.at.zone)
+        over = any(post.span.end is not None and begins < post.span.end <= self.at.now for post in held)
+        if over or self._away():
+            self._accept(row, {"starts_on": starts})
+            self._not_reversed(row, "the end of this assignment", "a later `starts_on`")
+        else:
+            cells = post_cells(row.cells), self._beside(row)
+            self._add(self._event(EventType.ASSIGNMENT_ADDED, row, begun_on(self.at, row), *cells))
 
     def _leaving(
         self, row: ReadRow, held: Sequence[Assignment], changed: Mapping[str, str]
@@ -402,7 +426,7 @@ class KnownPerson:
         if leaving is not None:
             kind, data = EventType.ATTRIBUTES_CHANGED, {"ends_on": ends}
             status = {} if prior is not None else _quiet_status(row) if self._away() else status_cells(row)
-            event = self._event(kind, row, self.at.now, data, status, tag="ends")
+            event = self._event(kind, row, self._counts(row.assignment), data, status, tag="ends")
             self._add_or_guard(row, event, leaving)
 
     def _miss(self, rows: Sequence[ReadRow]) -> None:
@@ -426,8 +450,9 @@ class KnownPerson:
         return bool(seen.missing_since)
 
     def _end_missing(self, assignment: str) -> None:
+        when, after = self._counts(assignment)
         event = event_entry(
-            self.at, EventType.ASSIGNMENT_ENDED, self.person.id, assignment, self.at.now, forgotten=True
+            self.at, EventType.ASSIGNMENT_ENDED, self.person.id, assignment, when, forgotten=True, after=after
         )
         held = any(post.name == assignment and post.span.covers(self.at.now) for post in self.person.assignments)
         if held and not self._goes_on(assignment) and self.departing is None:
@@ -445,12 +470,23 @@ class KnownPerson:
         self,
         kind: EventType,
         row: ReadRow,
-        when: date | datetime,
+        counts: date | datetime | tuple[date | datetime, str],
         data: Mapping[str, str] | None = None,
         cells: Mapping[str, str] | None = None,
         tag: str = "",
     ) -> NewEntry:
-        return event_entry(self.at, kind, self.person.id, row.assignment, when, data, cells, tag=tag)
+        when, after = counts if isinstance(counts, tuple) else (counts, "")
+        return event_entry(self.at, kind, self.person.id, row.assignment, when, data, cells, tag=tag, after=after)
+
+    def _counts(self, assignment: str) -> tuple[datetime, str]:
+        """From when a change to the assignment counts, and after which event: now; of one that an event begins later,
+        from its beginning on and after that event, since before it there is nothing to change.
+        """
+        post = self._current([post for post in self.person.assignments if post.name == assignment])
+        ahead = self.at.ahead.get(post.span.entry) if post else None
+        if post is None or ahead is None:
+            return self.at.now, ""
+        return max(ahead.effective_at, post.span.start or ahead.effective_at), ahead.name
 
     def _accept(self, row: ReadRow, cells: Mapping[str, str]) -> None:
         self._add(accepted_row(self.at, self.person.id, row.assignment, cells))

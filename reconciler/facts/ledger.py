@@ -15,7 +15,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any, Protocol, TypeVar
 
@@ -31,10 +31,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
     select,
+    update,
 )
 from sqlalchemy.exc import DBAPIError
 
@@ -100,6 +102,34 @@ projection_positions = Table(
     Column("name", Text, primary_key=True),
     Column("position", Sequence64, nullable=False),
 )
+
+_WITH_PAYLOADS = (
+    select(ledger_entries, ledger_payloads.c.payload)
+    .select_from(ledger_entries.outerjoin(ledger_payloads, ledger_payloads.c.seq == ledger_entries.c.seq))
+    .order_by(ledger_entries.c.seq)
+)
+# Statements that every event needs are made once: making one costs more than carrying it out.
+_NUMBERED = _WITH_PAYLOADS.where(ledger_entries.c.seq.in_(bindparam("numbers", expanding=True)))
+_ABOUT = _WITH_PAYLOADS.where(
+    ledger_entries.c.subject.in_(bindparam("subjects", expanding=True)), ledger_entries.c.seq <= bindparam("until")
+)
+_NEWEST = select(ledger_entries.c.seq, ledger_entries.c.digest).order_by(ledger_entries.c.seq.desc()).limit(1)
+_KEYS_OF = select(subject_keys.c.subject, subject_keys.c.key).where(
+    subject_keys.c.subject.in_(bindparam("subjects", expanding=True))
+)
+_INSERT_ENTRIES, _INSERT_PAYLOADS, _INSERT_KEYS = insert(ledger_entries), insert(ledger_payloads), insert(subject_keys)
+_SUBJECTS_SINCE = (
+    select(ledger_entries.c.subject)
+    .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
+    .distinct()
+)
+_MOVE_POSITIONS = (
+    update(projection_positions)
+    .where(projection_positions.c.name.in_(bindparam("names", expanding=True)))
+    .values(position=bindparam("at"))
+)
+_NO_LIMIT = 2**63 - 1
+"""A sequence number beyond any."""
 
 HEADER = ("seq", "recorded_at", "kind", "subject", "actor", "effective_at", "payload_digest", "previous")
 """The columns that an entry's digest covers."""
@@ -208,8 +238,10 @@ def header_digest(header: Mapping[str, str | int | None]) -> str:
     INVARIANT: for texts, integers and nulls under ASCII names the standard library writes what RFC 8785 asks for; it
     is six times faster, and verifying a long ledger is mostly this. A test holds the two together.
     """
-    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_plain_json(header).encode()).hexdigest()
+
+
+_plain_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Ledger:
@@ -222,7 +254,7 @@ class Ledger:
     def append(self, connection: Connection, entries: Sequence[NewEntry], recorded_at: datetime) -> list[Entry]:
         """Append in this order, in the caller's writing transaction, and bring the projections along."""
         appended: list[Entry] = []
-        at = instant_text(recorded_at)
+        at, known = instant_text(recorded_at), recorded_at.astimezone(UTC)
         seq, previous = _head(connection)
         for batch in chunks(entries, BATCH):
             keys = _keys(connection, {entry.subject for entry in batch})
@@ -230,9 +262,9 @@ class Ledger:
             for row, _ in rows:
                 row["previous"] = previous
                 row["digest"] = previous = header_digest(row)
-            connection.execute(insert(ledger_entries), [row for row, _ in rows])
-            connection.execute(insert(ledger_payloads), [{"seq": row["seq"], "payload": text} for row, text in rows])
-            done = [_appended(row, entry) for (row, _), entry in zip(rows, batch, strict=True)]
+            connection.execute(_INSERT_ENTRIES, [row for row, _ in rows])
+            connection.execute(_INSERT_PAYLOADS, [{"seq": row["seq"], "payload": text} for row, text in rows])
+            done = [_appended(row, entry, known) for (row, _), entry in zip(rows, batch, strict=True)]
             _note_erasures(connection, done)
             self._project(connection, done)
             appended += done
@@ -293,14 +325,15 @@ class Ledger:
             progress(after)
 
     def _project(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        names = {projection.name for projection in self.projections}
-        connection.execute(delete(projection_positions).where(projection_positions.c.name.in_(names)))
         for projection in self.projections:
             mine = [entry for entry in entries if entry.kind in projection.kinds]
             if mine:
                 projection.apply(connection, mine)
-        positions = [{"name": name, "position": entries[-1].seq} for name in sorted(names)]
-        if positions:
+        names = sorted({projection.name for projection in self.projections})
+        moved = connection.execute(_MOVE_POSITIONS, {"names": names, "at": entries[-1].seq}).rowcount
+        if moved != len(names):  # some of them are new here
+            connection.execute(delete(projection_positions).where(projection_positions.c.name.in_(names)))
+            positions = [{"name": name, "position": entries[-1].seq} for name in names]
             connection.execute(insert(projection_positions), positions)
 
 
@@ -314,7 +347,7 @@ def read_entries(
     limit: int | None = None,
 ) -> Iterator[Entry]:
     """Entries with ``after < seq <= until``, in order, as this transaction sees them."""
-    query = _with_payloads().where(ledger_entries.c.seq > after)
+    query = _WITH_PAYLOADS.where(ledger_entries.c.seq > after)
     if until is not None:
         query = query.where(ledger_entries.c.seq <= until)
     if kinds is not None:
@@ -324,10 +357,15 @@ def read_entries(
     yield from (_entry(row, connection) for row in connection.execute(query.limit(limit)))
 
 
+def read_news(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, frozenset[str]]:
+    """The newest sequence number, and whom the entries of these kinds after that one are about."""
+    asked = {"after": after, "kinds": sorted(kinds)}
+    return _head(connection)[0], frozenset(connection.execute(_SUBJECTS_SINCE, asked).scalars())
+
+
 def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:
     """The entries of these numbers, in order; those that do not exist are left out."""
-    query = _with_payloads().where(ledger_entries.c.seq.in_(numbers))
-    return [_entry(row, connection) for row in connection.execute(query)]
+    return [_entry(row, connection) for row in connection.execute(_NUMBERED, {"numbers": list(numbers)})]
 
 
 def read_subjects(
@@ -336,25 +374,15 @@ def read_subjects(
     """For each of the subjects that has any, its entries of these kinds in order, up to and including `until`."""
     for some in chunks(sorted(subjects), CHUNK):
         # By subject alone: asked for the kinds as well, SQLite would rather walk through all entries of a kind.
-        query = _with_payloads().where(ledger_entries.c.subject.in_(some))
-        if until is not None:
-            query = query.where(ledger_entries.c.seq <= until)
-        rows = (row for row in connection.execute(query) if row.kind in kinds)
+        asked = connection.execute(_ABOUT, {"subjects": some, "until": _NO_LIMIT if until is None else until})
+        rows = (row for row in asked if row.kind in kinds)
         found = sorted((_entry(row, connection) for row in rows), key=lambda entry: (entry.subject, entry.seq))
         for subject, entries in groupby(found, key=lambda entry: entry.subject):
             yield subject, list(entries)
 
 
-def _with_payloads() -> Select[tuple[object, ...]]:
-    joined = ledger_entries.outerjoin(ledger_payloads, ledger_payloads.c.seq == ledger_entries.c.seq)
-    return select(ledger_entries, ledger_payloads.c.payload).select_from(joined).order_by(ledger_entries.c.seq)
-
-
 def _head(connection: Connection) -> tuple[int, str]:
-    newest = select(func.max(ledger_entries.c.seq)).scalar_subquery()
-    row = connection.execute(
-        select(ledger_entries.c.seq, ledger_entries.c.digest).where(ledger_entries.c.seq == newest)
-    ).first()
+    row = connection.execute(_NEWEST).first()
     return (row.seq, row.digest) if row else (0, GENESIS)
 
 
@@ -362,11 +390,10 @@ def _keys(connection: Connection, subjects: Collection[str]) -> dict[str, bytes]
     """Each subject's key, made where it has none yet."""
     keys: dict[str, bytes] = {}
     for some in chunks(sorted(subjects), CHUNK):
-        query = select(subject_keys.c.subject, subject_keys.c.key).where(subject_keys.c.subject.in_(some))
-        keys.update((row.subject, row.key) for row in connection.execute(query))
+        keys.update((row.subject, row.key) for row in connection.execute(_KEYS_OF, {"subjects": some}))
     new = {subject: secrets.token_bytes(32) for subject in sorted(subjects) if subject not in keys}
     if new:
-        connection.execute(insert(subject_keys), [{"subject": subject, "key": key} for subject, key in new.items()])
+        connection.execute(_INSERT_KEYS, [{"subject": subject, "key": key} for subject, key in new.items()])
     return keys | new
 
 
@@ -384,14 +411,14 @@ def _row(seq: int, at: str, entry: NewEntry, key: bytes) -> tuple[dict[str, str 
     return header, payload.decode()
 
 
-def _appended(row: Mapping[str, str | int | None], entry: NewEntry) -> Entry:
+def _appended(row: Mapping[str, str | int | None], entry: NewEntry, at: datetime) -> Entry:
     return Entry(
         seq=int(row["seq"] or 0),
-        recorded_at=parse_instant(str(row["recorded_at"])),
+        recorded_at=at,
         kind=entry.kind,
         subject=entry.subject,
         actor=entry.actor,
-        effective_at=None if row["effective_at"] is None else parse_instant(str(row["effective_at"])),
+        effective_at=None if entry.effective_at is None else entry.effective_at.astimezone(UTC),
         payload=entry.payload,
         payload_digest=str(row["payload_digest"]),
         previous=str(row["previous"]),

@@ -1,6 +1,6 @@
-"""People as the ledger knows them: the projection, and the questions that the other rooms ask of it (`Facts`).
+"""People as the ledger knows them: the questions that the other rooms ask (`Facts`).
 
-Promises: a person's number is dense, given in the order of the ledger, and never re-used; ids are compared exactly,
+Promises: ids are compared exactly,
 and one that differs from a known one only in case is nobody else; any question may be asked as of an older ledger
 entry (`known_at`), which folds that person's entries up to there afresh.
 """
@@ -9,58 +9,52 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, Connection, Select, Table, Text, delete, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, func, or_, select
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts import provenance
 from reconciler.facts.days import instant_text
-from reconciler.facts.events import EVENT_KINDS, EVIDENCE_KINDS, PERSON_KINDS, EventType
-from reconciler.facts.feed_state import FEED_KINDS, FeedProjection
-from reconciler.facts.fold import PersonEvent, fold, fold_evidence, person_event
+from reconciler.facts.events import EVENT_KINDS, EventType
+from reconciler.facts.feed_state import FeedProjection
+from reconciler.facts.fold import fold_evidence
 from reconciler.facts.ledger import (
     CHUNK,
     ERASED,
-    Entry,
     Ledger,
     Projection,
-    Sequence64,
     chunks,
     ledger_entries,
-    read_entries,
+    read_numbered,
     read_subjects,
 )
-from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded, Span
-from reconciler.facts.store import Store, metadata
+from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded
+from reconciler.facts.projection import LAST_NUMBER, PeopleProjection, folded, numbers_of, told_events
+from reconciler.facts.store import Store
 from reconciler.facts.stored import (
     EVIDENCE_COLUMNS,
-    EXITS_IN_RECORD,
     PERSON_COLUMNS,
     Reading,
-    evidence_row,
     evidence_table,
     many_objects,
     people_table,
-    person_row,
     stream,
 )
 
 people = people_table
 """The same, as other rooms know it: whom a number stands for."""
 
-events_seen = Table(
-    "events_seen",
-    metadata,
-    Column("source", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("seq", Sequence64, nullable=False),
+_entry = ledger_entries.c
+_ABOUT = select(_entry.seq, _entry.kind, _entry.subject, _entry.actor).where(
+    _entry.subject.in_(bindparam("subjects", expanding=True))
 )
+_ERASURES = select(_entry.seq, _entry.kind, _entry.subject).where(_entry.kind == ERASED)
+_ALIKE = select(*PERSON_COLUMNS).where(people_table.c.folded_id.in_(bindparam("folded", expanding=True)))
 
 FACT_KINDS = EVENT_KINDS
 """The kinds of ledger entries that can change what a person should have."""
@@ -68,8 +62,15 @@ FACT_KINDS = EVENT_KINDS
 GUARDED_WINDOW = timedelta(hours=24)
 """Over how long exits and lockouts are counted together."""
 
-
 ERASURE = "erased:"
+
+_SAID_TO_LEAVE = select(*PERSON_COLUMNS).where(
+    or_(
+        people_table.c.id.in_(select(_entry.subject).where(_entry.kind == EventType.EXITED.value)),
+        people_table.c.id.in_(select(func.substr(_entry.subject, len(ERASURE) + 1)).where(_entry.kind == ERASED)),
+    )
+)
+"""Those of whom an exit is on record, or was erased: found by what the ledger says, and not by looking at everybody."""
 
 
 def erasure_subject(person: str) -> str:
@@ -83,152 +84,15 @@ class PersonUnknown(ReconcilerError):
     code = "person-unknown"
 
 
-class PeopleProjection:
-    """Everybody's folded record, their evidence, and which events are known already."""
-
-    name = "people"
-    kinds = EVENT_KINDS | FEED_KINDS | {ERASED}
-
-    def __init__(self, zone: ZoneInfo) -> None:
-        self.zone = zone
-
-    def apply(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        """Fold those whom the entries are about afresh."""
-        for batch in _between_erasures(entries):
-            if batch[0].kind == ERASED:
-                self._erase(connection, batch[0])
-            else:
-                self._tell(connection, batch)
-
-    def _tell(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        events = [entry for entry in entries if entry.kind in EVENT_KINDS]
-        if not events:
-            return
-        _see(connection, events)
-        last = {entry.subject: entry.seq for entry in events}
-        numbers = _numbers(connection, last)
-        new = self._insert(connection, [entry for entry in events if entry.subject not in numbers], last)
-        changed = {entry.subject for entry in events if entry.kind in PERSON_KINDS} & numbers.keys()
-        self._refold(connection, {person: numbers[person] for person in changed}, entries[-1].seq)
-        proven = {entry.subject for entry in events if entry.kind in EVIDENCE_KINDS} & (numbers.keys() | new.keys())
-        waited = {person for person, before in new.items() if before}
-        self._update_evidence(connection, proven | waited, entries[-1].seq)
-        for person in sorted(numbers.keys() - changed):
-            query = update(people_table).where(people_table.c.id == person)
-            connection.execute(query.values(last_entry=last[person]))
-
-    def _erase(self, connection: Connection, entry: Entry) -> None:
-        """Nothing is left of the person but the id, the number, and that they are out."""
-        person = str(entry.payload["person"])
-        number = _numbers(connection, [person])[person]
-        connection.execute(
-            update(people_table)
-            .where(people_table.c.id == person)
-            .values(person_row(erased(number, person, entry.seq)))
-        )
-        connection.execute(delete(evidence_table).where(evidence_table.c.person == person))
-        for some in chunks(_listed(entry), CHUNK):
-            connection.execute(delete(events_seen).where(events_seen.c.seq.in_(some)))
-
-    def clear(self, connection: Connection) -> None:
-        """Remove all rows."""
-        for table in (people_table, evidence_table, events_seen):
-            connection.execute(delete(table))
-
-    def _insert(self, connection: Connection, entries: Sequence[Entry], last: Mapping[str, int]) -> dict[str, bool]:
-        """Those who are hired in these entries, in that order → whether something was told of them before, which has
-        waited for this. Of others in them nobody is known yet.
-        """
-        told: dict[str, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            told[entry.subject].append(entry)
-        hired = dict.fromkeys(entry.subject for entry in entries if entry.kind == EventType.HIRED)
-        if not hired:
-            return {}
-        before = dict(self._before(connection, hired, entries[0].seq))
-        number = connection.execute(select(func.coalesce(func.max(people_table.c.number), -1))).scalar_one()
-        rows = [
-            person_row(folded(number + n, person, [*before.get(person, ()), *told[person]], self.zone, last[person]))
-            for n, person in enumerate(hired, start=1)
-        ]
-        connection.execute(insert(people_table), rows)
-        return {person: person in before for person in hired}
-
-    def _before(
-        self, connection: Connection, people: Iterable[str], first: int
-    ) -> Iterator[tuple[str, Sequence[Entry]]]:
-        """What was told of these people before that entry; of most nothing."""
-        c = ledger_entries.c
-        for some in chunks(people, CHUNK):
-            asked = select(c.subject).where(c.subject.in_(some), c.seq < first).distinct()
-            if early := connection.execute(asked).scalars().all():
-                yield from read_subjects(connection, early, kinds=EVENT_KINDS, until=first - 1)
-
-    def _refold(self, connection: Connection, numbers: Mapping[str, int], until: int) -> None:
-        for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=until):
-            row = person_row(folded(numbers[person], person, entries, self.zone, entries[-1].seq))
-            connection.execute(update(people_table).where(people_table.c.number == numbers[person]).values(**row))
-
-    def _update_evidence(self, connection: Connection, people: Collection[str], until: int) -> None:
-        for part in chunks(sorted(people), CHUNK):
-            connection.execute(delete(evidence_table).where(evidence_table.c.person.in_(part)))
-        rows = [
-            evidence_row(record)
-            for person, entries in read_subjects(connection, people, kinds=EVIDENCE_KINDS, until=until)
-            for record in fold_evidence(person, _told(entries), self.zone)
-        ]
-        if rows:
-            connection.execute(insert(evidence_table), rows)
-
-
-def folded(number: int, person: str, entries: Sequence[Entry], zone: ZoneInfo, last: int = 0) -> Person:
-    """The person of whom these entries tell; of whom anything was erased nothing is known but that they are out."""
-    gone = [entry.seq for entry in entries if entry.erased]
-    return erased(number, person, gone[-1]) if gone else fold(number, person, _told(entries), zone, last)
-
-
-def erased(number: int, person: str, entry: int) -> Person:
-    """What is left of a person: out for good, so that whatever still bears the id is a leaver's."""
-    return Person(number, person, "", "", (), exited=(Span(None, None, entry),), last_entry=entry)
-
-
-def _told(entries: Iterable[Entry]) -> list[PersonEvent]:
-    return [person_event(entry) for entry in entries if not entry.erased]
-
-
-def _between_erasures(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """The entries in their order, each erasure by itself."""
-    for erasing, batch in groupby(entries, key=lambda entry: entry.kind == ERASED):
-        told = list(batch)
-        yield from ([entry] for entry in told) if erasing else (told,)
-
-
-def _listed(entry: Entry) -> list[int]:
-    numbers: Any = entry.payload["entries"]
-    return [int(number) for number in numbers]
-
-
-def _see(connection: Connection, events: Sequence[Entry]) -> None:
-    told = [entry for entry in reversed(events) if not entry.erased]
-    keys = {(str(entry.payload.get("source", "")), str(entry.payload["id"])): entry.seq for entry in told}
-    rows = [{"source": source, "id": name, "seq": seq} for (source, name), seq in keys.items()]
-    if rows:
-        connection.execute(insert(events_seen), rows)
-
-
-def _numbers(connection: Connection, people: Iterable[str]) -> dict[str, int]:
-    numbers: dict[str, int] = {}
-    for part in chunks(people, CHUNK):
-        query = select(people_table.c.id, people_table.c.number).where(people_table.c.id.in_(part))
-        numbers.update((row.id, row.number) for row in connection.execute(query))
-    return numbers
+def read_alike(connection: Connection, people: Collection[str]) -> list[Person]:
+    """The known people of these ids, and those whose ids differ from one of these only in case."""
+    reading, folded_ids = Reading(), sorted({person.casefold() for person in people})
+    rows = (row for some in chunks(folded_ids, CHUNK) for row in connection.execute(_ALIKE, {"folded": some}))
+    return list(reading.people(rows))
 
 
 def _all_numbers(connection: Connection) -> dict[str, int]:
     return {row.id: row.number for row in connection.execute(select(people_table.c.id, people_table.c.number))}
-
-
-# --- questions ------------------------------------------------------------------------------------------------------
 
 
 class Facts:
@@ -292,12 +156,12 @@ class Facts:
 
     def erased(self, connection: Connection, people: Collection[str]) -> dict[str, int]:
         """Of these people, those of whom what was on record was erased → the entry that says so."""
-        asked = select(ledger_entries.c.subject, ledger_entries.c.seq).where(ledger_entries.c.kind == ERASED)
         subjects = {erasure_subject(person) for person in people}
-        if len(subjects) <= CHUNK:
-            asked = asked.where(ledger_entries.c.subject.in_(sorted(subjects)))
-        rows = connection.execute(asked)
-        return {row.subject.removeprefix(ERASURE): row.seq for row in rows if row.subject in subjects}
+        few = len(subjects) <= CHUNK
+        # By kind, or by subject and not by kind as well: SQLite would walk through all erasures there ever were.
+        rows = connection.execute(_ABOUT if few else _ERASURES, {"subjects": sorted(subjects)} if few else {})
+        found = (row for row in rows if row.kind == ERASED and row.subject in subjects)
+        return {row.subject.removeprefix(ERASURE): row.seq for row in found}
 
     def recorded(self, entries: Collection[int]) -> dict[int, Recorded]:
         """Who recorded each of these ledger entries, and when; those that do not exist are left out."""
@@ -333,25 +197,24 @@ class Facts:
 
     def count_employed(self, connection: Connection) -> int:
         """How many people have not been said to leave."""
-        everybody = connection.execute(select(func.count()).select_from(people_table)).scalar_one()
-        said_to_leave = select(*PERSON_COLUMNS).where(people_table.c.record.contains(EXITS_IN_RECORD, autoescape=True))
-        leavers = Reading().people(stream(connection, said_to_leave))
+        everybody = connection.execute(LAST_NUMBER).scalar_one() + 1  # numbers are dense, and given once
+        leavers = Reading().people(stream(connection, _SAID_TO_LEAVE))
         return int(everybody) - sum(any(span.end is None for span in person.exited) for person in leavers)
 
     def event_id(self, entry: int) -> str:
         """The sender's id of the event that stands in this ledger entry; blank where there is none."""
         with self.store.reading() as connection:
-            asked = select(events_seen.c.id).where(events_seen.c.seq == entry)
-            return str(connection.execute(asked).scalar() or "")
+            found = read_numbered(connection, [entry])
+        return "".join(str(each.payload.get("id", "")) for each in found if each.kind in EVENT_KINDS)
 
     def locked_out_by(self, people: Collection[str], actors: Collection[str]) -> set[str]:
         """Those of the people whose lockout one of these actors recorded."""
-        c = ledger_entries.c
-        asked = select(c.subject).where(
-            c.subject.in_(sorted(people)), c.kind == EventType.LOCKED_OUT.value, c.actor.in_(sorted(actors))
-        )
+        found: set[str] = set()
         with self.store.reading() as connection:
-            return set(connection.execute(asked).scalars())
+            for some in chunks(sorted(set(people)), CHUNK):
+                rows = connection.execute(_ABOUT, {"subjects": some})
+                found |= {row.subject for row in rows if row.kind == EventType.LOCKED_OUT and row.actor in actors}
+        return found
 
     def waiting(self) -> dict[str, int]:
         """The ids of whom events are on record and whom nobody has hired → how many events wait for that."""
@@ -387,14 +250,14 @@ class Facts:
     def _known_at(
         self, connection: Connection, people: Collection[str] | None, known_at: int
     ) -> tuple[list[Person], dict[str, list[EvidenceRecord]]]:
-        numbers = _all_numbers(connection) if people is None else _numbers(connection, people)
+        numbers = _all_numbers(connection) if people is None else numbers_of(connection, people)
         found, evidence = [], {}
         with many_objects():
             for person, entries in read_subjects(connection, numbers, kinds=EVENT_KINDS, until=known_at):
                 if not any(entry.kind == EventType.HIRED for entry in entries):
                     continue  # what was told of them so far waited
                 found.append(folded(numbers[person], person, entries, self.zone))
-                if records := fold_evidence(person, _told(entries), self.zone):
+                if records := fold_evidence(person, told_events(entries), self.zone):
                     evidence[person] = list(records)
         return found, evidence
 
@@ -403,9 +266,8 @@ def _confirmed(connection: Connection, seqs: Collection[int]) -> set[str]:
     """The people among these exits and lockouts whose every one was confirmed by somebody."""
     by_person: dict[str, list[bool]] = defaultdict(list)
     for part in chunks(sorted(seqs), CHUNK):
-        for seq in part:
-            for entry in read_entries(connection, after=seq - 1, until=seq):
-                by_person[entry.subject].append(entry.payload.get("confirmed") is True)
+        for entry in read_numbered(connection, part):
+            by_person[entry.subject].append(entry.payload.get("confirmed") is True)
     return {person for person, confirmed in by_person.items() if all(confirmed)}
 
 

@@ -165,10 +165,12 @@ class Postgresql:
         )
 
     def scrub(self, engine: Engine) -> None:
-        """Rewrite the tables that say who is who, so that their files hold nothing of the rows before."""
+        """Rewrite the tables that say who is who, so that their files hold nothing of the rows before, and forget what
+        was noted of their values for planning.
+        """
         with self._plain_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for table in _PERSONAL:
-                connection.exec_driver_sql(f"VACUUM FULL {table}")
+                connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
 
     def check_safety(self) -> list[Problem]:
         """Whether others could read or change the tables, or what goes over the network."""

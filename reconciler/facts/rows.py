@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ PERSON_COLUMNS = ("id", "name", "email", "assignment", "status", "starts_on", "e
 REQUIRED_COLUMNS = ("id",)
 SET_SEPARATOR = ";"
 _MAX_ID = 100
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,13 @@ def read_row(row: Row, attributes: Mapping[str, Attribute]) -> ReadRow:
             told = f"`{column}` holds a NUL character, which no text has"
             problems.append(Problem("row-value", told, row.place, "correct it at its source"))
         elif column in attributes:
-            cells[column] = value = _attribute(attributes[column], text)
-            if value and not attributes[column].declares(value):
+            attribute = attributes[column]
+            cells[column] = value = _attribute(attribute, text)
+            if value and not attribute.declares(value):
                 undeclared.append(Undeclared(column, value))
         elif column in PERSON_COLUMNS:
             try:
-                cells[column] = _READ.get(column, str)(text)
+                cells[column] = _READ[column](text) if column in _READ else text
             except ValueError as error:
                 problems.append(Problem("row-value", f"`{column}`: {error}", row.place, "correct it at its source"))
     problems += _date_problems(cells, row.place)
@@ -134,12 +137,12 @@ def read_row(row: Row, attributes: Mapping[str, Attribute]) -> ReadRow:
     return ReadRow(person, assignment, cells, row.place, tuple(problems), tuple(undeclared))
 
 
+_dump = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def content_digest(rows: Iterable[ReadRow]) -> str:
     """SHA-256 over what the rows say, whatever their order, encoding or notation; hexadecimal."""
-    said = sorted(
-        json.dumps([row.person, row.assignment, sorted(row.cells.items()), row.good, row.cut], ensure_ascii=False)
-        for row in rows
-    )
+    said = sorted(_dump([row.person, row.assignment, sorted(row.cells.items()), row.good, row.cut]) for row in rows)
     return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -173,7 +176,7 @@ _READ = {"status": _status, "starts_on": _day, "ends_on": _day}
 def _id_problems(text: str, place: Place, column: str = "id") -> list[Problem]:
     if not text:
         return [Problem("row-id", f"`{column}` is blank", place, "every row needs the person's stable id")]
-    if len(text) > _MAX_ID or any(ord(char) < 32 or ord(char) == 127 for char in text):
+    if len(text) > _MAX_ID or _CONTROL.search(text):
         return [
             Problem("row-id", f"`{column}` is too long or holds control characters", place, "correct it at its source")
         ]

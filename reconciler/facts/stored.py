@@ -51,9 +51,6 @@ EVIDENCE_COLUMNS = tuple(evidence_table.c[name] for name in ("entry", "person", 
 
 _SPANS = ("notice", "leave", "exited", "lockouts")
 
-EXITS_IN_RECORD = '"exited":'
-"""What the record of nobody holds who was never said to leave."""
-
 _NO_SPANS: tuple[tuple[Span, ...], ...] = ((), (), (), ())
 
 _STREAMED = 5000
@@ -101,8 +98,7 @@ def evidence_row(record: EvidenceRecord) -> dict[str, Any]:
     return {"entry": record.entry, "person": record.person, "reference": record.reference, "record": _dump(shared)}
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _span_json(span: Span) -> list[object]:

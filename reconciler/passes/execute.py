@@ -322,12 +322,18 @@ def run(
         no_longer_wanted=present.no_longer_wanted,
         progress=lambda done, failed: progress(_under_way(len(plan.held), failed), done, len(due)),
         still_ours=wiring.still_ours,
+        done_by_others=partial(_done_by_others, wiring, name),
         patience=wiring.patience,
         side_by_side=wiring.side_by_side,
     )
     report = carry_out(due, context)
     report.findings += [*_liars(wiring, report), *_fought_over(wiring, report)]
     return report
+
+
+def _done_by_others(wiring: Wiring, run: str, changes: Sequence[Change]) -> frozenset[str]:
+    with wiring.store.reading() as connection:
+        return wiring.journal.done_by_others(connection, run, [change.id for change in changes])
 
 
 def _under_way(held: int, failed: int) -> str:

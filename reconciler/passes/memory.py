@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.apply.journal import Journal
 from reconciler.errors import ProblemsFound
-from reconciler.facts.ledger import Entry, NewEntry, read_subjects
+from reconciler.facts.ledger import Entry, NewEntry, read_numbered, read_subjects
 from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.passes.wiring import Wiring
@@ -59,12 +60,20 @@ def recorded_policy(facts: Facts, journal: Journal, digest: str | None = None) -
     with facts.store.reading() as connection:
         asked = digest or journal.newest_policy(connection)
         seq = journal.policy_entry(connection, asked) if asked else None
-    if seq is None:
-        return None
-    said: Mapping[str, Any] = next(iter(facts.ledger.entries(after=seq - 1))).payload
-    files = {name: text.encode("utf-8", "surrogateescape") for name, text in said["files"].items()}
+        if seq is None:
+            return None
+        (entry,) = read_numbered(connection, [seq])
+    said: Mapping[str, Any] = entry.payload
+    return _compiled(tuple(sorted(said["files"].items())), said["revision"])
+
+
+@lru_cache(maxsize=4)
+def _compiled(files: tuple[tuple[str, str], ...], revision: str) -> Policy | None:
+    """The policy of these files. Every pass asks for the one before until a loosening has been approved, and a policy
+    is only its text: it need not be compiled each time.
+    """
     try:
-        return load_policy(files, revision=said["revision"])
+        return load_policy({name: text.encode("utf-8", "surrogateescape") for name, text in files}, revision=revision)
     except ProblemsFound:
         return None
 

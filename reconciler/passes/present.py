@@ -8,10 +8,12 @@ from threading import Lock
 from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
+from sqlalchemy import Connection
 
 from reconciler.access import Desired, LifecycleState, evaluate
 from reconciler.access.boundaries import boundaries_of
 from reconciler.access.sponsorship import people_needed, people_sponsored
+from reconciler.facts.ledger import read_news
 from reconciler.facts.model import Person, Population
 from reconciler.facts.people import FACT_KINDS
 from reconciler.passes.look import Look
@@ -42,7 +44,9 @@ class Present:
     def no_longer_wanted(self, changes: Sequence[Change]) -> frozenset[str]:
         """The ids of those changes that would not be made any more."""
         with self._turn:
-            told, newer = self._news(), self._newer_policy()
+            with self._wiring.store.reading() as connection:
+                told, digest = self._news(connection), self._newer_digest(connection)
+            newer = self._newer_policy(digest) if digest is not None else None
         moved = _moved_people(self._seen, changes, told)
         unwanted = self._unwanted(self._seen.policy, moved, changes) if moved else set()
         unwanted |= self._overtaken_by_time(changes, moved)
@@ -52,25 +56,23 @@ class Present:
 
     def moved(self) -> frozenset[str]:
         """Everybody about whom something was recorded since the plan was made."""
-        with self._turn:
-            return self._news()
+        with self._turn, self._wiring.store.reading() as connection:
+            return self._news(connection)
 
-    def _news(self) -> frozenset[str]:
-        """Everybody about whom something was recorded since the plan was made; every entry is read once."""
-        ledger = self._wiring.ledger
-        head = ledger.head()
-        if head > self._read_until:
-            self._told.update(entry.subject for entry in ledger.entries(after=self._read_until, kinds=FACT_KINDS))
-            self._read_until = head
+    def _news(self, connection: Connection) -> frozenset[str]:
+        """Everybody about whom something was recorded since the plan was made; every entry is asked for once."""
+        self._read_until, told = read_news(connection, after=self._read_until, kinds=FACT_KINDS)
+        self._told |= told
         return frozenset(self._told)
 
-    def _newer_policy(self) -> tuple[str, Policy | None] | None:
-        """The policy that another run has been made under since; None as the policy: it cannot be read here."""
-        wiring, own = self._wiring, self._seen.policy.digest
-        with wiring.store.reading() as connection:
-            digest = wiring.journal.policy_since(connection, own, self._seen.population.ledger_seq)
-        if digest is None:
-            return None
+    def _newer_digest(self, connection: Connection) -> str | None:
+        """That of the policy that another run has been made under since."""
+        own = self._seen.policy.digest
+        return self._wiring.journal.policy_since(connection, own, self._seen.population.ledger_seq)
+
+    def _newer_policy(self, digest: str) -> tuple[str, Policy | None]:
+        """With the policy of this digest; None as the policy: it cannot be read here."""
+        wiring = self._wiring
         if self._newer is None or self._newer[0] != digest:
             self._newer = digest, recorded_policy(wiring.facts, wiring.journal, digest)
         return self._newer

@@ -165,6 +165,7 @@ def run(
     patience: Patience = BRIEF,
     side_by_side: SideBySide = one_after_the_other,
     still_ours: Callable[[], None] = lambda: None,
+    theirs: Collection[str] = (),
 ) -> tuple[RunReport, Notebook, list[str]]:
     """Carry the changes out; the report, what was recorded, and what happened in which order."""
     log: list[str] = next((t.log for t in targets.values() if isinstance(t, Shelf)), [])
@@ -175,6 +176,7 @@ def run(
         notebook,
         lambda batch: frozenset(each.id for each in batch if each.account in unwanted),
         still_ours=still_ours,
+        done_by_others=lambda changes: frozenset(each.id for each in changes if each.account in theirs),
         patience=patience,
         side_by_side=side_by_side,
     )

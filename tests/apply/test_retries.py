@@ -53,6 +53,23 @@ def test_what_an_unanswered_attempt_had_done_was_done_from_here() -> None:
     assert "an attempt that got no answer had done it" in str(notebook.of(Kind.EFFECT)[0]["detail"])
 
 
+def test_what_another_run_says_to_have_done_meanwhile_is_not_claimed_twice() -> None:
+    shelf = Shelf({"u1": [SILENCE], "u2": [SILENCE]})
+    shelf.before = lambda _: shelf.members.update({"u1", "u2"})
+    report, notebook, _ = run({"a": shelf}, [change("u1"), change("u2")], patience=patient(Waits()), theirs={"u1"})
+    assert kinds(report) == {"u1": "already", "u2": "applied"}
+    assert [said["outcome"] for said in notebook.of(Kind.EFFECT)] == ["already", "applied"]
+
+
+def test_nor_is_what_reading_back_shows_where_nobody_ever_answered() -> None:
+    shelf = Shelf({"u1": SILENCE, "u2": SILENCE})
+    shelf.before = lambda _: shelf.members.update({"u1", "u2"})
+    changes = [change("u1"), change("u2")]
+    report, notebook, _ = run({"a": shelf}, changes, patience=patient(Waits(), attempts=2), theirs={"u1"})
+    assert kinds(report) == {"u1": "already", "u2": "applied"}
+    assert [said["outcome"] for said in notebook.of(Kind.EFFECT)][2:] == ["already", "applied"]
+
+
 def test_what_nobody_wants_any_more_is_not_tried_again() -> None:
     unwanted: set[str] = set()
     waits = Waits(then=lambda: unwanted.add("u1"))

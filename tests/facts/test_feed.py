@@ -14,7 +14,7 @@ from sqlalchemy import select
 from reconciler.errors import ReconcilerError
 from reconciler.facts.feed import FeedHeld, ImportUnknown, confirm_import
 from reconciler.facts.feed_state import feed_imports, feed_rows
-from reconciler.facts.people import events_seen
+from reconciler.facts.projection import events_seen
 from reconciler.facts.stored import evidence_table, people_table
 from reconciler.policy.model import Guards, Limit
 from reconciler.sources import SourceError

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.facts.erasure import erase
 from reconciler.facts.feed import confirm_import
 from reconciler.policy.model import Guards, Limit
 from tests.facts.conftest import World, person_row
@@ -188,8 +189,18 @@ def test_the_employed_are_those_who_were_never_said_to_leave_or_are_back(world: 
     world.say("exited", "E1", "2027-03-01")
     world.say("exited", "E2")
     world.say("rehired", "E2", department="hr")
+    world.say("exited", "E77")  # nobody by that id is known yet
     with world.facts.store.reading() as connection:
         assert world.facts.count_employed(connection) == 3
+
+
+def test_whoever_was_erased_is_not_employed(world: World) -> None:
+    world.feed(*COMPANY[:3], row("E9", ends_on="2026-11-01"))
+    world.say("exited", "E0")
+    erase(world.facts, "E0", "LEGAL-1", now=world.now + timedelta(days=1), actor="dpo")
+    erase(world.facts, "E9", "LEGAL-2", now=world.now + timedelta(days=1), actor="dpo")  # whom no exit took away
+    with world.facts.store.reading() as connection:
+        assert world.facts.count_employed(connection) == 2
 
 
 def _two_posts(count: int) -> list[Cells]:
@@ -221,3 +232,88 @@ def test_a5_last_posts_whose_rows_are_lost_wait_as_exits_do(world: World) -> Non
     assert world.feed(*lost, row("E98")).nothing_new
     confirm_import(world.facts, report.import_id, now=world.now, actor="boss")
     assert not any(world.post(f"E{n}") for n in range(5))
+
+
+BEGUN_LATER = [{}, {"starts_on": "2026-12-15"}]
+"""What an event of 10 December says of an assignment beside its department: it begins then, or yet later."""
+
+
+@pytest.mark.parametrize("name", ["a", "z"])  # by its id the event stands before the feed's, or after them
+@pytest.mark.parametrize("more", BEGUN_LATER)
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"department": "sales", "starts_on": ""}, [("sales", None)]),
+        ({"ends_on": "2026-12-31", "starts_on": ""}, [("hr", "2026-12-31")]),
+        ({"ends_on": "2026-12-01", "starts_on": ""}, []),
+        ({"status": "exited", "starts_on": ""}, []),
+        ({"starts_on": "2026-12-20"}, [("hr", None)]),
+        ({"department": "sales", "starts_on": "2020-01-06"}, [("sales", None)]),
+    ],
+)
+def test_a_row_changes_what_an_event_begins_later(
+    world: World, name: str, more: Cells, cells: Cells, expected: list[tuple[str, str | None]]
+) -> None:
+    world.feed(*COMPANY[:3])
+    begun = {"assignment": "second", "department": "hr", **more}
+    world.tell({"id": name, "type": "assignment-added", "person": "E1", "effective_at": "2026-12-10", "data": begun})
+    feed = [*COMPANY[:3], row("E1", **{**SECOND, "department": "hr", **cells})]
+
+    world.feed(*feed)
+
+    assert world.feed(*feed).nothing_new
+    posts = [post for post in world.person("E1").assignments if post.name == "second"]
+    final = [post for post in posts if post.span.end is None or post.span.end > datetime(2026, 12, 20, tzinfo=UTC)]
+    ends = [post.span.end.date().isoformat() if post.span.end else None for post in final]
+    assert list(zip([post.attributes["department"] for post in final], ends, strict=True)) == expected
+    assert {post.attributes["department"] for post in posts} == {department for department, _ in expected}
+    if cells.get("starts_on"):
+        begins = datetime.fromisoformat(cells["starts_on"]) - timedelta(hours=8)
+        assert posts[0].span.start == begins.replace(tzinfo=UTC)
+
+
+def test_rows_about_what_an_event_begins_later_count_in_the_order_of_their_feeds(world: World) -> None:
+    world.feed(*COMPANY[:3])
+    begun = {"assignment": "second", "department": "hr"}
+    world.tell({"id": "n", "type": "assignment-added", "person": "E1", "effective_at": "2026-12-10", "data": begun})
+    for cells in ({"ends_on": "2027-01-31"}, {"ends_on": "2027-03-31"}, {"ends_on": "2027-02-28"}, {"post": "hr"}):
+        said = {**SECOND, "post": "engineer", "starts_on": "", "ends_on": "2027-02-28", **cells}
+        world.feed(*COMPANY[:3], row("E1", **said))
+        (post,) = (post for post in world.person("E1").assignments if post.name == "second")
+        assert post.span.end == datetime.fromisoformat(said["ends_on"]).replace(tzinfo=UTC) + timedelta(hours=16)
+        assert post.attributes["post"] == said["post"]
+
+
+def test_what_is_over_stays_over_though_an_event_begins_it_again_later(world: World) -> None:
+    second = row("E1", **SECOND, department="hr")
+    world.feed(*COMPANY[:3], second)
+    world.say("assignment-ended", "E1", "2026-11-01", **SECOND)
+    world.say("assignment-added", "E1", "2026-12-10", **SECOND, department="hr")
+    feed = [*COMPANY[:3], {**second, "starts_on": "2021-03-01", "department": "sales"}]
+
+    report = world.feed(*feed)
+
+    assert [finding.kind for finding in report.findings] == ["not-reversed"]
+    assert world.post("E1", "second") is None
+    assert world.feed(*feed).nothing_new
+    assert [post.attributes["department"] for post in world.person("E1").assignments if post.name == "second"] == [
+        "hr",
+        "sales",
+    ]
+
+
+def test_an_end_that_waits_ends_what_an_event_begins_later(world: World) -> None:
+    world.guards = Guards()
+    world.tell(
+        *(
+            {"id": f"z{n}", "type": "hired", "person": f"E{n}", "effective_at": "2026-12-10", "data": {"post": "hr"}}
+            for n in range(5)
+        )
+    )
+    feed = [row(f"E{n}", post="hr", starts_on="", ends_on="2026-11-20") for n in range(5)]
+    report = world.feed(*feed)
+    assert [item.reason for item in report.waiting] == ["exits"] * 5
+
+    confirm_import(world.facts, report.import_id, now=world.now, actor="boss")
+
+    assert not any(world.person(f"E{n}").assignments for n in range(5))

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from reconciler.facts import people as _people
+from reconciler.facts.projection import events_seen
 from reconciler.facts.store import Store, StoreBusy, StoreError, StoreTooNew, metadata
 
 URL = "sqlite:///state/reconciler.db"
@@ -55,7 +55,7 @@ def test_every_transaction_is_durable_and_keeps_its_references(tmp_path: Path) -
 
 
 def test_the_migrations_make_the_tables_that_are_declared(tmp_path: Path) -> None:
-    assert _people.events_seen.metadata is metadata
+    assert events_seen.metadata is metadata
     mine = {"ledger_entries", "ledger_payloads", "subject_keys", "projections", "people", "evidence"}
     mine |= {"events_seen", "feed_rows", "feed_imports"}
 

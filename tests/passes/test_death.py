@@ -13,6 +13,7 @@ from sqlalchemy import select
 from reconciler.apply.tables import approvals, baselines, effects, intents, runs
 from reconciler.facts.ledger import Entry, NewEntry
 from reconciler.passes import Wiring
+from reconciler.passes.one_person import let_out
 from tests.passes.company import POLICY, Account, Company, Died, Faulty, settled_company
 
 JOURNAL = ("account_links", "approvals", "runs", "intents", "effects", "baselines", "policies")
@@ -179,3 +180,22 @@ def test_the_record_names_intents_and_outcomes_of_every_change(tmp_path: Path) -
         assert connection.execute(select(approvals.c.used_entry)).scalars().all()
     assert opened == []
     assert all(finished)
+
+
+def test_what_another_run_did_before_a_dead_one_intended_it_was_done_once(tmp_path: Path) -> None:
+    company, _ = settled_company(tmp_path, 6)
+    for person in ("E1", "E2"):
+        company.tell("locked-out", person, "2026-11-24", ref="SEC-1")
+    before = applied(company)
+    steps = Faulty(dies_at=1)
+
+    def somebody_lets_e2_out() -> None:
+        if len(steps.sent) == 1:
+            let_out(company.wiring(), "E2")
+
+    steps.during = somebody_lets_e2_out
+    with pytest.raises(Died):
+        company.apply(faults={"dir": steps})
+
+    assert company.apply().recovered == 1
+    assert set((applied(company) - before).values()) == {1}

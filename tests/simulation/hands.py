@@ -65,6 +65,15 @@ def flood(world: World, system: System, people: list[str]) -> str:
     return f"put {chosen} into {group}: {[system.grant(key, group, WHO) for key in chosen]}"
 
 
+def intrude(world: World, system: System, group: str) -> str:
+    """Two accounts at once, into a group that they are not in."""
+    keys = sorted(key for key in system.accounts if key != f"{system.name}-own" and not system.holds(key, group))
+    chosen = world.random.sample(keys, min(2, len(keys)))
+    for key in chosen:
+        system.grant(key, group, WHO)
+    return f"put {chosen} into {group}"
+
+
 def take(world: World, system: System, people: list[str]) -> str:
     group = system.groups[world.random.choice([*MANAGED[system.name], UNMANAGED]).casefold()]
     if not group.members:

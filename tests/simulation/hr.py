@@ -50,11 +50,20 @@ class HumanResources:
         post = {"department": chance.choice(DEPARTMENTS), "post": chance.choice(POSTS)}
         starts = self._day(world, 0, 0, -30, 2, 9)
         self.rows[person] = {"id": person, **post, "starts_on": starts, "status": "active"}
-        said = self.tell(world, standing, "hired", person, starts, post)
+        events = [self._event("hired", person, starts, post)]
         if chance.random() < 0.7:
-            for kind in ("nda", "training", "check"):
-                said += self._prove(world, standing, person, kind, -20)
-        return said
+            events += [self._proof(world, person, kind, -20) for kind in ("nda", "training", "check")]
+        return self._record(world, standing, *events)
+
+    def hire_briefly(self, world: World, standing: Standing) -> str:
+        """Somebody comes whose proofs run out tomorrow."""
+        person = f"E{len(self.rows) + 1}"
+        post = {"department": "rd/ai", "post": "lead"}
+        starts, ends = self._day(world, -30), self._day(world, 1)
+        self.rows[person] = {"id": person, **post, "starts_on": starts, "status": "active"}
+        proofs = [{"kind": kind, "valid_from": starts, "valid_until": ends} for kind in ("nda", "training", "check")]
+        shown = [self._event("evidence-recorded", person, starts, proof) for proof in proofs]
+        return self._record(world, standing, self._event("hired", person, starts, post), *shown)
 
     def move(self, world: World, standing: Standing) -> str:
         person, chance = self._somebody(world), world.random
@@ -106,9 +115,9 @@ class HumanResources:
 
     def prove(self, world: World, standing: Standing) -> str:
         kind = world.random.choice(["nda", "training", "check"])
-        return self._prove(world, standing, self._somebody(world), kind, *(0, -1, -170, -360, 2))
+        return self._record(world, standing, self._proof(world, self._somebody(world), kind, 0, -1, -170, -360, 2))
 
-    def _prove(self, world: World, standing: Standing, person: str, kind: str, *days: int) -> str:
+    def _proof(self, world: World, person: str, kind: str, *days: int) -> dict[str, Any]:
         chance, day = world.random, self._day(world, *days)
         data: dict[str, Any] = {"kind": kind, "valid_from": day}
         if chance.random() < 0.3:
@@ -116,7 +125,7 @@ class HumanResources:
         if chance.random() < 0.1:
             data["result"] = "failed"
         self.proofs.setdefault(person, []).append(f"n{self.told + 1}")
-        return self.tell(world, standing, "evidence-recorded", person, day, data)
+        return self._event("evidence-recorded", person, day, data)
 
     def disprove(self, world: World, standing: Standing) -> str:
         person = self._somebody(world)
@@ -219,6 +228,11 @@ class HumanResources:
         *,
         confirmed: bool = False,
     ) -> str:
+        return self._record(world, standing, self._event(kind, person, when, data, confirmed=confirmed))
+
+    def _event(
+        self, kind: str, person: str, when: str, data: Mapping[str, Any], *, confirmed: bool = False
+    ) -> dict[str, Any]:
         self.told += 1
         event: dict[str, Any] = {
             "id": f"n{self.told}",
@@ -230,20 +244,24 @@ class HumanResources:
         if confirmed:
             event["confirmed"] = True
         self.sent.append(event)
-        return self._record(world, standing, event)
+        return event
 
-    def _record(self, world: World, standing: Standing, said: Mapping[str, Any]) -> str:
-        event: Event = parse_event(said)
-        (result,) = record_events(
+    def _record(self, world: World, standing: Standing, *said: Mapping[str, Any]) -> str:
+        """Send these together."""
+        events: list[Event] = [parse_event(each) for each in said]
+        results = record_events(
             world.facts,
-            [event],
+            events,
             source="api",
             now=world.now,
             actor="hr",
             attributes=standing.policy.attributes,
             exits=standing.policy.guards.exits,
         )
-        return f"{event.type} {event.person} {said['effective_at']} {dict(event.data)}: {result.outcome} "
+        return "".join(
+            f"{event.type} {event.person} {each['effective_at']} {dict(event.data)}: {result.outcome} "
+            for event, each, result in zip(events, said, results, strict=True)
+        )
 
     def _somebody(self, world: World) -> str:
         """Anybody; often a newcomer, to whom something is just being given."""

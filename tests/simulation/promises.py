@@ -212,7 +212,10 @@ class Judge:
         """Every change that was made is on record exactly once, and nothing is claimed that was never done."""
         claimed, doubted = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
         contradicted = {row[0] for row in self.world.rows("SELECT entry FROM effects WHERE outcome = 'contradicted'")}
+        denied = set[tuple[str, ...]]()
         for entry, change in self._effects():
+            if change["outcome"] == "not-applied":
+                denied.add((change["run"], change["target"], change["op"], change["account_key"]))
             if change["outcome"] == "applied":
                 kind = doubted if entry in contradicted else claimed
                 kind[change["target"], change["op"], change["account_key"], change["entitlement_key"]] += 1
@@ -228,6 +231,7 @@ class Judge:
                     entitlement_key({"group": each.group}) if each.group else "",
                 )
                 own = each.who in self.world.processes and not each.late and (each.who, *what) not in by_whom
+                own = own and not self._undone_before_anybody_looked(system, each, denied)
                 by_whom.add((each.who, *what))  # undone by hand between two attempts, and done again by the second
                 (ours if own else others)[what] += 1
         gone = {
@@ -244,6 +248,17 @@ class Judge:
                     f"{what}: done {ours[what]} times (and {others[what]} by others), on record {claimed[what]} times"
                 )
                 self._broken(5, text)
+
+    def _undone_before_anybody_looked(self, system: System, own: Written, denied: Collection[tuple[str, ...]]) -> bool:
+        """Whether a run did this and could not say so, and somebody undid it by hand before its target was read again.
+        Reading then shows that it was not done: by design the record says what can be seen, and nobody can see this.
+        """
+        run = self.world.processes[own.who].run
+        if (run, system.name, own.op.value, own.key) not in denied:
+            return False
+        later = system.log[own.number + 1 :]
+        next_one = next((each for each in later if (each.key, each.group) == (own.key, own.group)), None)
+        return next_one is not None and next_one.who not in self.world.processes
 
     def _effects(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         query = (

@@ -159,7 +159,7 @@ class MemoryTarget(Target):
             return EntitlementRead(key, asked, Reading.FAILED, detail=why)
         listed = list(group.members.items())
         if fate is Fate.PARTIAL:
-            listed = listed[: len(listed) // 2]
+            listed = listed[len(listed) % 2 :: 2]  # whom a limit leaves out is anybody, newcomers and old members
         members = BitMap([positions[folded] for folded, _ in listed if folded in positions])
         foreign = () if narrow else tuple(name for folded, name in listed if folded not in positions)
         whole = Reading.COMPLETE if group.members else Reading.CONFIRMED_EMPTY

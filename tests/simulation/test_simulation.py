@@ -17,15 +17,18 @@ CHUNKS = 2
 """So many chunks of seeds belong to the suite; `make simulate` takes as many as one likes."""
 
 CAUGHT_BY = {
-    "no-recovery": 1,
-    "no-recheck": 7,
-    "no-fencing": 1,
-    "no-limits": 1,
-    "nobody-is-protected": 2,
-    "no-leavers-lane": 3,
+    "no-recovery": 50,
+    "no-recheck": 1,
+    "no-clock-in-the-recheck": 8,
+    "no-fencing": 3,
+    "no-window": 4,
+    "incomplete-reads-prove-something": 15,
+    "no-limits": 4,
+    "nobody-is-protected": 12,
+    "no-leavers-lane": 8,
 }
 """Mutant → a seed that caught it when this was written: where to begin to look."""
-WITHIN = 60
+WITHIN = 200
 """So many seeds are tried before a mutant counts as not caught."""
 
 
@@ -38,6 +41,13 @@ def test_every_promise_holds(chunk: int) -> None:
     for name in ("crashes", "passes", "events from HR", "changes by hand", "clock steps", "two at once"):
         assert counts[name] > 0, f"no {name} in a chunk: the simulation is too kind"
     assert sum(count for name, count in counts.items() if name.startswith("fault: ")) >= CHUNK // 2
+
+
+def test_what_was_undone_by_hand_before_anybody_looked_is_nobodys_to_record() -> None:
+    """A run took E3's access, got no answer and died; somebody gave it back, and so reading showed it was not taken."""
+    told = play(4521)
+    assert told.broken == ""
+    assert any("p1 dies: vault" in line for line in told.lines), "the seed plays another story now: find one like it"
 
 
 @pytest.mark.parametrize("mutant", sorted(CAUGHT_BY))

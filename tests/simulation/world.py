@@ -35,7 +35,7 @@ from reconciler.facts.model import Population
 from reconciler.facts.people import FACT_KINDS, Facts
 from reconciler.facts.store import Store
 from reconciler.passes import ConfiguredTarget, Look, Wiring
-from reconciler.targets import Observation, Op, Outcome, Step, entitlement_key
+from reconciler.targets import Observation, Op, Outcome, Step
 from reconciler.workspace import RunInProgress
 from tests.simulation.lockstep import Lockstep
 from tests.simulation.policies import Standing
@@ -61,13 +61,16 @@ class Crash(BaseException):
 @dataclass(frozen=True)
 class Weather:
     """How bad things are during a pass: chances at every seam. `bad` are the targets whose lines are not to be
-    trusted.
+    trusted; `cut` is the chance that one of their readings is cut short and nothing else happens to it. `dwell` is the
+    chance that whoever is shown the plan says yes only after a day or two.
     """
 
     crash: float = 0.0
     line: float = 0.0
     meanwhile: float = 0.0
     jump: float = 0.0
+    cut: float = 0.0
+    dwell: float = 0.0
     bad: frozenset[str] = frozenset()
 
 
@@ -113,6 +116,10 @@ class Process:
     def plans(self, seen: Look) -> bool:
         """It has made a plan, and will carry it out."""
         self.gives_to = sorted({each.person for each in seen.plan.due if each.person and each.op is Op.GRANT})
+        world = self.world
+        if world.random.random() < self.weather.dwell:
+            world.counts["plans slept over"] += 1
+            world.pass_time(self, timedelta(days=world.random.choice([1, 2])), f"{self.name} is not told to go on")
         return True
 
     def seam(self, what: str, *, interruptible: bool = True) -> None:
@@ -140,6 +147,15 @@ class Process:
                 for change in said["changes"]:
                     key = (change["op"], said["target"], change["account_key"], change["entitlement_key"])
                     self.intents[key] = {**change, "entry": entry.seq}
+                    self._note_doubt(str(said["target"]), change)
+
+    def _note_doubt(self, target: str, change: Mapping[str, Any]) -> None:
+        """Who is in a group that was not read whole may have been in it all along: nobody can tell since when, not even
+        whoever finds them in it where this one died.
+        """
+        key = change["entitlement_key"]
+        if change["op"] in MEMBERSHIP and not self.readings.get(target, {}).get(key, False):
+            self.world.doubts[target, change["op"], change["account_key"], key] += 1
 
 
 def _essence(entry: Entry) -> str:
@@ -261,27 +277,19 @@ class BadLine(Line):
         return fate
 
     def page(self) -> Fate:
-        return self._fate("a page", (Fate.TWICE, Fate.LOST, Fate.LOST, Fate.DROPPED))
+        return self._cut("a page", Fate.LOST) or self._fate("a page", (Fate.TWICE, Fate.LOST, Fate.LOST, Fate.DROPPED))
 
     def group(self) -> Fate:
-        return self._fate("a group", (Fate.PARTIAL, Fate.PARTIAL, Fate.FAILED, Fate.DROPPED))
+        return self._cut("a group", Fate.PARTIAL) or self._fate(
+            "a group", (Fate.PARTIAL, Fate.PARTIAL, Fate.FAILED, Fate.DROPPED)
+        )
 
     def request(self, steps: Sequence[Step]) -> Fate:
         fate = self._fate("a request", (Fate.THROTTLED, Fate.DROPPED))
         process = self.process
-        for step in steps:
-            self._note_doubt(step)
         if process.overtaken_and_looked:
             raise PromiseBroken(f"{process.name} was overtaken, has looked at the record since, and sends all the same")
         return fate
-
-    def _note_doubt(self, step: Step) -> None:
-        """Who is in a group that was not read whole may have been in it all along: nobody can tell since when."""
-        if step.op not in MEMBERSHIP:
-            return
-        key = entitlement_key(step.locator)
-        if not self.process.readings.get(self.system.name, {}).get(key, False):
-            self.process.world.doubts[self.system.name, step.op.value, step.account, key] += 1
 
     def step(self, step: Step) -> Fate:
         return self._fate(
@@ -302,6 +310,20 @@ class BadLine(Line):
         if not all(self.process.readings[target].values()):
             self.process.disturbed.add(target)
 
+    def _cut(self, what: str, fate: Fate) -> Fate | None:
+        """A reading that is cut short, and goes on."""
+        weather, name, world = self.process.weather, self.system.name, self.process.world
+        if not weather.cut or name not in weather.bad or world.random.random() >= weather.cut:
+            return None
+        return self._happens(what, fate)
+
+    def _happens(self, what: str, fate: Fate) -> Fate:
+        process, name, world = self.process, self.system.name, self.process.world
+        world.counts[f"fault: {fate.value}"] += 1
+        world.trace.add(f"{process.name} {name}: {what}: {fate.value}")
+        process.disturbed.add(name)
+        return fate
+
     def _fate(self, what: str, bad: Sequence[Fate]) -> Fate:
         process, name = self.process, self.system.name
         process.seam(f"{name}: {what}")
@@ -311,11 +333,7 @@ class BadLine(Line):
         if world.random.random() < 0.2:
             world.pass_time(process, timedelta(minutes=world.random.choice([1, 20, 300])), "slow")
             return Fate.FINE
-        fate = world.random.choice(bad)
-        world.counts[f"fault: {fate.value}"] += 1
-        world.trace.add(f"{process.name} {name}: {what}: {fate.value}")
-        process.disturbed.add(name)
-        return fate
+        return self._happens(what, world.random.choice(bad))
 
 
 class World:
@@ -375,8 +393,10 @@ class World:
         return self._known[last]
 
     def lease_looked_at(self, process: Process) -> None:
-        """Where the process has just taken the lease, whoever had it before is overtaken."""
-        token = self.rows("SELECT coalesce(max(token), 0) FROM leases")[0][0]
+        """Where the process has just taken the lease, whoever had it before is overtaken. (Not by a pass for a person,
+        whose lease is another one.)
+        """
+        token = self.rows("SELECT coalesce(max(token), 0) FROM leases WHERE name LIKE 'target:%'")[0][0]
         if token != self.token:
             self.token = token
             for other in self.inside:
@@ -393,8 +413,9 @@ class World:
     def pass_time(self, process: Process | None, amount: timedelta, why: str) -> None:
         self.now += amount
         if process is not None:
-            process.disturbed.add("*")
             process.moments.append((self.head, self.now))
+            for each in [process, *self.inside]:  # there is one clock: whoever else is at work has looked before it
+                each.disturbed.add("*")
         self.counts["clock steps"] += 1
         self.trace.add(f"{why}: {amount.total_seconds():g} s pass: {self.now.isoformat()}")
 

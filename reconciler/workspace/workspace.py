@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, field_validator
-from pydantic_core import PydanticCustomError
-
 from reconciler.apply.journal import Journal
-from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
+from reconciler.errors import Place, Problem, ProblemsFound
 from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence
 from reconciler.facts.feed import REQUIRED_COLUMNS, feed_columns, import_people
 from reconciler.facts.model import Population
@@ -37,110 +30,18 @@ from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
 from reconciler.policy.model import Limit, Period, Policy
-from reconciler.policy.nodes import Node, find, key_place
-from reconciler.policy.periods import BadPeriod, parse_period
+from reconciler.policy.nodes import Node, key_place
+from reconciler.policy.periods import parse_period
 from reconciler.policy.report import Report
 from reconciler.policy.yaml_tree import read_yaml
 from reconciler.sources import Feed, Source, SourceContext, SourceError
 from reconciler.targets import Target, TargetContext
+from reconciler.workspace.file import RunInProgress, SecretMissing, WorkspaceError, WorkspaceFile, find_place
+from reconciler.workspace.references import References
+from reconciler.workspace.repository import PolicyRepository
 
 TARGETS = "reconciler.targets"
 SOURCES = "reconciler.sources"
-ANCHORS = "reconciler/ledger"
-"""Under which name the policy repository keeps checkpoints, as tags."""
-
-_REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z]+):(?P<name>[^}]+)\}")
-_SECRET_KEYS = re.compile(r"password|passwd|secret|token(?!_url)|api[-_]?key|private[-_]?key|bearer", re.IGNORECASE)
-
-
-_SECRET_IN_URL = re.compile(r"://[^/?#:@]*:[^@]+@|[?&](?:ssl)?password=[^&]", re.IGNORECASE)
-"""A password between a URL's user and its host, or among its options, once references are taken out."""
-
-
-class WorkspaceError(ReconcilerError):
-    """The workspace cannot be used as it is."""
-
-    code = "workspace"
-
-
-class SecretMissing(WorkspaceError):
-    """A reference to a secret (or to anything else that stands outside the workspace file) leads nowhere."""
-
-    code = "secret-missing"
-
-
-class AnchorRefused(WorkspaceError):
-    """The policy repository cannot keep a checkpoint."""
-
-    code = "anchor"
-
-
-class RunInProgress(WorkspaceError):
-    """Another run holds the workspace's lease."""
-
-    code = "run-in-progress"
-
-
-class Retention(BaseModel):
-    """How long records of people are kept."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    after_exit: str
-
-    @field_validator("after_exit")
-    @classmethod
-    def _is_period(cls, value: str) -> str:
-        try:
-            parse_period(value)
-        except BadPeriod as error:
-            raise PydanticCustomError("period", "{message}", _said(error.message, error.remedy)) from None
-        return value
-
-
-class WorkspaceFile(BaseModel):
-    """The workspace file's format, ``reconciler.workspace/1``."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    format: Literal["reconciler.workspace/1"]
-    organization: str
-    timezone: str
-    policies: list[str]
-    store: str = "sqlite:///state/reconciler.db"
-    operators: str = ""
-    four_eyes: bool = False
-    retention: Retention | None = None
-    signing_key: str = "state/checkpoint-key.pem"
-    sources: dict[str, dict[str, Any]] = {}
-    targets: dict[str, dict[str, Any]] = {}
-
-    @field_validator("policies", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            remedy = "write an IANA name such as Asia/Shanghai"
-            raise PydanticCustomError("timezone", "{message}", _said(f"`{value}` is no timezone", remedy)) from None
-        return value
-
-    @field_validator("targets", "sources")
-    @classmethod
-    def _typed(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for name, settings in value.items():
-            if not isinstance(settings.get("type"), str):
-                raise PydanticCustomError("missing", "{message}", _said(f"`{name}` has no `type`", "say what it is"))
-        return value
-
-
-def _said(message: str, remedy: str) -> dict[str, str]:
-    return {"message": message, "remedy": remedy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +120,7 @@ class Workspace:
         return self._checked(self.policy_files())
 
     def _checked(self, files: Mapping[str, bytes]) -> tuple[Policy | None, tuple[Problem, ...]]:
-        policy, problems = check_policy(files, revision=self.revision(), today=self.today())
+        policy, problems = check_policy(files, revision=self.repository().revision(), today=self.today())
         if policy is None:
             return None, problems
         found = [*problems, *self._binding_problems(policy)]
@@ -236,58 +137,13 @@ class Workspace:
             raise ProblemsFound("the policy does not pass", problems)
         return policy
 
-    def revision(self) -> str:
-        """What git calls the policy tree as it is now, with ``+changes`` where it is not committed; empty outside of
-        git.
-        """
-        folder = self.folder / self.spec.policies[0]
-        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
-        if not commit:
-            return ""
-        folders = [str((self.folder / name).resolve()) for name in self.spec.policies]
-        return f"{commit}+changes" if _git(folder, "status", "--porcelain", "--", *folders) else commit
-
-    def policy_authors(self, since: str) -> frozenset[str]:
-        """Who made the policy tree what it is, after that revision: the names, the addresses and their first halves, as
-        git has them of authors and committers. Nobody outside of git.
-        """
-        folder, base = self.folder / self.spec.policies[0], since.partition("+")[0]
-        folders = [str((self.folder / name).resolve()) for name in self.spec.policies]
-        known = base and _git(folder, "cat-file", "-t", base) == "commit"
-        span = [f"{base}..HEAD"] if known else ["-1"]
-        told = _git(folder, "log", "--format=%an%n%ae%n%cn%n%ce", *span, "--", *folders)
-        names = {line.strip() for line in told.splitlines() if line.strip()}
-        return frozenset(names | {name.partition("@")[0] for name in names})
+    def repository(self) -> PolicyRepository:
+        """Where the policies are kept."""
+        return PolicyRepository([self.folder / name for name in self.spec.policies])
 
     def signing_key(self) -> Path:
         """Where the key is that checkpoints are signed with."""
         return self.folder / self.spec.signing_key
-
-    def anchored(self) -> list[tuple[str, str]]:
-        """The checkpoints in the policy repository: the name of each tag, and what it says. None outside of git."""
-        told = _git(
-            self.folder / self.spec.policies[0],
-            "for-each-ref",
-            "--format=%(refname:short)%00%(contents:subject)",
-            f"refs/tags/{ANCHORS}",
-        )
-        return [(name, text) for name, _, text in (line.partition("\0") for line in told.splitlines()) if text]
-
-    def anchor(self, name: str, text: str) -> str:
-        """Keep a text of one line as an annotated tag of the policy repository's newest commit: what it is called.
-        Raises `AnchorRefused` where there is no repository or no commit, or git says no.
-        """
-        folder, tag = self.folder / self.spec.policies[0], f"{ANCHORS}/{name}"
-        if not _git(folder, "rev-parse", "--verify", "HEAD"):
-            said = "the policies are in no git repository that has a commit"
-            raise AnchorRefused(said, remedy="commit them, or keep the checkpoint in a file: --out FILE")
-        identity = ("-c", "user.name=reconciler", "-c", "user.email=reconciler@localhost", "-c", "tag.gpgSign=false")
-        _git(folder, *identity, "tag", "--annotate", "--no-sign", "--cleanup=verbatim", "--message", text, tag)
-        if dict(self.anchored()).get(tag) != text:
-            raise AnchorRefused(
-                f"git did not take the tag {tag}", remedy="see who may write to the repository; or --out FILE"
-            )
-        return f"the tag {tag}"
 
     def today(self) -> date:
         """Today in the workspace's timezone."""
@@ -310,6 +166,10 @@ class Workspace:
             elif (target := targets[ref.target]) is not None and (flaw := target.check_locator(entitlement.locator)):
                 yield Problem("binding", f"{ref.target}: {flaw}", entitlement.place)
 
+    @property
+    def _references(self) -> References:
+        return References(self.folder, self.node)
+
     # --- sources and targets ----------------------------------------------------------------------------------------
 
     def source(self, name: str) -> Source:
@@ -319,7 +179,7 @@ class Workspace:
             raise WorkspaceError(f"there is no source `{name}` in {self.path}", remedy=f"it has: {known}")
         settings = dict(self.spec.sources[name])
         kind = self._kind(SOURCES, "sources", name, str(settings.pop("type")))
-        resolved = self._resolve(settings, ("sources", name))
+        resolved = self._references.resolved(settings, ("sources", name))
         made: Source = kind.load()(SourceContext(name, self.folder, self.place("sources", name), self.zone), resolved)
         return made
 
@@ -335,7 +195,7 @@ class Workspace:
         for own in ("foreign", "orphans"):
             settings.pop(own, None)
         kind = self._kind(TARGETS, "targets", name, str(settings.pop("type")))
-        resolved = self._resolve(settings, ("targets", name))
+        resolved = self._references.resolved(settings, ("targets", name))
         made: Target = kind.load()(TargetContext(name, self.folder, self.place("targets", name)), resolved)
         return made
 
@@ -354,41 +214,6 @@ class Workspace:
             text = f"`{key}` is `report` or `{allowed}`, not `{value}`"
             raise WorkspaceError(text, place=find_place(self.node, "targets", name, key), remedy="correct it")
         return bool(value == allowed)
-
-    def _resolve(self, value: Any, path: tuple[str | int, ...], key: str = "") -> Any:
-        if isinstance(value, Mapping):
-            return {name: self._resolve(inner, (*path, name), str(name)) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [self._resolve(inner, (*path, index), key) for index, inner in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        place = find_place(self.node, *path)
-        if _SECRET_KEYS.search(key) and not _REFERENCE.fullmatch(value):
-            text = f"`{key}` stands here in clear text, and many can read this file"
-            raise WorkspaceError(text, place=place, remedy=f'refer to it: {key}: "${{env:NAME}}" or "${{file:PATH}}"')
-        return _REFERENCE.sub(lambda found: self._referenced(found["scheme"], found["name"], place), value)
-
-    def _referenced(self, scheme: str, name: str, place: Place) -> str:
-        if scheme == "env":
-            if name in os.environ:
-                return os.environ[name]
-            raise SecretMissing(f"the environment has no {name}", place=place, remedy=f"set it: export {name}=…")
-        if scheme == "file":
-            return self._secret_file(name, place)
-        if scheme == "keyring":
-            return _from_keyring(name, place)
-        raise WorkspaceError(f"`${{{scheme}:…}}` is no reference", place=place, remedy="use env, file or keyring")
-
-    def _secret_file(self, name: str, place: Place) -> str:
-        path = self.folder / name
-        try:
-            mode, text = path.stat().st_mode, path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SecretMissing(f"the secret file {name} cannot be read: {error}", place=place) from None
-        if mode & 0o077:
-            text = f"others than its owner can use the secret file {name} (mode {mode & 0o777:04o})"
-            raise WorkspaceError(text, place=place, remedy=f"chmod 600 {name}")
-        return text.rstrip("\r\n")
 
     # --- who acts ---------------------------------------------------------------------------------------------------
 
@@ -414,24 +239,14 @@ class Workspace:
 
     def has_store(self) -> bool:
         """Whether anything is on record yet."""
-        return Store.exists(self._store_url(), folder=self.folder)
+        return Store.exists(self._references.url(self.spec.store, self.place("store")), folder=self.folder)
 
     def facts(self, *, create: bool = True) -> Facts:
         """The record and what is known from it, without a look at policies or targets."""
-        store = Store.open(self._store_url(), folder=self.folder, create=create)
+        store = Store.open(
+            self._references.url(self.spec.store, self.place("store")), folder=self.folder, create=create
+        )
         return Facts(store, self.zone, [Journal()])
-
-    def _store_url(self) -> str:
-        """`store` with what it refers to, escaped so that any password may stand in a URL."""
-        url, place = self.spec.store, self.place("store")
-        whole = _REFERENCE.fullmatch(url)
-        if whole is not None:
-            return self._referenced(whole["scheme"], whole["name"], place)
-        if _SECRET_IN_URL.search(_REFERENCE.sub("", url)):
-            text = "`store` holds a password in clear text, and many can read this file"
-            remedy = 'refer to it: store: "postgresql://reconciler:${env:STORE_PASSWORD}@db.example.com/reconciler"'
-            raise WorkspaceError(text, place=place, remedy=remedy)
-        return _REFERENCE.sub(lambda found: quote(self._referenced(found["scheme"], found["name"], place), ""), url)
 
     def supposed_population(
         self, folder: Path, people: str, evidence: Path | None, policy: Policy
@@ -521,7 +336,7 @@ class Workspace:
             actor=actor.name,
             actor_names=actor.names,
             four_eyes=self.spec.four_eyes,
-            policy_authors=self.policy_authors,
+            policy_authors=self.repository().policy_authors,
             clock=now,
             lease=lambda: lease(facts.store),
         )
@@ -550,11 +365,6 @@ def lease(store: Store) -> Iterator[None]:
         yield
 
 
-def find_place(node: Node, *path: str | int) -> Place:
-    """Where the value at this path stands in the workspace file."""
-    return find(node, path).place
-
-
 def _format(path: Path) -> str:
     """What a file of facts is, by its name, or by how it begins."""
     suffix = path.suffix.lower()
@@ -572,36 +382,3 @@ def _format(path: Path) -> str:
 def _yaml_files(folder: Path) -> list[Path]:
     found = [path for path in sorted(folder.rglob("*")) if path.suffix in (".yaml", ".yml") and path.is_file()]
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603  # fixed words and paths of ours, no shell
-            ["git", "-C", str(folder), *arguments],  # noqa: S607  # git is where the PATH says
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def repository_root(folder: Path) -> Path:
-    """The top of the git working tree that the folder lies in; outside of git, the current directory."""
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    return Path(top) if top else Path.cwd()
-
-
-def _from_keyring(name: str, place: Place) -> str:
-    try:
-        import keyring  # type: ignore[import-not-found]  # optional: only who refers to it needs it
-    except ImportError:
-        text = "this system's keyring cannot be asked: the Python package `keyring` is not installed"
-        raise SecretMissing(text, place=place, remedy="install it, or use ${env:…} or ${file:…}") from None
-    service, _, user = name.partition("/")
-    secret = keyring.get_password(service, user)
-    if secret is None:
-        raise SecretMissing(f"the keyring has no secret {name}", place=place, remedy=f"keyring set {service} {user}")
-    return str(secret)

@@ -1,0 +1,17 @@
+"""One workspace: its file, what that refers to, the repository of its policies, and everything wired together."""
+
+from reconciler.workspace.file import AnchorRefused, RunInProgress, SecretMissing, WorkspaceError
+from reconciler.workspace.repository import repository_root
+from reconciler.workspace.workspace import Workspace, lease, login_name, now
+
+__all__ = [
+    "AnchorRefused",
+    "RunInProgress",
+    "SecretMissing",
+    "Workspace",
+    "WorkspaceError",
+    "lease",
+    "login_name",
+    "now",
+    "repository_root",
+]
