@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,7 +15,7 @@ from adapters.directory.locking import AccountControl
 from adapters.directory.settings import DnText, Layout, People, Strict
 from adapters.ldap.settings import Bind, Connection, Endpoint, EndpointUrl, endpoint_of
 
-__all__ = ["KEY", "DomainSettings", "endpoints_of", "layout_of", "system_groups"]
+__all__ = ["KEY", "DomainSettings", "Leavers", "endpoints_of", "layout_of", "leavers_of", "system_groups"]
 
 KEY = "objectGUID"
 """MS-ADA3: given once, whatever becomes of the name, and never given again."""
@@ -42,10 +43,24 @@ class Groups(Strict):
 
 
 class Accounts(Strict):
-    """What may be done with accounts themselves; nothing unless said."""
+    """What may be done with accounts themselves; nothing unless said. `leavers`: the unit where disabled accounts
+    stand, `home`: where they go from there when they are enabled.
+    """
 
     disable: Literal["user-account-control"] | None = None
     delete: bool = False
+    leavers: DnText | None = None
+    home: DnText | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.leavers and not self.disable:
+            raise ValueError("`leavers` is where disabled accounts stand; it needs `disable`")
+        if self.home and not self.leavers:
+            raise ValueError("`home` is where accounts come back to from `leavers`; it needs that too")
+        if self.home and self.leavers and _within(self.home, self.leavers):
+            raise ValueError("`home` lies within `leavers`")
+        return self
 
 
 class DomainSettings(Strict):
@@ -69,9 +84,30 @@ class DomainSettings(Strict):
             raise ValueError("ldap:// urls need `tls: starttls`; or use ldaps:// urls")
         if schemes == {"ldaps"} and self.tls == "starttls":
             raise ValueError("an ldaps:// url is encrypted from the first octet on; `tls: starttls` contradicts it")
+        for unit in filter(None, (self.accounts.leavers, self.accounts.home)):
+            if not _within(unit, self.people.base):
+                raise ValueError(f"{unit} lies outside `people.base`: who is moved there would be seen no more")
         if any(url.rstrip("/").endswith(f":{port}") for url in self.url for port in _GLOBAL_CATALOG):
             raise ValueError("3268 and 3269 are the global catalog, which lacks attributes and members; use 389 or 636")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Leavers:
+    """`unit` is where disabled accounts stand, `home` where they go from there; with a blank they stay."""
+
+    unit: str
+    home: str
+
+
+def _within(dn: str, base: str) -> bool:
+    return names.lies_under(dn, base) or names.canonical(dn) == names.canonical(base)
+
+
+def leavers_of(settings: DomainSettings) -> Leavers | None:
+    """Where disabled accounts stand, where they stand anywhere else."""
+    unit = settings.accounts.leavers
+    return Leavers(unit, settings.accounts.home or "") if unit else None
 
 
 def endpoints_of(settings: DomainSettings, folder: Path) -> Sequence[Endpoint]:

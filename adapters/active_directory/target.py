@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from adapters import checking
 from adapters.active_directory.controllers import Controllers, DomainWire, WritableDomainWire
 from adapters.active_directory.domain import Domain
-from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, system_groups
+from adapters.active_directory.leavers import LeaversWriter
+from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, leavers_of, system_groups
 from adapters.active_directory.writable import WritableDomain
 from adapters.directory.reading import observation
 from adapters.directory.writing import DirectoryStepWriter
@@ -47,6 +48,7 @@ class ActiveDirectoryTarget(Target):
         self._bound_as = parsed.bind.dn
         self._people_filter = parsed.people.filter
         self._system_groups = system_groups(parsed)
+        self._leavers = leavers_of(parsed)
 
     def describe(self) -> Capabilities:
         return Capabilities(ops=self._layout.ops)
@@ -76,7 +78,8 @@ class ActiveDirectoryTarget(Target):
     def writer(self) -> Iterator[TargetWriter]:
         with self._controllers.opened(WritableDomainWire) as wire:
             domain = WritableDomain(wire, self._layout, self._people_filter, self._system_groups)
-            yield DirectoryStepWriter(domain, self._layout, lambda: datetime.now(UTC))
+            writer = DirectoryStepWriter(domain, self._layout, lambda: datetime.now(UTC))
+            yield LeaversWriter(writer, domain, self._leavers) if self._leavers else writer
 
     def probe(self) -> Sequence[TargetFinding]:
         """Both bases can be read."""

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from adapters.active_directory.domain import Domain
 from adapters.active_directory.settings import KEY
 from adapters.active_directory.standing import ACCOUNT_ATTRIBUTES, AccountStanding, account_of
-from adapters.directory.entries import Answer, Edit, NewEntry, Request, Verdict
+from adapters.directory import names
+from adapters.directory.entries import Answer, Edit, Entry, NewEntry, Request, Verdict
 from adapters.directory.settings import Layout
 from adapters.ldap.wire import Wire
 from reconciler.targets import TargetError, TargetUnavailable
@@ -44,6 +45,12 @@ class WritableDomain(Domain):
 
     def delete(self, wanted: Request) -> Answer:
         return self._objection(wanted) or self._writes.delete(_addressed(wanted))
+
+    def move(self, entry: Entry, unit: str) -> Answer:
+        """Put an account below another entry, under the same name."""
+        wanted = Request(entry.dn, provided=self.same(entry))
+        rdn = f"CN={names.escaped_value(names.rdn_value(entry.dn))}"
+        return self._objection(wanted) or self._writes.move(_addressed(wanted).dn, rdn, unit)
 
     def add(self, wanted: NewEntry) -> Answer:
         return Answer(Verdict.REFUSED, f"{wanted.dn}: no accounts are created in Active Directory from here")

@@ -32,7 +32,7 @@ __all__ = [
 _SEQUENCE, _SET, _INTEGER, _OCTETS, _ENUMERATED = 0x30, 0x31, 0x02, 0x04, 0x0A
 _ENTRY, _DONE, _REFERENCE, _EXTENDED, _INTERMEDIATE = 0x64, 0x65, 0x73, 0x78, 0x79
 # Of a search, a modification, an addition, a deletion, an extended operation.
-_RESULTS = frozenset({_DONE, 0x67, 0x69, 0x6B, _EXTENDED})
+_RESULTS = frozenset({_DONE, 0x67, 0x69, 0x6B, 0x6D, _EXTENDED})
 _CONTROLS, _REFERRAL = 0xA0, 0xA3
 _PAGED_RESULTS = b"1.2.840.113556.1.4.319"
 

@@ -24,6 +24,7 @@ __all__ = [
     "equal",
     "message",
     "modification",
+    "move",
     "none_of",
     "page",
     "search",
@@ -32,7 +33,7 @@ __all__ = [
 ASSERTION = "1.3.6.1.1.12"
 """What a server announces that takes the assertion control (RFC 4528)."""
 _SEQUENCE, _SET, _INTEGER, _OCTETS, _ENUMERATED = 0x30, 0x31, 0x02, 0x04, 0x0A
-_SEARCH, _MODIFY, _ADD, _DELETE, _EXTENDED, _CONTROLS = 0x63, 0x66, 0x68, 0x4A, 0x77, 0xA0
+_SEARCH, _MODIFY, _ADD, _DELETE, _MODIFY_DN, _EXTENDED, _CONTROLS = 0x63, 0x66, 0x68, 0x4A, 0x6C, 0x77, 0xA0
 _AND, _OR, _NOT, _EQUALITY, _PRESENT = 0xA0, 0xA1, 0xA2, 0xA3, 0x87
 _PASSWORD_MODIFY = b"1.3.6.1.4.1.4203.1.11.1"
 _PAGED_RESULTS = b"1.2.840.113556.1.4.319"
@@ -128,6 +129,12 @@ def addition(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
         for attribute, values in attributes.items()
     ]
     return _element(_ADD, _octets(_name(dn)), _element(_SEQUENCE, *parts))
+
+
+def move(dn: str, rdn: str, superior: str) -> bytes:
+    """One entry below another one, under this name of its own, which replaces the former."""
+    place = _encoded(0x80, _name(superior))
+    return _element(_MODIFY_DN, _octets(_name(dn)), _octets(_name(rdn)), _TRUE, place)
 
 
 def new_password(dn: str, password: str) -> bytes:

@@ -213,6 +213,11 @@ class Wire(ReadOnlyWire):
         [answer] = self._write([requests.addition(wanted.dn, wanted.attributes)], [Request(wanted.dn)])
         return answer
 
+    def move(self, dn: str, rdn: str, superior: str) -> Answer:
+        """Put one entry below another one, under this name of its own."""
+        [answer] = self._write([requests.move(dn, rdn, superior)], [Request(dn)])
+        return answer
+
     def give_secret(self, dn: str, secret: str) -> Answer:
         """Set an entry's password; the server hashes it as it hashes all (RFC 3062)."""
         [answer] = self._write([requests.new_password(dn, secret)], [Request(dn)])

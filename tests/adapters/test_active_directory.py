@@ -49,6 +49,8 @@ DOCS = {"group": "docs-readers"}
 PRIMARY_GROUP_ID = "bf967a00-0de6-11d0-a285-00aa003049e2"
 MEMBER = "bf9679c0-0de6-11d0-a285-00aa003049e2"
 """The attributes, as access rights name them."""
+LOCKING = {"disable": "user-account-control"}
+LEFT = "OU=left,OU=people,DC=example,DC=com"
 SETTINGS: dict[str, object] = {
     "url": "ldaps://dc1.example.com",
     "bind": {"dn": "CN=reconciler,CN=Users,DC=example,DC=com", "password": "hunter2"},
@@ -85,6 +87,10 @@ def outcomes(of: Target, *steps: Step) -> Sequence[Outcome]:
         ({"url": ["ldaps://dc1.example.com", "dc2.example.com"]}, "not of the form"),
         ({"url": "ldaps://dc1.example.com:3269"}, "global catalog"),
         ({"accounts": {"disable": "ppolicy"}}, "user-account-control"),
+        ({"accounts": {"leavers": "OU=left,OU=people,DC=example,DC=com"}}, "needs `disable`"),
+        ({"accounts": {**LOCKING, "home": "OU=people,DC=example,DC=com"}}, "needs that too"),
+        ({"accounts": {**LOCKING, "leavers": "OU=left,DC=example,DC=com"}}, "lies outside `people.base`"),
+        ({"accounts": {**LOCKING, "leavers": LEFT, "home": f"OU=in,{LEFT}"}}, "lies within `leavers`"),
         ({"groups": {"base": "OU=groups,DC=example,DC=com", "kind": "groupOfNames"}}, "is not a setting"),
     ],
 )
@@ -412,6 +418,64 @@ def test_f8_an_account_that_changes_at_the_same_time_is_not_overwritten(
     assert result.kind is expected
     others = {1: 0x10000, 2: 0x50000, 3: 0x150000}[times]
     assert control(lab, "smith") == ACCOUNT | others | (DISABLED if expected is APPLIED else 0)
+
+
+def leaving(lab: DomainLab, who: str = "Administrator", **more: object) -> ActiveDirectoryTarget:
+    lab.server.add(f"dn: OU=left,OU=people,{lab.unit}\nobjectClass: organizationalUnit\n")
+    accounts = {**LOCKING, "leavers": f"OU=left,OU=people,{lab.unit}", **more}
+    return target(settings_of(lab.server, lab.unit, who=who, accounts=accounts))
+
+
+def test_a_disabled_account_is_moved_and_comes_home_and_stays_the_same(lab: DomainLab) -> None:
+    moving = leaving(lab, home=f"OU=people,{lab.unit}")
+    before = lab.account_name("smith")
+    rdn = before.removesuffix(f",OU=people,{lab.unit}")
+    disable, enable = (account_step(lab, op, "smith") for op in (Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT))
+
+    results = outcomes(moving, disable, revoke(lab, "docs-readers", "smith"), grant(lab, "核心算法", "smith"))
+
+    assert [result.kind for result in results] == [APPLIED] * 3
+    assert lab.account_name("smith") == f"{rdn},OU=left,OU=people,{lab.unit}"
+    assert lab.members("docs-readers") == {"zhang"}
+    assert lab.members("核心算法") == {"muller", "smith"}
+    [account] = moving.observe([], [disable.account]).accounts.accounts
+    assert (account.login, account.enabled, account.match) == ("smith", False, {"id": "E1002"})
+    after = lab.picture()
+    assert [result.kind for result in outcomes(moving, disable)] == [ALREADY]
+    assert lab.picture() == after
+    assert [result.kind for result in outcomes(moving, enable)] == [APPLIED]
+    assert lab.account_name("smith") == before
+    assert lab.members("核心算法") == {"muller", "smith"}
+
+
+def test_an_account_stays_among_the_leavers_where_no_home_is_told(lab: DomainLab) -> None:
+    moving = leaving(lab)
+    disable, enable = (account_step(lab, op, "smith") for op in (Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT))
+
+    assert [result.kind for result in outcomes(moving, disable)] == [APPLIED]
+    assert [result.kind for result in outcomes(moving, enable)] == [APPLIED]
+    assert lab.account_name("smith").endswith(f"OU=left,OU=people,{lab.unit}")
+
+
+def test_an_account_that_cannot_be_moved_is_disabled_all_the_same(lab: DomainLab) -> None:
+    moving, before = leaving(lab, who="reconciler"), lab.account_name("smith")
+
+    [result] = outcomes(moving, account_step(lab, Op.DISABLE_ACCOUNT, "smith"))
+
+    assert result.kind is APPLIED
+    assert result.detail.startswith("not moved: insufficientAccess")
+    assert control(lab, "smith") & DISABLED
+    assert lab.account_name("smith") == before
+
+
+def test_an_administrative_account_is_not_moved_either(lab: DomainLab) -> None:
+    moving, before = leaving(lab), lab.account_name("smith")
+    lab.server.modify(modification(before, "add", "adminCount", "1"))
+    lab.server.modify(modification(before, "replace", "userAccountControl", str(ACCOUNT | DISABLED)))
+
+    outcomes(moving, account_step(lab, Op.DISABLE_ACCOUNT, "smith"))
+
+    assert lab.account_name("smith") == before
 
 
 def test_an_account_is_deleted_where_that_is_configured_and_allowed(lab: DomainLab) -> None:
