@@ -19,8 +19,8 @@ NORMAL, DISABLED, NO_PASSWORD = 0x200, 0x2, 0x20
 ACCOUNT = NORMAL | NO_PASSWORD
 """`userAccountControl` of an account of a lab: it has no password, which the domain lets it have none of."""
 _numbers = itertools.count()
-_present: dict[str, list[str]] = {}
-"""Per server, the accounts of its last lab: no two accounts of a domain may have one login."""
+_used: set[Path] = set()
+"""The folders of the servers that had a lab before: no two accounts of a domain may have one login."""
 
 
 def line(attribute: str, value: str) -> str:
@@ -55,14 +55,14 @@ class DomainLab(Lab):
         self.target = ActiveDirectoryTarget(context(Path()), settings_of(server, self.unit))
 
     def _free_logins(self) -> None:
-        if _present.pop(str(self.server.folder), []):
+        if self.server.folder in _used:
             there = self.server.search(LABS, "(objectClass=user)", "sAMAccountName")
             taken = [dn for dn, own in there.items() if own["sAMAccountName"][0] in self.accounts]
             unique = ((dn, f"x{uuid.uuid4().hex[:18]}") for dn in taken)
             changes = "".join(modification(dn, "replace", "sAMAccountName", login) for dn, login in unique)
             if changes:
                 self.server.modify(changes)
-        _present[str(self.server.folder)] = list(self.accounts)
+        _used.add(self.server.folder)
 
     def _entries(self, groups: Mapping[str, Sequence[str]]) -> str:
         units = (self.unit, f"OU=people,{self.unit}", f"OU=groups,{self.unit}", f"OU=elsewhere,{self.unit}")

@@ -13,9 +13,9 @@ command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
 # Debian keeps the server's programs out of the PATH.
 [ "${1:-}" = slapd ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"
-samba="samba samba-ad-dc samba-ad-provision winbind samba-dsdb-modules samba-vfs-modules python3-samba ldb-tools"
-[ "${1:-}" = slapd ] || { [ -d /usr/share/samba/setup/ad-schema ] && command -v samba ldbadd >/dev/null; } ||
-    missing="$missing $samba"
+[ "${1:-}" = slapd ] ||
+    { [ -d /usr/share/samba/setup/ad-schema ] && command -v samba >/dev/null && command -v ldbadd >/dev/null; } ||
+    missing="$missing samba"
 [ -n "$missing" ] || exit 0
 
 give_up() {
@@ -52,12 +52,22 @@ get() {
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@"
 }
+# A domain controller comes in parts, which are cut differently from release to release.
+packages() {
+    for each in $missing; do
+        [ "$each" = samba ] || { echo "$each" && continue; }
+        for part in samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind python3-samba \
+            ldb-tools; do
+            ! apt-cache show "$part" >/dev/null 2>&1 || echo "$part"
+        done
+    done
+}
 # Without configuration there is nothing that a later start of slapd could open to the network either.
 install() {
     as_root apt-get -q update &&
         echo "slapd slapd/no_configuration boolean true" | as_root debconf-set-selections &&
         make_no_cluster &&
-        get $missing
+        get $(packages)
 }
 # Debian's PostgreSQL comes with a cluster of its own, unless its tools are told so before it is installed.
 make_no_cluster() {

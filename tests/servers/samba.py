@@ -241,6 +241,6 @@ def _environment(ca: Path | None = None) -> dict[str, str]:
 def _run(program: str, *arguments: str, entries: str = "", ca: Path | None = None) -> str:
     command: Sequence[str] = (program, *arguments)
     done = subprocess.run(command, input=entries.encode(), capture_output=True, env=_environment(ca), check=False)
-    if done.returncode:
+    if done.returncode or b"ERR: " in done.stderr:  # ldbadd commits what it added before an error, and ends with 0
         raise AssertionError(f"{program}: {done.stderr.decode()}{done.stdout.decode()}")
     return done.stdout.decode()
