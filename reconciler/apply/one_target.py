@@ -19,6 +19,7 @@ from typing import Any
 from reconciler.apply.context import RunContext
 from reconciler.apply.sight import Sight
 from reconciler.apply.telling import Done, contradiction, described, effect, intended, not_done
+from reconciler.facts.ledger import chunks
 from reconciler.logs import log
 from reconciler.plan.model import Change
 from reconciler.targets import (
@@ -35,6 +36,9 @@ from reconciler.targets import (
 
 NARROW = 200
 """Up to so many accounts are read back by themselves; beyond, reading everything is less work for a target."""
+
+AT_ONCE = 500
+"""So many outcomes are written in one go: whoever has a leaver to put on record waits for no more than that."""
 
 _STALE = Outcome(OutcomeKind.STALE, "no longer wanted: the facts or the policy have changed since the plan was made")
 _THEIRS = Outcome(OutcomeKind.ALREADY, "the target did not answer, and another run has done it meanwhile")
@@ -179,8 +183,9 @@ class OneTarget:
         """Put outcomes on record."""
         if not done:
             return
-        entries = self._context.recorder.record([effect(each, self._context.told) for each in done])
-        self._report.done += [replace(each, entry=entry.seq) for each, entry in zip(done, entries, strict=True)]
+        for some in chunks(done, AT_ONCE):
+            entries = self._context.recorder.record([effect(each, self._context.told) for each in some])
+            self._report.done += [replace(each, entry=entry.seq) for each, entry in zip(some, entries, strict=True)]
         for each in done:
             if each.outcome.kind in _NOT_DONE:
                 self._log.warning("change-refused", outcome=each.outcome.kind.value, **_named(each.change))
