@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.passes.standing import unchanged
+from reconciler.workspace import Workspace
 from tests.bench import directory
 from tests.bench.directory import GROUPS, PEOPLE, PER_GROUP
 from tests.bench.leaving import command, program, write_workspace
@@ -28,7 +30,7 @@ def company(folder: Path, *, members: bool) -> Iterator[Slapd]:
     """The directory, with its members or without, and beside it a workspace whose people should be its members."""
     required()
     directory.write(folder / "bench.ldif", members=members)
-    with started(folder / "slapd", ldif=folder / "bench.ldif") as server:
+    with started(folder / "slapd", ldif=folder / "bench.ldif", overlays=["syncprov"] if members else []) as server:
         bind = server.account("reconciler")
         os.environ |= {"LDAP_URL": server.url, "LDAP_BIND": bind, "LDAP_PASSWORD": PASSWORD}
         (folder / "company").mkdir()
@@ -72,6 +74,14 @@ def in_sync() -> Iterator[Measurement]:
         command(folder / "company", "apply", "--yes")
         reading = lambda: best(lambda: _by_ldapsearch(server), 3)  # noqa: E731
         yield "plan, nothing to change", SIZE, lambda: _timed(folder, "plan"), REFERENCE, reading
+        command(folder / "company", "apply", "--yes", "--if-changed")
+        wiring = Workspace.load(folder / "company" / "reconciler.yaml").wire()
+        if unchanged(wiring) is None:
+            raise RuntimeError("the pass left no standing")
+        whole = lambda: _timed(folder, "apply", "--yes")  # noqa: E731
+        yield "a pass where nothing has changed", SIZE, lambda: best(lambda: unchanged(wiring)), "a full pass", whole
+        spared = lambda: _timed(folder, "apply", "--yes", "--if-changed")  # noqa: E731
+        yield "the same as a command, start included", SIZE, spared, "", None
 
 
 def everything() -> Iterator[Measurement]:
