@@ -75,7 +75,7 @@ class LaterAndLater(frozenset[str]):
 def test_no_sending_goes_by_an_answer_that_is_older_than_what_was_recorded_since(
     first: str, silent: list[str], sent: list[str]
 ) -> None:
-    shelf, unwanted = Shelf(dict.fromkeys(silent, [SILENCE]), size=3), LaterAndLater()
+    shelf, unwanted = Shelf({key: [SILENCE] for key in silent}, size=3), LaterAndLater()
     unwanted.log, unwanted.first = shelf.log, first
     waits = Waits(then=lambda: shelf.log.append("waited"))
 
