@@ -7,6 +7,7 @@ asks a `DirectoryReader`.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,6 +43,24 @@ def observation(
     """What this directory says about its accounts and these groups; `keys` limits the accounts (a narrow read).
     `bound_as` is the DN that the reader reads as, blank where there is none.
     """
+    # What is read stays until all is read: looking for garbage meanwhile takes a quarter of the time and finds none.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _observation(reader, layout, locators, keys, at, bound_as)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _observation(
+    reader: DirectoryReader,
+    layout: Layout,
+    locators: Sequence[Locator],
+    keys: Collection[str] | None,
+    at: datetime,
+    bound_as: str,
+) -> Observation:
     findings: list[TargetFinding] = []
     values = {entitlement_key(each): value for each in locators if (value := layout.attribute_value(each))}
     roll = _roll(reader, layout, _Holders(values.values()), keys, at, findings)

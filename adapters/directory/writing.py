@@ -18,7 +18,7 @@ from adapters.directory.entries import Answer, DirectoryWriter, Edit, Entry, Gro
 from adapters.directory.groups import DYNAMIC, dynamic, of_another_class, value_principal
 from adapters.directory.reading import canonical_name, group_keys
 from adapters.directory.settings import AttributeValue, Layout
-from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetUnavailable, TargetWriter
+from reconciler.targets import Locator, Op, Outcome, OutcomeKind, Step, TargetError, TargetUnavailable, TargetWriter
 
 __all__ = ["MOST_VALUES", "DirectoryStepWriter"]
 
@@ -76,6 +76,9 @@ class DirectoryStepWriter(TargetWriter):
         self._now = now
         self._lost = ""
         self._outcomes: dict[int, Outcome] = {}
+        # Thousands of steps name a few groups, each of which may be a DN to take apart.
+        self._names: dict[str, GroupName] = {}
+        self._errors: dict[tuple[tuple[str, str], ...], str | None] = {}
 
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """See `TargetWriter.apply`."""
@@ -136,10 +139,19 @@ class DirectoryStepWriter(TargetWriter):
 
     def _names_group(self, step: Step) -> bool:
         is_group = step.op in (Op.GRANT, Op.REVOKE) and "group" in step.locator
-        return is_group and self._layout.locator_error(step.locator) is None
+        return is_group and self._error(step.locator) is None
 
     def _name(self, step: Step) -> GroupName:
-        return canonical_name(self._layout.group_name(step.locator))
+        group = step.locator["group"]
+        if group not in self._names:
+            self._names[group] = canonical_name(self._layout.group_name(step.locator))
+        return self._names[group]
+
+    def _error(self, locator: Locator) -> str | None:
+        spelled = tuple(sorted(locator.items()))
+        if spelled not in self._errors:
+            self._errors[spelled] = self._layout.locator_error(locator)
+        return self._errors[spelled]
 
     @property
     def _placeholder(self) -> bytes:
@@ -183,7 +195,7 @@ class DirectoryStepWriter(TargetWriter):
             yield [_Turns(group, parts) for group, parts, adds in turns if adds is adding]
 
     def _resolved(self, number: int, step: Step, scene: _Scene) -> tuple[_Holder, _Wish] | Outcome:
-        if error := self._layout.locator_error(step.locator):
+        if error := self._error(step.locator):
             return Outcome(OutcomeKind.REFUSED, error)
         if value := self._layout.attribute_value(step.locator):
             return self._value(number, step, scene, value)

@@ -29,6 +29,11 @@ from reconciler.targets import (
 
 __all__ = ["LdapTarget"]
 
+BATCH = 2000
+"""The most steps at a time: a server is done with them within a second, and what has to be asked before each batch is
+asked a quarter as often as with the usual size.
+"""
+
 
 class LdapTarget(Target):
     """An LDAP directory, configured as `adapters.ldap.settings.LdapSettings` says."""
@@ -40,7 +45,7 @@ class LdapTarget(Target):
         self._people_filter = parsed.people.filter
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=self._layout.ops)
+        return Capabilities(ops=self._layout.ops, batch_size=BATCH)
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)

@@ -19,6 +19,7 @@ from typing import Any
 from reconciler.apply.context import RunContext
 from reconciler.apply.sight import Sight
 from reconciler.apply.telling import Done, contradiction, described, effect, intended, not_done
+from reconciler.facts.ledger import chunks
 from reconciler.logs import log
 from reconciler.plan.model import Change
 from reconciler.targets import (
@@ -35,6 +36,9 @@ from reconciler.targets import (
 
 NARROW = 200
 """Up to so many accounts are read back by themselves; beyond, reading everything is less work for a target."""
+
+AT_ONCE = 500
+"""So many outcomes are written in one go: whoever has a leaver to put on record waits for no more than that."""
 
 _STALE = Outcome(OutcomeKind.STALE, "no longer wanted: the facts or the policy have changed since the plan was made")
 _THEIRS = Outcome(OutcomeKind.ALREADY, "the target did not answer, and another run has done it meanwhile")
@@ -107,19 +111,27 @@ class OneTarget:
         if self._reached() is None:
             self._leave(batch)
             return
-        unwanted = self._context.no_longer_wanted(batch)
-        self._settle([Done(change, _STALE) for change in batch if change.id in unwanted])
-        wanted = [change for change in batch if change.id not in unwanted]
+        wanted = self._still_wanted([Done(change, _STALE) for change in batch], self._context.no_longer_wanted(batch))
         if not wanted:
             return
         self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
         # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
-        unwanted = self._context.no_longer_wanted(wanted)
-        self._settle([Done(change, _STALE) for change in wanted if change.id in unwanted])
+        stale, unwanted = [Done(change, _STALE) for change in wanted], self._context.no_longer_wanted(wanted)
         begun, before = time.perf_counter(), len(self._report.done)
-        self._tried([change for change in wanted if change.id not in unwanted])
+        self._tried(self._still_wanted(stale, unwanted))
         outcomes = Counter(each.outcome.kind.value for each in self._report.done[before:])
         self._log.info("batch-sent", op=op.value, count=len(wanted), outcomes=dict(outcomes), seconds=_since(begun))
+
+    def _still_wanted(self, given_up: Sequence[Done], unwanted: frozenset[str]) -> list[Change]:
+        """The changes that are not among the unwanted, which go on record as `given_up` has them. That takes its time,
+        and so it is asked again until there is nothing to record: no sending goes by an older answer.
+        """
+        while unwanted:
+            self._settle([each for each in given_up if each.change.id in unwanted])
+            given_up = [each for each in given_up if each.change.id not in unwanted]
+            rest = [each.change for each in given_up]
+            unwanted = self._context.no_longer_wanted(rest) if rest else frozenset()
+        return [each.change for each in given_up]
 
     def _tried(self, changes: Sequence[Change]) -> None:
         """Send them, and what gets no answer again, until all is answered or patience ends."""
@@ -136,8 +148,7 @@ class OneTarget:
             silent = [each for each, again in zip(results, unanswered, strict=True) if again]
             pending = [each.change for each in silent]
             given_up = self._given_up(pending, number, attempt.retry_after) if pending else frozenset()
-            self._settle([each for each in silent if each.change.id in given_up])
-            pending = [change for change in pending if change.id not in given_up]
+            pending = self._still_wanted(silent, given_up)
         self._silent_batches = 0 if answered else self._silent_batches + 1
         if self._silent_batches >= self._context.patience.silent_batches and not self._report.set_aside:
             words = next(each.outcome.detail for each in reversed(self._report.done))
@@ -179,8 +190,9 @@ class OneTarget:
         """Put outcomes on record."""
         if not done:
             return
-        entries = self._context.recorder.record([effect(each, self._context.told) for each in done])
-        self._report.done += [replace(each, entry=entry.seq) for each, entry in zip(done, entries, strict=True)]
+        for some in chunks(done, AT_ONCE):
+            entries = self._context.recorder.record([effect(each, self._context.told) for each in some])
+            self._report.done += [replace(each, entry=entry.seq) for each, entry in zip(some, entries, strict=True)]
         for each in done:
             if each.outcome.kind in _NOT_DONE:
                 self._log.warning("change-refused", outcome=each.outcome.kind.value, **_named(each.change))

@@ -52,12 +52,6 @@ def _policy_recorded(connection: Connection, entries: Sequence[Entry]) -> None:
 
 
 def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
-    for entry in entries:
-        known = (
-            account_links.c.target == _said(entry)["target"],
-            account_links.c.account_key == _said(entry)["account_key"],
-        )
-        connection.execute(delete(account_links).where(*known))
     rows = {
         (_said(e)["target"], _said(e)["account_key"]): {
             "target": _said(e)["target"],
@@ -67,7 +61,13 @@ def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
         }
         for e in entries
     }
+    connection.execute(_FORGET_LINK, [_named(row, "target", "account_key") for row in rows.values()])
     connection.execute(insert(account_links), list(rows.values()))
+
+
+_FORGET_LINK = delete(account_links).where(
+    account_links.c.target == bindparam("of_target"), account_links.c.account_key == bindparam("of_account_key")
+)
 
 
 def _approved(connection: Connection, entries: Sequence[Entry]) -> None:

@@ -22,11 +22,12 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
+from reconciler.passes.look import without_collecting
 from reconciler.passes.one_person import let_out
 from reconciler.passes.standing import Standing, unchanged
 from reconciler.passes.tokens import Act
 from reconciler.passes.wiring import Wiring
-from reconciler.plan.artefact import SavedPlan, plan_json, read_plan
+from reconciler.plan.artefact import Json, SavedPlan, plan_json, read_plan
 from reconciler.plan.model import Plan
 from reconciler.plan.reading import plan_lines
 
@@ -59,7 +60,7 @@ def plan(
     at: datetime | None = moment(when, workspace.zone) if when else None
     with shell.progress() as show:
         seen = look(wiring, at=at, targets=targets, person=person, progress=lambda what: show(what, 0, 0))
-    data = plan_json(seen.plan)
+    data = _as_data(seen.plan) if out is not None or shell.as_json else {}
     if out is not None:
         _save(out, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
         use = f"carry it out with: reconciler apply {out}" if at is None else "it is for reading, not for `apply`"
@@ -69,6 +70,11 @@ def plan(
     else:
         shell.say(*plan_lines(seen.plan, _names(seen), whole=shell.verbose > 0))
     end(_plan_status(seen.plan, detailed=detailed_exitcode))
+
+
+def _as_data(plan: Plan) -> dict[str, Json]:
+    with without_collecting():
+        return plan_json(plan)
 
 
 def _plan_status(plan: Plan, *, detailed: bool) -> Exit:

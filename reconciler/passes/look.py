@@ -242,11 +242,12 @@ def proposals(plan: Plan, author: str) -> list[Proposal]:
         if change.held and change.held.digest:
             slices[change.held.digest].append(change.id)
             titles[change.held.digest] = f"{change.held.slice} ({change.held.guard})"
-    slices[plan.digest] = [change.id for change in plan.changes]
-    titles[plan.digest] = "the whole plan"
+    whole = plan.digest
+    slices[whole] = [change.id for change in plan.changes]
+    titles[whole] = "the whole plan"
     made_at = instant_text(plan.made_at)
     return [
-        Proposal(digest, plan.digest, plan.policy_digest, author, made_at, tuple(sorted(ids)), titles[digest])
+        Proposal(digest, whole, plan.policy_digest, author, made_at, tuple(sorted(ids)), titles[digest])
         for digest, ids in slices.items()
         if ids
     ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from adapters.directory import names
+from adapters.directory.entries import Edit, Modification, Request, Verdict
 from adapters.directory.names import InvalidName, canonical, fold, lies_under, parse, rdn_value, render
+from adapters.ldap.settings import Connection, endpoint_of
+from adapters.ldap.wire import Wire, opened
 from tests.adapters.directory_lab import fresh_branch
 from tests.servers.fixtures import slapd  # noqa: F401
-from tests.servers.slapd import Slapd
+from tests.servers.slapd import PASSWORD, Slapd
 
 HOSTILE = st.text(
     st.one_of(
@@ -179,3 +184,40 @@ def test_c1_names_are_equal_exactly_where_openldap_says_so(
     [attributes] = slapd.search(group, "(objectClass=*)", "member").values()
     assert len(attributes["member"]) == (1 if same else 2)
     assert (names.canonical(one) == names.canonical(other)) is same
+
+
+LETTERS = st.text(st.sampled_from(list(' ,+"\\<>;=#aA1-张éÉＡ\u0301')), min_size=1, max_size=5)
+COMPONENTS = st.lists(st.tuples(st.sampled_from(["cn", "ou", "uid"]), LETTERS), min_size=1, max_size=2)
+HOSTILE_NAME = st.lists(
+    COMPONENTS.filter(lambda rdn: len({kind for kind, _ in rdn}) == len(rdn)), min_size=1, max_size=2
+)
+
+
+@st.composite
+def two_names(draw: st.DrawFn) -> tuple[str, str]:
+    """Two spellings, now and then of one name; blank values, which a server does not take, are left out."""
+    one, other = draw(HOSTILE_NAME), draw(HOSTILE_NAME)
+    assume(all(value.strip() for name in (one, other) for rdn in name for _, value in rdn))
+    return spelled(draw, one), spelled(draw, one if draw(st.booleans()) else other)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(two_names())
+def test_c1_hostile_names_are_equal_exactly_where_openldap_says_so(slapd: Slapd, both: tuple[str, str]) -> None:  # noqa: F811
+    branch = fresh_branch()
+    group, kept = f"cn=pair,{branch}", b"cn=kept"
+    slapd.add(
+        f"dn: {branch}\nobjectClass: organizationalUnit\nou: {branch[3:].split(',')[0]}\n\n"
+        f"dn: {group}\nobjectClass: groupOfNames\ncn: pair\nmember: {kept.decode()}\n"
+    )
+    bind = {"dn": slapd.account("reconciler"), "password": PASSWORD}
+    connection = Connection.model_validate({"url": slapd.url, "tls": "none", "bind": bind})
+    with opened(Wire, endpoint_of(connection, Path())) as wire:
+        answers = [
+            wire.modify([Request(group, [Modification("member", Edit.ADD, [name.encode()])])])[0].verdict
+            for name in both
+        ]
+
+    assume(Verdict.REFUSED not in answers)  # of some spellings that we take, a server does not
+    assert answers[0] is Verdict.DONE
+    assert (answers[1] is Verdict.CONFLICT) is (canonical(both[0]) == canonical(both[1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reconciler.apply.sight import Sight
 from reconciler.apply.tables import Kind
 from reconciler.targets import AccountsRead, Observation, Op, Outcome, OutcomeKind, Reading, TargetUnavailable
@@ -53,3 +55,31 @@ def test_an_account_that_was_disabled_and_then_deleted_contradicts_nobody() -> N
     assert sight.shows({**gone, "op": Op.ENABLE_ACCOUNT.value}) is False
     partial = Sight(Observation(NOW, AccountsRead(Reading.PARTIAL), {}))
     assert partial.shows(gone) is None
+
+
+class LaterAndLater(frozenset[str]):
+    """Of whom nobody wants to give anything: u1 from one line of the log on, u2 once something is on record of u1."""
+
+    log: list[str]
+    first: str
+
+    def __contains__(self, account: object) -> bool:
+        return {"u1": self.first, "u2": "effect"}.get(str(account), "") in self.log
+
+
+@pytest.mark.parametrize(
+    ("first", "silent", "sent"),
+    [("intended", [], ["u3"]), ("waited", ["u1", "u2", "u3"], ["u1,u2,u3", "u3"])],
+    ids=["the first", "the second"],
+)
+def test_no_sending_goes_by_an_answer_that_is_older_than_what_was_recorded_since(
+    first: str, silent: list[str], sent: list[str]
+) -> None:
+    shelf, unwanted = Shelf({key: [SILENCE] for key in silent}, size=3), LaterAndLater()
+    unwanted.log, unwanted.first = shelf.log, first
+    waits = Waits(then=lambda: shelf.log.append("waited"))
+
+    report, _, log = run({"a": shelf}, [change("u1"), change("u2"), change("u3")], unwanted, patient(waits))
+
+    assert [line.removeprefix("send ") for line in log if line.startswith("send ")] == sent
+    assert kinds(report)["u3"] == "applied"

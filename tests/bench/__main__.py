@@ -26,6 +26,7 @@ ROOMS: Mapping[str, Room] = {
 
 def main(asked: list[str]) -> int:
     """Run the rooms named on the command line, or all of them."""
+    asked = ["directory" if each == "ldap" else each for each in asked]
     chosen = [room for room in ROOMS if not asked or room in asked or room.split("/")[0] in asked]
     known = {*ROOMS, *(room.split("/")[0] for room in ROOMS)}
     if unknown := set(asked) - known:

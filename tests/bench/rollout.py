@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.passes.standing import unchanged
+from reconciler.workspace import Workspace
 from tests.bench import directory
 from tests.bench.directory import GROUPS, PEOPLE, PER_GROUP
 from tests.bench.leaving import command, program, write_workspace
-from tests.bench.measuring import Measurement, Ran, best, in_a_process
+from tests.bench.measuring import Measurement, Ran, best, in_a_process, timed
 from tests.servers.slapd import PASSWORD, Slapd, required, started
 
 SIZE = f"{PEOPLE} people, {GROUPS} groups, {GROUPS * PER_GROUP} memberships"
@@ -28,7 +30,7 @@ def company(folder: Path, *, members: bool) -> Iterator[Slapd]:
     """The directory, with its members or without, and beside it a workspace whose people should be its members."""
     required()
     directory.write(folder / "bench.ldif", members=members)
-    with started(folder / "slapd", ldif=folder / "bench.ldif") as server:
+    with started(folder / "slapd", ldif=folder / "bench.ldif", overlays=["syncprov"] if members else []) as server:
         bind = server.account("reconciler")
         os.environ |= {"LDAP_URL": server.url, "LDAP_BIND": bind, "LDAP_PASSWORD": PASSWORD}
         (folder / "company").mkdir()
@@ -42,6 +44,25 @@ def _by_ldapsearch(server: Slapd) -> None:
     directory.by_ldapsearch(server, "groups", "(objectClass=groupOfNames)", ["cn", "member"])
 
 
+def _by_ldapmodify(server: Slapd, folder: Path) -> Ran:
+    """The same additions by OpenLDAP's client, after all groups have been emptied (which is not timed)."""
+    path, placeholder = folder / "changes.ldif", f"cn=placeholder,ou=groups,{directory.SUFFIX}"
+    command = ["ldapmodify", *directory.login(server), "-f", str(path)]
+
+    def run() -> None:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    emptied = "".join(
+        f"dn: cn=g{group},ou=groups,{directory.SUFFIX}\nchangetype: modify\nreplace: member\nmember: {placeholder}\n\n"
+        for group in range(GROUPS)
+    )
+    path.write_text(emptied, "utf-8")
+    run()
+    added = {group: directory.members_of(group) for group in range(GROUPS)}
+    path.write_text(directory.change_records("add", added, coalesced=True), "utf-8")
+    return Ran(timed(run))
+
+
 def _timed(folder: Path, *arguments: str) -> Ran:
     return in_a_process([program(), *arguments], folder / "company", accepted=(0, 3))
 
@@ -53,6 +74,14 @@ def in_sync() -> Iterator[Measurement]:
         command(folder / "company", "apply", "--yes")
         reading = lambda: best(lambda: _by_ldapsearch(server), 3)  # noqa: E731
         yield "plan, nothing to change", SIZE, lambda: _timed(folder, "plan"), REFERENCE, reading
+        command(folder / "company", "apply", "--yes", "--if-changed")
+        wiring = Workspace.load(folder / "company" / "reconciler.yaml").wire()
+        if unchanged(wiring) is None:
+            raise RuntimeError("the pass left no standing")
+        whole = lambda: _timed(folder, "apply", "--yes")  # noqa: E731
+        yield "a pass where nothing has changed", SIZE, lambda: best(lambda: unchanged(wiring)), "a full pass", whole
+        spared = lambda: _timed(folder, "apply", "--yes", "--if-changed")  # noqa: E731
+        yield "the same as a command, start included", SIZE, spared, "", None
 
 
 def everything() -> Iterator[Measurement]:
@@ -65,8 +94,7 @@ def everything() -> Iterator[Measurement]:
             [program(), "plan", "--output", "json"], cwd=folder / "company", check=False, capture_output=True
         )
         command(folder / "company", "approve", json.loads(told.stdout)["digest"], "--reason", "roll-out")
-        added = {group: directory.members_of(group) for group in range(GROUPS)}
-        together = lambda: directory.by_ldapmodify(server, folder, added, coalesced=True)  # noqa: E731
+        together = lambda: _by_ldapmodify(server, folder)  # noqa: E731
         apply = lambda: _timed(folder, "apply", "--yes")  # noqa: E731
         yield "apply, everything to grant", SIZE, apply, "ldapmodify, coalesced per group", together
 
