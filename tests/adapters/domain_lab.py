@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adapters.active_directory import ActiveDirectoryTarget
 from adapters.directory import names
-from reconciler.targets import Locator
+from reconciler.targets import Locator, Outcome, Step, Target
 from tests.adapters.directory_lab import context, escaped, hexed
 from tests.contract.suite import Lab, LabAccount
 from tests.servers.samba import LABS, PASSWORD, Samba
@@ -43,6 +43,15 @@ def settings_of(server: Samba, unit: str, who: str = "reconciler", **more: objec
     }
 
 
+def target(settings: Mapping[str, object]) -> ActiveDirectoryTarget:
+    return ActiveDirectoryTarget(context(Path()), settings)
+
+
+def outcomes(of: Target, *steps: Step) -> Sequence[Outcome]:
+    with of.writer() as writer:
+        return writer.apply(steps)
+
+
 class DomainLab(Lab):
     """A unit with its own people and groups; the server's lab before it gives its logins away."""
 
@@ -52,7 +61,7 @@ class DomainLab(Lab):
         self.accounts = {account.login: account for account in accounts}
         self._free_logins()
         server.add(self._entries(groups))
-        self.target = ActiveDirectoryTarget(context(Path()), settings_of(server, self.unit))
+        self.target = target(settings_of(server, self.unit))
 
     def _free_logins(self) -> None:
         if self.server.folder in _used:
