@@ -184,6 +184,24 @@ def test_f8_an_account_that_changes_at_the_same_time_is_not_overwritten(
     assert control(lab, "smith") == ACCOUNT | others | (DISABLED if expected is APPLIED else 0)
 
 
+def test_c3_a_name_that_is_taken_over_at_the_last_moment_is_not_meant(
+    lab: DomainLab, locking: ActiveDirectoryTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, original = account_step(lab, Op.DISABLE_ACCOUNT, "smith"), Wire.modify
+    rdn = step.account_name.removesuffix(f",OU=people,{lab.unit}")
+
+    def overtaken(self: Wire, wanted: Sequence[Request]) -> Sequence[Answer]:
+        lab.move("smith", "CN=Smith-Doe")
+        assert lab.move("plain", rdn) == step.account_name
+        return original(self, wanted)
+
+    monkeypatch.setattr(Wire, "modify", overtaken)
+
+    assert [result.kind for result in outcomes(locking, step)] == [APPLIED]
+    assert control(lab, "smith") & DISABLED
+    assert not control(lab, "plain") & DISABLED
+
+
 def leaving(lab: DomainLab, who: str = "Administrator", **more: object) -> ActiveDirectoryTarget:
     lab.server.add(f"dn: OU=left,OU=people,{lab.unit}\nobjectClass: organizationalUnit\n")
     accounts = {**LOCKING, "leavers": f"OU=left,OU=people,{lab.unit}", **more}

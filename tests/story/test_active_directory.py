@@ -113,6 +113,19 @@ def test_a_leaver_is_disabled_and_out_of_everything_that_is_managed(agreed: tupl
     assert company.plan("--detailed-exitcode")["changes"] == []
 
 
+def test_one_person_is_shut_out_of_everything_now_by_reading_that_person_alone(
+    agreed: tuple[Company, DomainLab],
+) -> None:
+    company, lab = agreed
+    lab.make_primary("wiki", "plain")  # of somebody else, and nobody minds
+
+    company.run("revoke", "E1002", "--reason", "left in anger")
+
+    assert lab.members("代码") == {"zhang", "muller"}
+    assert lab.members("wiki") == {"zhang", "muller"}
+    assert company.plan("--detailed-exitcode")["changes"] == []
+
+
 def test_what_cannot_be_taken_away_is_told_and_stops_nobody_else(agreed: tuple[Company, DomainLab]) -> None:
     company, lab = agreed
     lab.make_primary("代码", "smith")
