@@ -15,7 +15,7 @@ from threading import Lock, Thread
 
 __all__ = ["Disturbance", "Fault", "FaultProxy", "Way", "between"]
 
-_ANSWER_OF_A_SEARCH = 0x64  # [APPLICATION 4], SearchResultEntry
+_FOUND, _GOODBYE = 0x64, 0x42  # [APPLICATION 4], SearchResultEntry; [APPLICATION 2], UnbindRequest
 
 
 class Way(StrEnum):
@@ -107,7 +107,8 @@ class FaultProxy:
         with suppress(OSError):
             held = b""
             for message in _messages(source):
-                fault = self._fault_of(way)
+                # Nobody waits for a goodbye, so it may pass when the next thing has begun.
+                fault = None if _operation(message) == _GOODBYE else self._fault_of(way)
                 if fault is Fault.SILENCE:
                     _swallow(source)
                     break
@@ -159,11 +160,13 @@ def _end(buffer: bytearray) -> int:
 
 def _ends_an_exchange(way: Way, message: bytes) -> bool:
     """Whether the other side now waits for nothing else, so that holding the message would be silence."""
-    if way is Way.REQUEST:
-        return True
+    return way is Way.REQUEST or _operation(message) != _FOUND
+
+
+def _operation(message: bytes) -> int:
+    """The tag of what a message says, after its number (RFC 4511, 4.1.1)."""
     start = 2 + (message[1] & 0x7F if message[1] & 0x80 else 0)
-    operation = start + 2 + message[start + 1]
-    return message[operation] != _ANSWER_OF_A_SEARCH
+    return message[start + 2 + message[start + 1]]
 
 
 def _octet_by_octet(sink: socket.socket, message: bytes) -> None:
