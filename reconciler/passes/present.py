@@ -88,8 +88,9 @@ class Present:
         return {change.id for change in self._of(people, changes) if not now.wants(change)}
 
     def _overtaken_by_time(self, changes: Sequence[Change], moved: Collection[str]) -> set[str]:
-        """Those that the plan wanted and that are wanted no more although nothing was told: a proof ran out meanwhile,
-        a last day ended. A run may last for hours.
+        """Those that are wanted no more although nothing was told: a proof ran out meanwhile, a last day ended. A run
+        may last for hours. What the plan takes for another reason than what the rule says (an undone run) goes on; what
+        it gives for one waits for the next plan, which knows what is denied by then.
         """
         seen, policy = self._seen, self._seen.policy
         known = seen.population.by_id
@@ -103,7 +104,11 @@ class Present:
         some = [known[person] for person in sorted(needed) if person in known]
         now = self._stand(policy, _part_of(seen.population, some))
         then = _Stand(policy, seen.desired, known, self._wiring.zone)
-        return {change.id for change in self._of(people, changes) if then.wants(change) and not now.wants(change)}
+        return {
+            change.id
+            for change in self._of(people, changes)
+            if not now.wants(change) and (change.op in GIVING or then.wants(change))
+        }
 
     def _of(self, people: Collection[str], changes: Sequence[Change]) -> Iterator[Change]:
         return (change for change in changes if change.person in people)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.passes import Look
 from reconciler.passes.undo import Undone, UndoRefused, undo
 from tests.passes.company import POLICY, Company, of, settled_company
 
@@ -54,6 +55,20 @@ def test_what_a_run_took_is_given_back_and_stays(tmp_path: Path) -> None:
     assert of(again.changes, "revoke") == {(f"E{n}", "docs:read") for n in (1, 2, 3)}
     assert company.apply().waiting
     assert company.members("docs") == {f"u{n}" for n in range(1, 21)}
+
+
+def test_who_leaves_between_the_plan_and_its_sending_is_given_nothing_back(tmp_path: Path) -> None:
+    company, run = merged_wrongly(tmp_path)
+    undone(company, run)
+    company.tell("exited", "E2", "2026-11-28")
+
+    def slept_over(seen: Look) -> bool:
+        company.pass_time(days=5)
+        return ("E2", "docs:read") in of(seen.plan.due)
+
+    company.apply(confirm=slept_over)
+
+    assert company.members("docs") == {f"u{n}" for n in range(1, 21) if n != 2}
 
 
 def test_approving_what_was_undone_ends_it(tmp_path: Path) -> None:
