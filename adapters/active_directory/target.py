@@ -19,6 +19,9 @@ from adapters.active_directory.settings import DomainSettings, endpoints_of, lay
 from adapters.active_directory.writable import WritableDomain
 from adapters.directory.reading import observation
 from adapters.directory.writing import DirectoryStepWriter
+from adapters.ldap.requests import Scope, any_value
+from adapters.ldap.wire import Question
+from adapters.marks import mark_of
 from reconciler.targets import (
     Capabilities,
     EntitlementRead,
@@ -73,6 +76,21 @@ class ActiveDirectoryTarget(Target):
         asked = {attribute: values[person] for attribute, person in self._layout.match.items()}
         with self._reading() as domain:
             return frozenset(filter(None, map(domain.key, domain.having(asked))))
+
+    def mark(self, since: str = "") -> str:
+        """By the number of the newest change that the controller has (MS-ADTS, section 3.1.1.3.2), and which
+        controller, restored from which backup, that is; blank where it does not say.
+        """
+        asked = ("dsServiceName", "highestCommittedUSN")
+        with self._controllers.opened(DomainWire) as wire:
+            (root,) = list(wire.ask([Question("", Scope.BASE, any_value("objectClass"))], asked))
+            itself = Question(root.text("dsServiceName"), Scope.BASE, any_value("objectClass"))
+            history = [b"".join(entry.values("invocationId")) for entry in wire.ask([itself], ("invocationId",))]
+        newest = root.text("highestCommittedUSN")
+        if not newest:
+            return ""
+        settings = (repr(self._layout), self._people_filter or "", self._bound_as, *sorted(self._system_groups))
+        return mark_of(*settings, root.text("dsServiceName"), *history, newest)
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

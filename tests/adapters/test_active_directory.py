@@ -162,3 +162,26 @@ def test_another_directory_is_not_taken_for_a_domain(slapd: Slapd) -> None:  # n
     with pytest.raises(TargetError, match="is no domain controller") as caught:
         target({**SETTINGS, "url": slapd.tls_url, "ca": str(slapd.ca), "bind": bind}).observe([DOCS])
     assert "type: ldap" in caught.value.remedy
+
+
+# -- marks -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["a member", "an account less", "a disabled account", "a new place"])
+def test_the_mark_changes_with_the_domain_and_only_then(lab: DomainLab, change: str) -> None:
+    before = lab.target.mark()
+    lab.target.observe([DOCS])
+    assert before
+    assert lab.target.mark(before) == before
+
+    match change:
+        case "a member":
+            lab.put("docs-readers", "plain")
+        case "an account less":
+            lab.remove_account("plain")
+        case "a disabled account":
+            lab.server.tool("user", "disable", "plain")
+        case _:
+            lab.move("plain", "CN=Plainer")
+
+    assert lab.target.mark(before) not in (before, "")
