@@ -200,8 +200,8 @@ class Journal:
         done_since = (
             select(effects.c.entry)
             .where(effects.c.change_id == intents.c.change_id)
-            # Since its run began: what another one did before it intended the same, it found done already.
-            .where(effects.c.entry > func.coalesce(runs.c.entry, intents.c.entry))
+            # Since its run read the target: what another one did after that, it found done when it came to it.
+            .where(effects.c.entry > func.coalesce(runs.c.seen, runs.c.entry, intents.c.entry))
             .where(effects.c.outcome == "applied")
             .exists()
         )

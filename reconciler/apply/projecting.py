@@ -97,6 +97,7 @@ def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
             "policy_digest": _said(entry)["policy"],
             "lease": _said(entry).get("lease", ""),
             "finished_entry": None,
+            "seen": _said(entry).get("seen"),
         }
         for entry in entries
     ]

@@ -63,6 +63,7 @@ runs = Table(
     Column("policy_digest", Text, nullable=False),
     Column("lease", Text, nullable=False, server_default=""),
     Column("finished_entry", Sequence64),
+    Column("seen", Sequence64),
 )
 intents = Table(
     "intents",

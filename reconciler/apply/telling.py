@@ -38,6 +38,8 @@ class Told:
     plan_made_at: str
     policy_digest: str
     actor: str
+    seen: int = 0
+    """The record's newest entry when the targets were about to be read."""
     lease: str = ""
     """The lease that the run acts under, where it is one on a person."""
 
@@ -50,6 +52,7 @@ def started(count: int, told: Told) -> NewEntry:
         "plan_made_at": told.plan_made_at,
         "policy": told.policy_digest,
         "changes": count,
+        "seen": told.seen,
     }
     if told.lease:
         payload["lease"] = told.lease

@@ -316,7 +316,7 @@ def run(
     digest = saved.digest if saved else plan.digest
     name = content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19]
     context = RunContext(
-        told=Told(name, digest, made_at, plan.policy_digest, wiring.actor, lease),
+        told=Told(name, digest, made_at, plan.policy_digest, wiring.actor, seen.head, lease),
         targets={name: configured.target for name, configured in wiring.targets.items()},
         recorder=wiring,
         no_longer_wanted=present.no_longer_wanted,

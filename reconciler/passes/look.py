@@ -63,6 +63,8 @@ class Look:
     desired: Desired
     observations: Mapping[str, Observation | None]
     everything: tuple[Change, ...]
+    head: int
+    """The record's newest entry when the targets were about to be read."""
 
     @property
     def plan(self) -> Plan:
@@ -96,6 +98,7 @@ def look(
     # What was managed under earlier policies and is listed no more: its last members are to be removed, too.
     policy = with_former(wiring.policy, baselines)
     progress(f"{len(population.people)} people; reading {', '.join(names)}")
+    head = wiring.ledger.head()
     read = wiring.side_by_side([partial(_view, wiring, policy, name, progress) for name in names])
     views = dict(zip(names, read, strict=True))
     observations = {name: view.observation for name, view in views.items()}
@@ -110,7 +113,7 @@ def look(
     if at is None:
         with wiring.store.writing() as connection:
             wiring.journal.propose(connection, proposals(made.plan, wiring.actor))
-    return Look(policy, made, population, desired, observations, everything)
+    return Look(policy, made, population, desired, observations, everything, head)
 
 
 @contextmanager

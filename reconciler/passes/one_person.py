@@ -108,6 +108,7 @@ class _Lane:
         with wiring.store.reading() as connection:
             baselines = wiring.journal.baselines(connection)
         policy = replace(with_former(wiring.policy, baselines), invariants=())  # they hold nothing in the lane
+        head = wiring.ledger.head()
         read = wiring.side_by_side([partial(_view, wiring, policy, name, self._person) for name in self._targets])
         views = {name: view for name, view in zip(self._targets, read, strict=True) if view is not None}
         population = self._with_others(policy, views)
@@ -118,7 +119,7 @@ class _Lane:
         if made.plan.held:
             with wiring.store.writing() as connection:
                 wiring.journal.propose(connection, proposals(made.plan, wiring.actor))
-        return Look(policy, made, population, desired, observations, made.plan.changes)
+        return Look(policy, made, population, desired, observations, made.plan.changes, head)
 
     def _with_others(self, policy: Policy, views: Mapping[str, TargetView]) -> Population:
         """The person, who answers for them, and those whose accounts match them, too."""

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from reconciler.apply.tables import approvals, baselines, effects, intents, runs
 from reconciler.facts.ledger import Entry, NewEntry
-from reconciler.passes import Wiring
+from reconciler.passes import Look, Wiring
 from reconciler.passes.one_person import let_out
 from tests.passes.company import POLICY, Account, Company, Died, Faulty, settled_company
 
@@ -196,6 +196,22 @@ def test_what_another_run_did_before_a_dead_one_intended_it_was_done_once(tmp_pa
     steps.during = somebody_lets_e2_out
     with pytest.raises(Died):
         company.apply(faults={"dir": steps})
+
+    assert company.apply().recovered == 1
+    assert set((applied(company) - before).values()) == {1}
+
+
+def test_what_another_run_did_before_a_dead_one_began_was_done_once(tmp_path: Path) -> None:
+    """Between its reading and its first entry: a person shown the plan takes their time over it."""
+    company, _ = settled_company(tmp_path, 6)
+    company.tell("locked-out", "E2", "2026-11-24", ref="SEC-1")
+    before = applied(company)
+
+    def somebody_lets_e2_out(_: Look) -> bool:
+        return let_out(company.wiring(), "E2") is not None
+
+    with pytest.raises(Died):
+        company.apply(faults={"dir": Faulty(dies_at=0, late=True)}, confirm=somebody_lets_e2_out)
 
     assert company.apply().recovered == 1
     assert set((applied(company) - before).values()) == {1}
