@@ -13,6 +13,7 @@ command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
 # Debian keeps the server's programs out of the PATH.
 [ "${1:-}" = slapd ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"
+[ "${1:-}" = slapd ] || command -v getfacl >/dev/null || missing="$missing acl"
 [ -n "$missing" ] || exit 0
 
 give_up() {

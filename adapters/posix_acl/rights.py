@@ -1,0 +1,91 @@
+"""What a mode means, and what a batch of steps on one folder makes of one access control list. No I/O.
+
+The modes are independent: `read` is the right to read, `write` the right to write, and each can be given and taken
+without the other, as no action of a policy implies another. So every combination of what is desired is one state of an
+entry, and what is granted is what is seen afterwards. `read-write` is both in one, for folders that have no other mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from adapters.posix_acl.acl import EXECUTE, READ, WRITE, Acl, Principal
+
+__all__ = ["MODES", "Demand", "Goal", "has"]
+
+MODES: Mapping[str, int] = {"read": READ, "write": WRITE, "read-write": READ | WRITE}
+"""What a locator's `mode` gives on a file; a folder has to be entered as well."""
+
+
+def has(rights: int, mode: int, *, folder: bool) -> bool:
+    """Whether these rights are at least those of the mode."""
+    needed = mode | EXECUTE if folder else mode
+    return rights & needed == needed
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What steps, one after the other, come to for somebody: `READ` and `WRITE` to be given, and to be taken."""
+
+    give: int = 0
+    take: int = 0
+
+    def then(self, mode: int, *, grant: bool) -> Demand:
+        """This, and then one more step."""
+        if grant:
+            return Demand(self.give | mode, self.take & ~mode)
+        return Demand(self.give & ~mode, self.take | mode)
+
+    def rights(self, acl: Acl, who: Principal, *, folder: bool) -> int | None:
+        """The rights somebody is to have in this list (0: no entry); None where nothing has to change.
+
+        An entry that gives nothing of what is to be taken may be there to keep somebody out: it stays.
+        """
+        held, now = acl.named.get(who, 0), acl.effective(who)
+        if held & self.take == 0 and (not self.give or has(now, self.give, folder=folder)):
+            return None
+        # What somebody may do in a folder that they cannot enter is nothing yet, and must not come along with a grant.
+        before = now if not folder or now & EXECUTE else 0
+        after = before & ~self.take | self.give
+        if not after & (READ | WRITE):
+            return 0
+        return after | EXECUTE if folder else after
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is to become of every list in a folder.
+
+    `demands` are the steps. `members` are the accounts that stay members of the folder, with what they have there of
+    `scope`, the modes that the steps name: where they lack it below, it is mended. Where `accounts` is given, what any
+    of these accounts has of `scope` below and not on the folder is taken away.
+    """
+
+    demands: Mapping[Principal, Demand]
+    scope: int
+    members: Mapping[Principal, int] = field(default_factory=dict)
+    accounts: Collection[int] | None = None
+
+    def reached(self, acl: Acl, *, folder: bool) -> tuple[Acl, frozenset[Principal]] | None:
+        """The list as it has to be, and whose entries change for a step; None where it is so already."""
+        wanted: dict[Principal, int] = {}
+        for who, demand in self._all(acl):
+            if (rights := demand.rights(acl, who, folder=folder)) is not None:
+                wanted[who] = rights
+        if not wanted:
+            return None
+        return acl.with_rights(wanted), frozenset(wanted) & self.demands.keys()
+
+    def taking(self) -> Goal:
+        """The part of it after which nobody has more."""
+        return Goal({who: Demand(0, demand.take) for who, demand in self.demands.items()}, self.scope)
+
+    def _all(self, acl: Acl) -> Iterator[tuple[Principal, Demand]]:
+        yield from self.demands.items()
+        for who, rights in self.members.items():
+            if who not in self.demands:
+                yield who, Demand(give=rights)
+        for who in acl.named if self.accounts is not None else ():
+            if who.kind == "user" and who.id in (self.accounts or ()) and who not in self.demands:
+                yield who, Demand(self.members.get(who, 0), self.scope & ~self.members.get(who, 0))

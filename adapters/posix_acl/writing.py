@@ -1,0 +1,243 @@
+"""Carrying steps out: one walk through a folder for all steps on it.
+
+What is taken goes from the folder itself first, so that nobody enters any more while the walk is under way. What is
+given comes to the folder itself last, so that a walk that dies leaves nobody a member of what they have in part, and
+the next plan grants it again. What cannot be changed is told, and the rest is done all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.posix_acl.accounts import Accounts, Directory
+from adapters.posix_acl.acl import ACCESS, DEFAULT, Acl, MalformedAcl, Principal
+from adapters.posix_acl.places import locator_error
+from adapters.posix_acl.reading import access_of, members_of, scope_of, spelled, words
+from adapters.posix_acl.rights import MODES, Demand, Goal
+from adapters.posix_acl.tree import Item, below, list_at, opened, pinned, shown, store_at
+from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetWriter
+
+__all__ = ["AclWriter"]
+
+_APPLIED, _ALREADY = Outcome(OutcomeKind.APPLIED), Outcome(OutcomeKind.ALREADY)
+_FINAL = frozenset(
+    {errno.EPERM, errno.EACCES, errno.EROFS, errno.EOPNOTSUPP, errno.ENOSPC, errno.E2BIG, errno.EINVAL, errno.ELOOP}
+)
+_FULL = frozenset({errno.ENOSPC, errno.E2BIG})
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
+_REMEMBERED = 10_000
+_WRITING = threading.Lock()
+"""Held from reading one list to writing it, so that two passes of this process never lose each other's entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class AclWriter(TargetWriter):
+    """Writes the lists of folders under a root."""
+
+    root: Path
+    directory: Directory
+    cross_mounts: bool
+    remove_beyond: bool
+
+    def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
+        try:
+            accounts = self.directory.read()
+        except TargetError as error:
+            return [Outcome(OutcomeKind.UNAVAILABLE, error.message)] * len(steps)
+        outcomes: dict[int, Outcome] = {}
+        folders: dict[str, list[int]] = defaultdict(list)
+        for number, step in enumerate(steps):
+            if obstacle := _obstacle(step, accounts):
+                outcomes[number] = obstacle
+            else:
+                folders[step.locator["path"]].append(number)
+        for path, numbers in folders.items():
+            found = self._folder(path, [steps[number] for number in numbers], accounts)
+            outcomes.update(zip(numbers, found, strict=True))
+        return [outcomes[number] for number in range(len(steps))]
+
+    def _folder(self, path: str, steps: Sequence[Step], accounts: Accounts) -> Sequence[Outcome]:
+        try:
+            with opened(self.root, path) as folder:
+                acl = access_of(folder)
+                batch = _Batch(path, steps, [self._who(step, acl) for step in steps], acl)
+                goal = batch.goal(accounts, remove_beyond=self.remove_beyond)
+                _carried_out(goal, folder, batch, cross_mounts=self.cross_mounts)
+                return batch.outcomes()
+        except (OSError, MalformedAcl) as error:
+            if isinstance(error, OSError) and error.errno in _GONE:
+                said = f"there is no folder {shown(path)} (any more), or a link leads to it"
+                return [Outcome(OutcomeKind.STALE, said)] * len(steps)
+            return [_failure(error, path)] * len(steps)
+
+    def _who(self, step: Step, acl: Acl) -> Principal | None:
+        """Whose entry it is; None where a foreign principal has none any more."""
+        if step.account:
+            return Principal("user", int(step.account))
+        return next((who for who in acl.named if spelled(who, self.directory) == step.account_name), None)
+
+
+def _obstacle(step: Step, accounts: Accounts) -> Outcome | None:
+    """Why a step is not tried."""
+    if step.op not in (Op.GRANT, Op.REVOKE):
+        return Outcome(OutcomeKind.REFUSED, f"{step.op} is nothing that can be done here")
+    if said := locator_error(step.locator):
+        return Outcome(OutcomeKind.REFUSED, said)
+    if step.account and not (step.account.isascii() and step.account.isdigit()):
+        return Outcome(OutcomeKind.STALE, f"{step.account} is no user number")
+    if step.op is Op.REVOKE:
+        return None
+    account = accounts.by_number.get(int(step.account)) if step.account else None
+    if account is None:
+        return Outcome(OutcomeKind.STALE, f"there is no account {step.account_name} (any more)")
+    if account.name != step.account_name:
+        said = f"user number {step.account} was {step.account_name} and is {account.name} now"
+        return Outcome(OutcomeKind.STALE, said)
+    return None
+
+
+@dataclass(slots=True)
+class _Failures:
+    """How often something could not be changed, and the first of the worst: it is tried again only where nothing says
+    no for good.
+    """
+
+    count: int = 0
+    first: Outcome = _APPLIED
+
+    def add(self, outcome: Outcome) -> None:
+        self.count += 1
+        if self.count == 1 or (outcome.kind is OutcomeKind.REFUSED and self.first.kind is not OutcomeKind.REFUSED):
+            self.first = outcome
+
+    def outcome(self) -> Outcome:
+        more = f" (and {self.count - 1:,} more)" if self.count > 1 else ""
+        return Outcome(self.first.kind, f"done, but not everywhere: {self.first.detail}{more}")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The steps on one folder, and what has become of them so far."""
+
+    path: str
+    steps: Sequence[Step]
+    principals: Sequence[Principal | None]
+    before: Acl
+    changed: set[Principal] = field(default_factory=set)
+    failures: dict[Principal | None, _Failures] = field(default_factory=lambda: defaultdict(_Failures))
+
+    def goal(self, accounts: Accounts, *, remove_beyond: bool) -> Goal:
+        """What is to become of every list."""
+        demands: dict[Principal, Demand] = {}
+        for who, step in zip(self.principals, self.steps, strict=True):
+            if who is not None:
+                mode = MODES[step.locator["mode"]]
+                demands[who] = demands.get(who, Demand()).then(mode, grant=step.op is Op.GRANT)
+        scope = scope_of([step.locator for step in self.steps])
+        members = members_of(self.before, scope, accounts.by_number)
+        return Goal(demands, scope, members, accounts.by_number.keys() if remove_beyond else None)
+
+    def fail(self, error: OSError | MalformedAcl, path: tuple[str, ...], whom: frozenset[Principal] | None) -> None:
+        """Something could not be changed for these, or for anybody."""
+        outcome = _failure(error, "/".join((self.path, *path)))
+        for who in whom if whom is not None else (None,):
+            self.failures[who].add(outcome)
+
+    def outcomes(self) -> Sequence[Outcome]:
+        """One for each step."""
+        demands = {who: Demand() for who in self.principals if who is not None}
+        last = {who: number for number, who in enumerate(self.principals)}
+        found: list[Outcome] = []
+        for number, (who, step) in enumerate(zip(self.principals, self.steps, strict=True)):
+            if who is None:
+                found.append(_ALREADY)
+                continue
+            demand = demands[who]
+            demands[who] = demand.then(MODES[step.locator["mode"]], grant=step.op is Op.GRANT)
+            moved = _imagined(demands[who], self.before, who) != _imagined(demand, self.before, who)
+            mended = who in self.changed and last[who] == number
+            found.append(self._failed(who) or (_APPLIED if moved or mended else _ALREADY))
+        return found
+
+    def _failed(self, who: Principal) -> Outcome | None:
+        key = next((key for key in (who, None) if key in self.failures), None) if self.failures else None
+        return self.failures[key].outcome() if key in self.failures else None
+
+
+def _imagined(demand: Demand, acl: Acl, who: Principal) -> int:
+    """What somebody would have on the folder after this."""
+    rights = demand.rights(acl, who, folder=True)
+    return acl.effective(who) if rights is None else rights
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One goal, brought to everything in a folder; what is to become of a list is worked out once for all like it."""
+
+    goal: Goal
+    batch: _Batch
+    _known: dict[tuple[bytes, bool], tuple[bytes, frozenset[Principal]] | None] = field(default_factory=dict)
+
+    def change(self, item: Item, attributes: Sequence[str]) -> None:
+        """Bring these lists of one file or folder to the goal."""
+        whom: frozenset[Principal] | None = None
+        try:
+            with pinned(item) as descriptor:
+                if descriptor is None:
+                    return
+                for attribute in attributes:
+                    with _WRITING:
+                        whom = None
+                        reached = self._reached(_list_of(descriptor, attribute), folder=item.folder)
+                        if reached is None:
+                            continue
+                        octets, whom = reached
+                        store_at(descriptor, attribute, octets)
+                    self.batch.changed |= whom
+        except (OSError, MalformedAcl) as error:
+            if not (isinstance(error, OSError) and error.errno == errno.ENOENT):  # it vanished meanwhile
+                self.batch.fail(error, item.path, whom)
+
+    def _reached(self, octets: bytes, *, folder: bool) -> tuple[bytes, frozenset[Principal]] | None:
+        key = octets, folder
+        if key not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            reached = self.goal.reached(Acl.decoded(octets), folder=folder)
+            self._known[key] = reached and (reached[0].encoded(), reached[1])
+        return self._known[key]
+
+
+def _carried_out(goal: Goal, folder: int, batch: _Batch, *, cross_mounts: bool) -> None:
+    here, walk = Item((), folder, folder=True), _Walk(goal, batch)
+    _Walk(goal.taking(), batch).change(here, (ACCESS,))
+    walk.change(here, (DEFAULT,))
+    for each in below(folder, cross_mounts=cross_mounts):
+        if isinstance(each, Item):
+            walk.change(each, (DEFAULT, ACCESS) if each.folder else (ACCESS,))
+        elif each.error is not None:
+            batch.fail(each.error, each.path, None)
+    walk.change(here, (ACCESS,))
+
+
+def _list_of(descriptor: int, attribute: str) -> bytes:
+    """The list as it is, or as it has to begin: that of the mode, and for what is made in a folder, the folder's own
+    classes, as setfacl does.
+    """
+    if (octets := list_at(descriptor, attribute)) is not None:
+        return octets
+    acl = access_of(descriptor)
+    return Acl(acl.owner, acl.group & acl.ceiling, acl.other).encoded()
+
+
+def _failure(error: OSError | MalformedAcl, path: str) -> Outcome:
+    final = isinstance(error, MalformedAcl) or error.errno in _FINAL
+    said = words(error)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        said = "the file system holds no more entries in one list: give it to a group, and manage the group"
+    return Outcome(OutcomeKind.REFUSED if final else OutcomeKind.UNAVAILABLE, f"{shown(path)}: {said}")
