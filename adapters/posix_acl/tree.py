@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from adapters.posix_acl.acl import Acl
 
@@ -46,12 +46,20 @@ class Trouble(NamedTuple):
     error: OSError | None
 
 
+class _Entries(Iterator[os.DirEntry[str]], Protocol):
+    def close(self) -> None: ...
+
+
 class _Open(NamedTuple):
     """A folder that is being gone through."""
 
     descriptor: int
-    entries: Iterator[os.DirEntry[str]]
+    entries: _Entries
     path: tuple[str, ...]
+
+    def close(self) -> None:
+        self.entries.close()
+        os.close(self.descriptor)
 
 
 def shown(path: str | tuple[str, ...]) -> str:
@@ -92,7 +100,7 @@ def below(top: int, *, cross_mounts: bool) -> Iterator[Item | Trouble]:
                 yield Trouble(path, error)
                 entry = None
             if entry is None:
-                os.close(walking.pop().descriptor)
+                walking.pop().close()
                 continue
             match _kind(entry):
                 case "file":
@@ -103,7 +111,7 @@ def below(top: int, *, cross_mounts: bool) -> Iterator[Item | Trouble]:
                     yield Trouble((*path, entry.name), unknown)
     finally:
         for each in walking:
-            os.close(each.descriptor)
+            each.close()
 
 
 def _entered(walking: list[_Open], path: tuple[str, ...], mount: str | None) -> Iterator[Item | Trouble]:

@@ -117,7 +117,7 @@ class _Failures:
 
     def outcome(self) -> Outcome:
         more = f" (and {self.count - 1:,} more)" if self.count > 1 else ""
-        return Outcome(self.first.kind, f"done, but not everywhere: {self.first.detail}{more}")
+        return Outcome(self.first.kind, f"not done everywhere: {self.first.detail}{more}")
 
 
 @dataclass(slots=True)
