@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from adapters.posix_acl.acl import EXECUTE, READ, WRITE, Acl, Principal
 
-__all__ = ["MODES", "Demand", "Goal", "has"]
+__all__ = ["MODES", "Demand", "Goal", "Others", "Reached", "has"]
 
 MODES: Mapping[str, int] = {"read": READ, "write": WRITE, "read-write": READ | WRITE}
 """What a locator's `mode` gives on a file; a folder has to be entered as well."""
@@ -54,38 +55,59 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """Who has what of the modes in question on the folder itself, beside those whom steps name.
+
+    `members` have it in effect: where they lack it below, it is mended. `coming` are handed it on to what is made in
+    the folder, as whoever is just being made a member.
+    """
+
+    members: Mapping[Principal, int] = field(default_factory=dict)
+    coming: frozenset[Principal] = frozenset()
+
+
+class Reached(NamedTuple):
+    """A list as it has to be. `whom`: those named by steps whose entries change; `others`: somebody else's do, too."""
+
+    acl: Acl
+    whom: frozenset[Principal]
+    others: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Goal:
     """What is to become of every list in a folder.
 
-    `demands` are the steps. `members` are the accounts that stay members of the folder, with what they have there of
-    `scope`, the modes that the steps name: where they lack it below, it is mended. Where `accounts` is given, what any
-    of these accounts has of `scope` below and not on the folder is taken away.
+    `demands` are the steps, `scope` the modes that they name. Where `accounts` is given, what any of these accounts has
+    of the scope below and not on the folder is taken away.
     """
 
     demands: Mapping[Principal, Demand]
     scope: int
-    members: Mapping[Principal, int] = field(default_factory=dict)
     accounts: Collection[int] | None = None
 
-    def reached(self, acl: Acl, *, folder: bool) -> tuple[Acl, frozenset[Principal]] | None:
-        """The list as it has to be, and whose entries change for a step; None where it is so already."""
+    def reached(self, acl: Acl, others: Others, *, folder: bool) -> Reached | None:
+        """The list as it has to be; None where it is so already."""
         wanted: dict[Principal, int] = {}
-        for who, demand in self._all(acl):
+        for who, demand in self._all(acl, others):
             if (rights := demand.rights(acl, who, folder=folder)) is not None:
                 wanted[who] = rights
         if not wanted:
             return None
-        return acl.with_rights(wanted), frozenset(wanted) & self.demands.keys()
+        whom = frozenset(wanted) & self.demands.keys()
+        return Reached(acl.with_rights(wanted), whom, others=len(whom) < len(wanted))
 
     def taking(self) -> Goal:
         """The part of it after which nobody has more."""
         return Goal({who: Demand(0, demand.take) for who, demand in self.demands.items()}, self.scope)
 
-    def _all(self, acl: Acl) -> Iterator[tuple[Principal, Demand]]:
+    def _all(self, acl: Acl, others: Others) -> Iterator[tuple[Principal, Demand]]:
         yield from self.demands.items()
-        for who, rights in self.members.items():
+        for who, rights in others.members.items():
             if who not in self.demands:
                 yield who, Demand(give=rights)
         for who in acl.named if self.accounts is not None else ():
-            if who.kind == "user" and who.id in (self.accounts or ()) and who not in self.demands:
-                yield who, Demand(self.members.get(who, 0), self.scope & ~self.members.get(who, 0))
+            known = who.kind == "user" and who.id in (self.accounts or ())
+            if known and who not in self.demands and who not in others.coming:
+                held = others.members.get(who, 0)
+                yield who, Demand(held, self.scope & ~held)

@@ -8,9 +8,8 @@ the next plan grants it again. What cannot be changed is told, and the rest is d
 from __future__ import annotations
 
 import errno
-import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +17,9 @@ from adapters.posix_acl.accounts import Accounts, Directory
 from adapters.posix_acl.acl import ACCESS, DEFAULT, Acl, MalformedAcl, Principal
 from adapters.posix_acl.places import locator_error
 from adapters.posix_acl.reading import access_of, members_of, scope_of, spelled, words
-from adapters.posix_acl.rights import MODES, Demand, Goal
+from adapters.posix_acl.rights import MODES, Demand, Goal, Others, Reached
 from adapters.posix_acl.tree import Item, below, list_at, opened, pinned, shown, store_at
+from adapters.posix_acl.turns import PATIENCE, Turns
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetWriter
 
 __all__ = ["AclWriter"]
@@ -31,8 +31,6 @@ _FINAL = frozenset(
 _FULL = frozenset({errno.ENOSPC, errno.E2BIG})
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
 _REMEMBERED = 10_000
-_WRITING = threading.Lock()
-"""Held from reading one list to writing it, so that two passes of this process never lose each other's entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ class AclWriter(TargetWriter):
     directory: Directory
     cross_mounts: bool
     remove_beyond: bool
+    patience: float = PATIENCE
 
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         try:
@@ -63,11 +62,12 @@ class AclWriter(TargetWriter):
 
     def _folder(self, path: str, steps: Sequence[Step], accounts: Accounts) -> Sequence[Outcome]:
         try:
-            with opened(self.root, path) as folder:
+            with opened(self.root) as root, opened(self.root, path) as folder:
                 acl = access_of(folder)
                 batch = _Batch(path, steps, [self._who(step, acl) for step in steps], acl)
                 goal = batch.goal(accounts, remove_beyond=self.remove_beyond)
-                _carried_out(goal, folder, batch, cross_mounts=self.cross_mounts)
+                top = _Top(folder, goal.scope, accounts.by_number)
+                _carried_out(goal, batch, Turns(root, self.patience), top, cross_mounts=self.cross_mounts)
                 return batch.outcomes()
         except (OSError, MalformedAcl) as error:
             if isinstance(error, OSError) and error.errno in _GONE:
@@ -139,8 +139,7 @@ class _Batch:
                 mode = MODES[step.locator["mode"]]
                 demands[who] = demands.get(who, Demand()).then(mode, grant=step.op is Op.GRANT)
         scope = scope_of([step.locator for step in self.steps])
-        members = members_of(self.before, scope, accounts.by_number)
-        return Goal(demands, scope, members, accounts.by_number.keys() if remove_beyond else None)
+        return Goal(demands, scope, accounts.by_number.keys() if remove_beyond else None)
 
     def fail(self, error: OSError | MalformedAcl, path: tuple[str, ...], whom: frozenset[Principal] | None) -> None:
         """Something could not be changed for these, or for anybody."""
@@ -176,12 +175,35 @@ def _imagined(demand: Demand, acl: Acl, who: Principal) -> int:
 
 
 @dataclass(slots=True)
+class _Top:
+    """Who is a member of the folder itself at this moment."""
+
+    folder: int
+    scope: int
+    accounts: Collection[int]
+    _octets: tuple[bytes, bytes] | None = None
+    _others: Others = field(default_factory=Others)
+
+    def others(self) -> Others:
+        """Those whom no step names."""
+        octets = _list_of(self.folder, ACCESS), _list_of(self.folder, DEFAULT)
+        if octets != self._octets:
+            access, default = map(Acl.decoded, octets)
+            coming = frozenset(members_of(default, self.scope, self.accounts))
+            self._octets, self._others = octets, Others(members_of(access, self.scope, self.accounts), coming)
+        return self._others
+
+
+@dataclass(slots=True)
 class _Walk:
     """One goal, brought to everything in a folder; what is to become of a list is worked out once for all like it."""
 
     goal: Goal
     batch: _Batch
-    _known: dict[tuple[bytes, bool], tuple[bytes, frozenset[Principal]] | None] = field(default_factory=dict)
+    turns: Turns
+    top: _Top
+    _others: Others = field(default_factory=Others)
+    _known: dict[tuple[bytes, bool], tuple[bytes, Reached] | None] = field(default_factory=dict)
 
     def change(self, item: Item, attributes: Sequence[str]) -> None:
         """Bring these lists of one file or folder to the goal."""
@@ -191,33 +213,53 @@ class _Walk:
                 if descriptor is None:
                     return
                 for attribute in attributes:
-                    with _WRITING:
+                    with self.turns.turn():
                         whom = None
-                        reached = self._reached(_list_of(descriptor, attribute), folder=item.folder)
-                        if reached is None:
+                        found = self._reached(_list_of(descriptor, attribute), folder=item.folder)
+                        if found is None:
                             continue
-                        octets, whom = reached
+                        octets, reached = found
+                        whom = reached.whom
                         store_at(descriptor, attribute, octets)
                     self.batch.changed |= whom
         except (OSError, MalformedAcl) as error:
             if not (isinstance(error, OSError) and error.errno == errno.ENOENT):  # it vanished meanwhile
                 self.batch.fail(error, item.path, whom)
 
-    def _reached(self, octets: bytes, *, folder: bool) -> tuple[bytes, frozenset[Principal]] | None:
+    def _reached(self, octets: bytes, *, folder: bool) -> tuple[bytes, Reached] | None:
+        """The list to be written. Somebody else's entry is mended only by what they are on the folder in this turn:
+        who was revoked there by another run since, or is being granted, must not be touched by what we saw before.
+        """
+        found = self._worked_out(octets, folder=folder)
+        if found and found[1].others and (others := self.top.others()) != self._others:
+            self._take(others)
+            found = self._worked_out(octets, folder=folder)
+        return found
+
+    def begin(self) -> None:
+        """Learn who is a member."""
+        self._take(self.top.others())
+
+    def _take(self, others: Others) -> None:
+        self._others = others
+        self._known.clear()
+
+    def _worked_out(self, octets: bytes, *, folder: bool) -> tuple[bytes, Reached] | None:
         key = octets, folder
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            reached = self.goal.reached(Acl.decoded(octets), folder=folder)
-            self._known[key] = reached and (reached[0].encoded(), reached[1])
+            reached = self.goal.reached(Acl.decoded(octets), self._others, folder=folder)
+            self._known[key] = reached and (reached.acl.encoded(), reached)
         return self._known[key]
 
 
-def _carried_out(goal: Goal, folder: int, batch: _Batch, *, cross_mounts: bool) -> None:
-    here, walk = Item((), folder, folder=True), _Walk(goal, batch)
-    _Walk(goal.taking(), batch).change(here, (ACCESS,))
+def _carried_out(goal: Goal, batch: _Batch, turns: Turns, top: _Top, *, cross_mounts: bool) -> None:
+    here, walk = Item((), top.folder, folder=True), _Walk(goal, batch, turns, top)
+    _Walk(goal.taking(), batch, turns, top).change(here, (ACCESS,))
+    walk.begin()
     walk.change(here, (DEFAULT,))
-    for each in below(folder, cross_mounts=cross_mounts):
+    for each in below(top.folder, cross_mounts=cross_mounts):
         if isinstance(each, Item):
             walk.change(each, (DEFAULT, ACCESS) if each.folder else (ACCESS,))
         elif each.error is not None:

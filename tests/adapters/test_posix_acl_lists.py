@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.posix_acl.acl import ACCESS, Acl, MalformedAcl, Principal
-from adapters.posix_acl.rights import Demand, Goal
+from adapters.posix_acl.rights import Demand, Goal, Others
 from tests.adapters.file_server import FileServer, required
 
 permissions = st.integers(0, 7)
@@ -100,10 +100,10 @@ def test_whoever_a_mask_limits_is_cut_to_what_they_had_before_it_is_widened() ->
 @given(acls(), principals, st.sampled_from([2, 4, 6]), st.booleans(), st.booleans())
 def test_a_step_is_done_once(acl: Acl, who: Principal, mode: int, grant: bool, folder: bool) -> None:
     goal = Goal({who: Demand().then(mode, grant=grant)}, mode)
-    reached = goal.reached(acl, folder=folder)
+    reached = goal.reached(acl, Others(), folder=folder)
     after = reached[0] if reached else acl
 
-    assert goal.reached(after, folder=folder) is None
+    assert goal.reached(after, Others(), folder=folder) is None
     other = (2 | 4) & ~mode
     before = acl.effective(who) if not folder or acl.effective(who) & 1 else 0
     if grant:
@@ -118,7 +118,9 @@ def test_a_step_is_done_once(acl: Acl, who: Principal, mode: int, grant: bool, f
 def test_granting_to_write_does_not_open_to_read_what_could_not_be_entered() -> None:
     who = Principal("user", 1)
 
-    reached = Goal({who: Demand().then(2, grant=True)}, 2).reached(Acl(7, 0, 0, {who: 4}, mask=7), folder=True)
+    reached = Goal({who: Demand().then(2, grant=True)}, 2).reached(
+        Acl(7, 0, 0, {who: 4}, mask=7), Others(), folder=True
+    )
 
     assert reached is not None
     assert reached[0].effective(who) == 2 | 1
@@ -129,13 +131,15 @@ def test_an_entry_that_keeps_somebody_out_is_not_removed_by_a_revocation() -> No
     who = Principal("user", 1)
     acl = Acl(7, 5, 5, {who: 0}, mask=5)
 
-    assert Goal({who: Demand().then(4, grant=False)}, 4).reached(acl, folder=True) is None
+    assert Goal({who: Demand().then(4, grant=False)}, 4).reached(acl, Others(), folder=True) is None
 
 
 def test_what_a_mask_hides_of_an_entry_is_revoked_too() -> None:
     who = Principal("user", 1)
 
-    reached = Goal({who: Demand().then(4, grant=False)}, 4).reached(Acl(7, 5, 0, {who: 7}, mask=0), folder=True)
+    reached = Goal({who: Demand().then(4, grant=False)}, 4).reached(
+        Acl(7, 5, 0, {who: 7}, mask=0), Others(), folder=True
+    )
 
     assert reached is not None
     assert reached[0] == Acl(7, 0, 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from adapters.posix_acl import tree
 from adapters.posix_acl.acl import ACCESS, Acl, Principal
 from adapters.posix_acl.tree import Item, below, opened, pinned
+from adapters.posix_acl.writing import AclWriter
 from reconciler.targets import Op, OutcomeKind, Reading
 from tests.adapters.file_server import FIRST, FileServer, in_memory, required
 
@@ -143,6 +146,52 @@ def test_a_walk_that_is_given_up_closes_what_it_has_opened(server: FileServer) -
             assert isinstance(walk, Generator)
             walk.close()
         assert descriptors() == before
+
+
+# --- two at a time ----------------------------------------------------------------------------------------------------
+
+
+def to_and_fro(server: FileServer, login: str) -> int:
+    """Grant and revoke many times; how many of these found the other state than the one before had left."""
+    lost = 0
+    for _ in range(200):
+        lost += server.grant(login, "falcon").kind is not OutcomeKind.APPLIED
+        lost += server.revoke(login, "falcon").kind is not OutcomeKind.APPLIED
+    lost += server.grant(login, "falcon").kind is not OutcomeKind.APPLIED
+    return lost
+
+
+def test_f8_two_processes_on_one_folder_lose_nothing_of_each_other() -> None:
+    required()
+    with in_memory() as folder:
+        server = FileServer(folder, ["zhang", "smith"])
+        server.make("falcon/plan.txt")
+        children = []
+        for login in server.numbers:
+            if not (child := os.fork()):
+                os._exit(min(to_and_fro(server, login), 255))
+            children.append(child)
+
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        assert server.members("falcon") == {"zhang", "smith"}
+        assert server.findings("falcon") == {}
+
+
+def test_whoever_keeps_the_lock_keeps_nobody_in(server: FileServer) -> None:
+    server.make("falcon/plan.txt")
+    server.grant("zhang", "falcon")
+    keeper = os.open(server.root, os.O_RDONLY)
+    try:
+        fcntl.flock(keeper, fcntl.LOCK_EX)
+        with server.target.writer() as writer:
+            assert isinstance(writer, AclWriter)
+            impatient = replace(writer, patience=0.0)
+            [outcome] = impatient.apply([server.step(Op.REVOKE, "zhang", "falcon")])
+    finally:
+        os.close(keeper)
+
+    assert outcome.kind is OutcomeKind.APPLIED
+    assert server.rights("falcon/plan.txt", "zhang") is None
 
 
 # --- what cannot be changed -------------------------------------------------------------------------------------------
