@@ -1,4 +1,4 @@
-"""What a locator means: a folder under the root, and a mode. No I/O.
+"""What a locator means: a folder under the root, and a permission. No I/O.
 
 Folders are bound beside each other, never one inside another: what is given on a folder goes for all that is below it,
 so two that overlap would undo each other. For the same reason `read-write` stands alone on its folder.
@@ -19,12 +19,12 @@ __all__ = ["by_path", "clashes", "locator_error"]
 
 def locator_error(locator: Locator) -> str | None:
     """What is wrong with it, in words, or None."""
-    if set(locator) != {"path", "mode"}:
-        return "an entitlement here is {path: FOLDER, mode: read}, with nothing missing and nothing more"
-    path, mode = locator["path"], locator["mode"]
+    if set(locator) != {"path", "permission"}:
+        return "an entitlement here is {path: FOLDER, permission: read}, with nothing missing and nothing more"
+    path, mode = locator["path"], locator["permission"]
     if mode not in MODES:
         near = get_close_matches(mode, MODES, n=1)
-        return f"`{mode}` is no mode: {f'did you mean `{near[0]}`?' if near else 'there are ' + ', '.join(MODES)}"
+        return f"`{mode}` is no permission: {f'did you mean `{near[0]}`?' if near else 'there are ' + ', '.join(MODES)}"
     if path == ".":
         return None
     parts = path.split("/")
@@ -53,7 +53,7 @@ def clashes(paths: Mapping[str, Sequence[Locator]]) -> Mapping[str, str]:
 
 
 def _mixed(locators: Sequence[Locator]) -> str:
-    modes = {locator["mode"] for locator in locators}
+    modes = {locator["permission"] for locator in locators}
     if "read-write" not in modes or len(modes) == 1:
         return ""
     return f"{shown(locators[0]['path'])} is bound as read-write and as read or write: bind it as read and as write"

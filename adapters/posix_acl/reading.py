@@ -58,7 +58,7 @@ def words(error: OSError | MalformedAcl) -> str:
 
 def scope_of(locators: Sequence[Locator]) -> int:
     """`READ`, `WRITE` or both: what these are about."""
-    return reduce(or_, (MODES[locator["mode"]] for locator in locators), 0)
+    return reduce(or_, (MODES[locator["permission"]] for locator in locators), 0)
 
 
 def members_of(acl: Acl, scope: int, accounts: Collection[int]) -> dict[Principal, int]:
@@ -124,7 +124,7 @@ class Look:
     def _entitlement(self, locator: Locator, acl: Acl) -> EntitlementRead:
         members, foreign, somebody = BitMap(), list[str](), False
         for who in sorted(acl.named):
-            if not has(acl.effective(who), MODES[locator["mode"]], folder=True):
+            if not has(acl.effective(who), MODES[locator["permission"]], folder=True):
                 continue
             somebody = True
             if who.kind == "user" and who.id in self.accounts.by_number:
@@ -144,11 +144,11 @@ class Look:
     def _note(self, path: str, locators: Sequence[Locator], acl: Acl) -> None:
         """What the folder itself has that no entitlement shows."""
         for locator in locators:
-            if has(acl.other, MODES[locator["mode"]], folder=True):
-                text = f"everybody on the machine has {locator['mode']} on {shown(path)}, whoever is granted it"
+            if has(acl.other, MODES[locator["permission"]], folder=True):
+                text = f"everybody on the machine has {locator['permission']} on {shown(path)}, whoever is granted it"
                 self._find("open-to-all", path, f"{text}: chmod o-rwx")
         scope = scope_of(locators)
-        modes = {locator["mode"] for locator in locators}
+        modes = {locator["permission"] for locator in locators}
         limited, blind = [], []
         for who in sorted(acl.named):
             if who.kind != "user" or who.id not in self.accounts.by_number:
@@ -162,7 +162,7 @@ class Look:
             text = f"{_some(limited)} can do something with {shown(path)}, and less than any entitlement of it says"
             self._find("partial-access", path, text)
         if blind:
-            text = f"{_some(blind)} can write in {shown(path)} and not read: grant both, or bind the mode read-write"
+            text = f"{_some(blind)} can write in {shown(path)} and not read: grant both, or bind read-write"
             self._find("writes-unseen", path, text)
 
     def _find(self, kind: str, path: str, text: str) -> None:
@@ -176,7 +176,7 @@ def _failed(locators: Sequence[Locator], said: str) -> Sequence[EntitlementRead]
 
 
 def _name(locator: Locator) -> str:
-    return f"{locator['mode']} {shown(locator['path'])}"
+    return f"{locator['permission']} {shown(locator['path'])}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a mode means, and what a batch of steps on one folder makes of one access control list. No I/O.
+"""What a permission means, and what a batch of steps on one folder makes of one access control list. No I/O.
 
 The modes are independent: `read` is the right to read, `write` the right to write, and each can be given and taken
 without the other, as no action of a policy implies another. So every combination of what is desired is one state of an
@@ -16,7 +16,7 @@ from adapters.posix_acl.acl import EXECUTE, READ, WRITE, Acl, Principal
 __all__ = ["MODES", "Demand", "Goal", "Others", "Reached", "has"]
 
 MODES: Mapping[str, int] = {"read": READ, "write": WRITE, "read-write": READ | WRITE}
-"""What a locator's `mode` gives on a file; a folder has to be entered as well."""
+"""What a locator's `permission` gives on a file; a folder has to be entered as well."""
 
 
 def has(rights: int, mode: int, *, folder: bool) -> bool:
@@ -56,7 +56,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Who has what of the modes in question on the folder itself, beside those whom steps name.
+    """Who has what of the modes in question on the folder itself at this moment.
 
     `members` have it in effect: where they lack it below, it is mended. `coming` are handed it on to what is made in
     the folder, as whoever is just being made a member.
@@ -67,7 +67,9 @@ class Others:
 
 
 class Reached(NamedTuple):
-    """A list as it has to be. `whom`: those named by steps whose entries change; `others`: somebody else's do, too."""
+    """A list as it has to be. `whom`: those named by steps whose entries change; `others`: it depends on who is a
+    member of the folder, too.
+    """
 
     acl: Acl
     whom: frozenset[Principal]
@@ -95,14 +97,17 @@ class Goal:
         if not wanted:
             return None
         whom = frozenset(wanted) & self.demands.keys()
-        return Reached(acl.with_rights(wanted), whom, others=len(whom) < len(wanted))
+        settled = whom - others.members.keys()
+        return Reached(acl.with_rights(wanted), whom, others=len(settled) < len(wanted))
 
     def taking(self) -> Goal:
         """The part of it after which nobody has more."""
         return Goal({who: Demand(0, demand.take) for who, demand in self.demands.items()}, self.scope)
 
     def _all(self, acl: Acl, others: Others) -> Iterator[tuple[Principal, Demand]]:
-        yield from self.demands.items()
+        for who, demand in self.demands.items():
+            # What they have on the folder in the mode that no step of theirs names is mended like anybody's.
+            yield who, Demand(demand.give | (others.members.get(who, 0) & ~demand.take), demand.take)
         for who, rights in others.members.items():
             if who not in self.demands:
                 yield who, Demand(give=rights)

@@ -136,7 +136,7 @@ class _Batch:
         demands: dict[Principal, Demand] = {}
         for who, step in zip(self.principals, self.steps, strict=True):
             if who is not None:
-                mode = MODES[step.locator["mode"]]
+                mode = MODES[step.locator["permission"]]
                 demands[who] = demands.get(who, Demand()).then(mode, grant=step.op is Op.GRANT)
         scope = scope_of([step.locator for step in self.steps])
         return Goal(demands, scope, accounts.by_number.keys() if remove_beyond else None)
@@ -157,7 +157,7 @@ class _Batch:
                 found.append(_ALREADY)
                 continue
             demand = demands[who]
-            demands[who] = demand.then(MODES[step.locator["mode"]], grant=step.op is Op.GRANT)
+            demands[who] = demand.then(MODES[step.locator["permission"]], grant=step.op is Op.GRANT)
             moved = _imagined(demands[who], self.before, who) != _imagined(demand, self.before, who)
             mended = who in self.changed and last[who] == number
             found.append(self._failed(who) or (_APPLIED if moved or mended else _ALREADY))
@@ -209,6 +209,8 @@ class _Walk:
         """Bring these lists of one file or folder to the goal."""
         whom: frozenset[Principal] | None = None
         try:
+            if not item.folder and self._is_known_to_be_so(item):
+                return
             with pinned(item) as descriptor:
                 if descriptor is None:
                     return
@@ -225,6 +227,11 @@ class _Walk:
         except (OSError, MalformedAcl) as error:
             if not (isinstance(error, OSError) and error.errno == errno.ENOENT):  # it vanished meanwhile
                 self.batch.fail(error, item.path, whom)
+
+    def _is_known_to_be_so(self, item: Item) -> bool:
+        """Whether a file has a list that needs no change: told without opening it, or waiting for a turn."""
+        octets = list_at(item.place, ACCESS)
+        return octets is not None and self._worked_out(octets, folder=False) is None
 
     def _reached(self, octets: bytes, *, folder: bool) -> tuple[bytes, Reached] | None:
         """The list to be written. Somebody else's entry is mended only by what they are on the folder in this turn:

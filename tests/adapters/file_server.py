@@ -78,7 +78,7 @@ class FileServer:
 
     def step(self, op: Op, login: str, path: str, mode: str = "read") -> Step:
         """One step for an account."""
-        return Step(op, str(self.numbers[login]), login, {"path": path, "mode": mode})
+        return Step(op, str(self.numbers[login]), login, {"path": path, "permission": mode})
 
     def apply(self, *steps: Step) -> list[Outcome]:
         """Carry them out."""
@@ -97,7 +97,7 @@ class FileServer:
 
     def observe(self, path: str, *modes: str, accounts: Sequence[str] | None = None) -> Observation:
         """Read these modes of a folder; `read` where none is named."""
-        return self.target.observe([{"path": path, "mode": mode} for mode in modes or ("read",)], accounts)
+        return self.target.observe([{"path": path, "permission": mode} for mode in modes or ("read",)], accounts)
 
     def members(self, path: str, mode: str = "read") -> set[str]:
         """Who is a member, as observed."""

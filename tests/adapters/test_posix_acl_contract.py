@@ -33,7 +33,7 @@ class FolderLab(Lab):
                 self.server.setfacl(group, "-R", "-d", "-m", folders)
 
     def locator(self, group: str) -> Locator:
-        return {"path": group, "mode": "read"}
+        return {"path": group, "permission": "read"}
 
     def key(self, login: str) -> str:
         return str(self.server.numbers[login])
