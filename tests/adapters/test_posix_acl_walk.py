@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import signal
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from adapters.posix_acl import tree
 from adapters.posix_acl.acl import ACCESS, Acl, Principal
 from adapters.posix_acl.tree import Item, below, opened, pinned
 from adapters.posix_acl.writing import AclWriter
-from reconciler.targets import Op, OutcomeKind, Reading
+from reconciler.targets import Op, OutcomeKind, Reading, Step
 from tests.adapters.file_server import FIRST, FileServer, in_memory, required
 
 
@@ -192,6 +193,55 @@ def test_whoever_keeps_the_lock_keeps_nobody_in(server: FileServer) -> None:
 
     assert outcome.kind is OutcomeKind.APPLIED
     assert server.rights("falcon/plan.txt", "zhang") is None
+
+
+# --- a run that dies half-way -----------------------------------------------------------------------------------------
+
+
+def killed(server: FileServer, step: Step, begun: Callable[[], bool]) -> None:
+    """Carry a step out in a process of its own, and kill that as soon as it has begun."""
+    if not (child := os.fork()):
+        server.apply(step)
+        os._exit(0)
+    while not begun():
+        assert os.waitpid(child, os.WNOHANG)[0] == 0, "it was over before it was killed"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def has_entry(path: Path, number: int) -> bool:
+    octets = tree.list_at(str(path), ACCESS)
+    return octets is not None and Principal("user", number) in Acl.decoded(octets).named
+
+
+def test_whoever_was_granted_something_in_part_is_no_member_and_is_granted_it_again() -> None:
+    required()
+    with in_memory() as folder:
+        server = FileServer(folder)
+        files = [server.make(f"falcon/{number}.txt") for number in range(5000)]
+
+        killed(server, server.step(Op.GRANT, "zhang", "falcon"), lambda: any(has_entry(f, FIRST) for f in files[::50]))
+
+        assert server.members("falcon") == set()
+        assert server.grant("zhang", "falcon").kind is OutcomeKind.APPLIED
+        assert server.findings("falcon") == {}
+
+
+def test_whoever_is_revoked_is_shut_out_before_anything_else_is_done() -> None:
+    required()
+    with in_memory() as folder:
+        server = FileServer(folder)
+        files = [server.make(f"falcon/{number}.txt") for number in range(5000)]
+        server.grant("zhang", "falcon")
+        top = server.root / "falcon"
+
+        killed(server, server.step(Op.REVOKE, "zhang", "falcon"), lambda: not has_entry(top, FIRST))
+
+        assert any(has_entry(file, FIRST) for file in files)
+        assert server.members("falcon") == set()
+        assert "access-below" in server.findings("falcon")
+        assert server.revoke("zhang", "falcon").kind is OutcomeKind.APPLIED
+        assert not any(has_entry(file, FIRST) for file in files)
 
 
 # --- what cannot be changed -------------------------------------------------------------------------------------------
