@@ -16,6 +16,7 @@ command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
 [ "${1:-}" = slapd ] ||
     { [ -d /usr/share/samba/setup/ad-schema ] && command -v samba >/dev/null && command -v ldbadd >/dev/null; } ||
     missing="$missing samba"
+[ "${1:-}" = slapd ] || command -v getfacl >/dev/null || missing="$missing acl"
 [ -n "$missing" ] || exit 0
 
 give_up() {
