@@ -1,0 +1,128 @@
+"""A PostgreSQL server as tests of its adapter see it: from behind, as its superuser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from adapters.postgres import PostgresTarget
+from reconciler.targets import Locator, Place, TargetContext
+from tests.contract.suite import Lab, LabAccount
+from tests.servers.postgresql import PASSWORD, Postgresql
+
+__all__ = ["OWN", "PASSWORD", "PostgresLab", "context", "settings_for"]
+
+OWN = "provisioner"
+"""Whom the adapter signs in as."""
+KEPT = ("admin", "reconciler", OWN)
+"""The roles that were there before a test, and are there after it."""
+
+
+def context(folder: Path = Path()) -> TargetContext:
+    return TargetContext("db", folder, Place("reconciler.yaml"))
+
+
+def settings_for(server: Postgresql, database: str = "postgres") -> dict[str, object]:
+    return {
+        "url": f"postgresql://{OWN}@127.0.0.1:{server.port}/{database}",
+        "password": PASSWORD,
+        "match": {"comment": "id"},
+        "protected": list(KEPT),
+    }
+
+
+def quoted(name: str) -> sql.Identifier:
+    return sql.Identifier(name)
+
+
+class PostgresLab(Lab):
+    """A server with these accounts and group roles, and no others but those that were there before.
+
+    The role that the adapter signs in as may give and take membership in the groups, and nothing else.
+    """
+
+    def __init__(
+        self, server: Postgresql, accounts: Sequence[LabAccount], groups: Mapping[str, Sequence[str]], **more: object
+    ) -> None:
+        self.server = server
+        self.admin = server.connect()
+        self._clean()
+        self._run("CREATE ROLE {} LOGIN NOINHERIT PASSWORD {}", quoted(OWN), sql.Literal(PASSWORD))
+        for account in accounts:
+            self.add(account)
+        for group, logins in groups.items():
+            self._run("CREATE ROLE {}", quoted(group))
+            self._run("GRANT {} TO {} WITH ADMIN OPTION", quoted(group), quoted(OWN))
+            if logins:
+                self._run("GRANT {} TO {}", quoted(group), sql.SQL(", ").join(map(quoted, logins)))
+        self.settings = settings_for(server) | more
+        self.target = PostgresTarget(context(), self.settings)
+
+    def close(self) -> None:
+        """Leave the server as it was."""
+        self._clean()
+        self.admin.close()
+
+    def add(self, account: LabAccount) -> None:
+        self._run("CREATE ROLE {} LOGIN PASSWORD {}", quoted(account.login), sql.Literal(PASSWORD))
+        comment = f"id={account.id}; {account.name}"
+        self._run("COMMENT ON ROLE {} IS {}", quoted(account.login), sql.Literal(comment))
+
+    def run(self, statement: str) -> None:
+        """A statement as an administrator would type it."""
+        self.admin.execute(statement)
+
+    def ask(self, question: str) -> list[tuple[Any, ...]]:
+        return self.admin.execute(question).fetchall()
+
+    def sign_in(self, login: str, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
+        """As this role; raises where it is not let in."""
+        named = {"host": "127.0.0.1", "port": self.server.port, "user": login, "password": PASSWORD}
+        return psycopg.connect(dbname=database, autocommit=True, **named)  # type: ignore[arg-type]
+
+    def locator(self, group: str) -> Locator:
+        return {"role": group}
+
+    def key(self, login: str) -> str:
+        [(oid,)] = self.admin.execute("SELECT oid FROM pg_roles WHERE rolname = %s", [login]).fetchall()
+        return str(oid)
+
+    def account_name(self, login: str) -> str:
+        return login
+
+    def members(self, group: str) -> set[str]:
+        asked = """SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+                    JOIN pg_roles g ON g.oid = m.roleid WHERE g.rolname = %s AND r.rolname <> %s"""
+        return {name for (name,) in self.admin.execute(asked, [group, OWN])}
+
+    def put(self, group: str, login: str) -> None:
+        self._run("GRANT {} TO {} WITH ADMIN OPTION", quoted(group), quoted(login))
+
+    def put_foreign(self, group: str) -> str:
+        principal = 'legacy "old"\nteam; 部门'
+        self._run("CREATE ROLE {}", quoted(principal))
+        self._run("GRANT {} TO {}", quoted(group), quoted(principal))
+        return principal
+
+    def remove_account(self, login: str) -> None:
+        self._run("DROP ROLE {}", quoted(login))
+
+    def picture(self) -> object:
+        tables = ("pg_authid", "pg_auth_members", "pg_shdescription", "pg_database", "pg_namespace", "pg_class")
+        return [sorted(map(repr, self.ask(f"TABLE {table}"))) for table in tables]
+
+    def _run(self, statement: str, *parts: sql.Composable) -> None:
+        self.admin.execute(sql.SQL(statement).format(*parts))
+
+    def _clean(self) -> None:
+        for (name,) in self.ask("SELECT datname FROM pg_database WHERE datname LIKE 'lab%'"):
+            self._run("DROP DATABASE {} WITH (FORCE)", quoted(name))
+        asked = "SELECT rolname FROM pg_roles WHERE rolname <> ALL(%s) AND rolname !~ '^pg_'"
+        names = [quoted(name) for (name,) in self.admin.execute(asked, [list(KEPT[:2])])]
+        if names:
+            self._run("DROP OWNED BY {}", sql.SQL(", ").join(names))
+            self._run("DROP ROLE {}", sql.SQL(", ").join(names))
