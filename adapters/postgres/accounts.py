@@ -39,6 +39,10 @@ def find_account(step: Step, roles: Mapping[int, Role]) -> Role | Outcome:
 def account_outcome(connection: Connection, layout: Layout, step: Step) -> Outcome:
     """Disable or enable an account, or end its sessions."""
     try:
+        if (
+            step.op is Op.END_SESSIONS
+        ):  # not in one transaction: it would see the sessions as they were at its beginning
+            return _carried_out(connection, layout, step)
         with connection.transaction():
             return _carried_out(connection, layout, step)
     except psycopg.Error as error:

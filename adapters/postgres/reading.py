@@ -108,13 +108,15 @@ def _entitlement(key: str, each: Managed, holding: Holding | None, scene: _Scene
         return EntitlementRead(key, each.shown, Reading.FAILED, detail=obstacle_to_group(each.name))
     holders = _holders(each, holding, scene.own)
     members = BitMap([scene.positions[oid] for oid in holders if oid in scene.positions])
-    foreign = () if scene.narrow else tuple(scene.roles[oid].name for oid in _foreign(holders, scene))
+    foreign = () if scene.narrow else tuple(scene.roles[oid].name for oid in _foreign(holders, holding, scene))
     empty = not members and not foreign and not scene.narrow
     return EntitlementRead(key, each.shown, Reading.CONFIRMED_EMPTY if empty else Reading.COMPLETE, members, foreign)
 
 
-def _foreign(holders: Collection[int], scene: _Scene) -> Iterator[int]:
-    return (oid for oid in sorted(holders) if oid in scene.roles and oid not in scene.positions)
+def _foreign(holders: Collection[int], holding: Holding, scene: _Scene) -> Iterator[int]:
+    """Those that are no accounts; an owner is none of them either: nobody could take it from the owner for good."""
+    known = scene.positions.keys() | {holding.owner}
+    return (oid for oid in sorted(holders) if oid in scene.roles and oid not in known)
 
 
 def _holders(each: Managed, holding: Holding, own: Role) -> Collection[int]:

@@ -68,7 +68,7 @@ class PostgresLab(Lab):
         self.admin.close()
 
     def add(self, account: LabAccount) -> None:
-        self._run("CREATE ROLE {} LOGIN PASSWORD {}", quoted(account.login), sql.Literal(PASSWORD))
+        self._run("CREATE ROLE {} LOGIN", quoted(account.login))
         comment = f"id={account.id}; {account.name}"
         self._run("COMMENT ON ROLE {} IS {}", quoted(account.login), sql.Literal(comment))
 
@@ -80,7 +80,8 @@ class PostgresLab(Lab):
         return self.admin.execute(question).fetchall()
 
     def sign_in(self, login: str, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
-        """As this role; raises where it is not let in."""
+        """As this role, which only now gets a password: a server takes its time over one. Raises if not let in."""
+        self._run("ALTER ROLE {} PASSWORD {}", quoted(login), sql.Literal(PASSWORD))
         named = {"host": "127.0.0.1", "port": self.server.port, "user": login, "password": PASSWORD}
         return psycopg.connect(dbname=database, autocommit=True, **named)  # type: ignore[arg-type]
 
