@@ -114,7 +114,8 @@ def _check_primary(connection: Connection, endpoint: Endpoint) -> None:
 
 def first_line(error: BaseException) -> str:
     """What the server said, without the SQL that it said it of."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    stripped = (line.strip() for line in str(error).splitlines())
+    lines = [line for line in stripped if line and not line.startswith(("DETAIL:", "HINT:"))]
     # Where several addresses were tried, the last line says why the last one failed.
     return (lines[0] if getattr(error, "sqlstate", None) else lines[-1]) if lines else type(error).__name__
 

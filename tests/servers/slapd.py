@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Slapd", "free_port", "insist", "ldapsearch", "missing_programs", "required", "started"]
+__all__ = ["Slapd", "certificates", "free_port", "insist", "ldapsearch", "missing_programs", "required", "started"]
 
 SUFFIX = "dc=example,dc=com"
 PASSWORD = "secret"
@@ -150,7 +150,7 @@ def started(
     them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _certificates(folder)
+    certificates(folder)
     (folder / "slapd.conf").write_text(_configuration(folder, suffix, overlays, limits), encoding="utf-8")
     program = _program(folder)
     if not (folder / "data" / "data.mdb").exists():
@@ -275,7 +275,7 @@ def _service_account(name: str, suffix: str) -> str:
     return f"dn: cn={name},{suffix}\n{classes}\ncn: {name}\nuserPassword: {PASSWORD}\n"
 
 
-def _certificates(folder: Path) -> None:
+def certificates(folder: Path) -> None:
     """A certificate authority, and a certificate of it for 127.0.0.1; made anew for every server, and worth nothing."""
     if (folder / "server.pem").exists():
         return
