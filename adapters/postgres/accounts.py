@@ -88,5 +88,5 @@ def _ended(connection: Connection, role: Role) -> Outcome:
 
 def _remedy(step: Step) -> str:
     if step.op is Op.END_SESSIONS:
-        return "ending others' sessions takes GRANT pg_signal_backend TO the reconciler's role"
+        return "ending others' sessions takes GRANT pg_signal_backend TO the reconciler's role, and INHERIT"
     return "LOGIN is changed with CREATEROLE, and from version 16 on with ADMIN OPTION on the role too"

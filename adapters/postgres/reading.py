@@ -44,7 +44,7 @@ def observation(
     own = catalog.own_role(connection)
     known = catalog.roles(connection, None if keys is None else as_oids(keys))
     held = catalog.holdings(connection, set(wanted.values()))
-    accounts = [role for role in known.values() if is_account(role, layout)]
+    accounts = [role for role in known.values() if is_account(role, layout) and not _is_merely_us(role, own, layout)]
     scene = _Scene(known, {role.oid: place for place, role in enumerate(accounts)}, own, narrow=keys is not None)
     read = {key: _entitlement(key, each, held.get(each), scene) for key, each in wanted.items()}
     findings: list[TargetFinding] = []
@@ -84,6 +84,11 @@ def is_account(role: Role, layout: Layout) -> bool:
     if role.name in layout.protected or is_reserved(role.name):
         return False
     return role.login or (layout.tells_disabled and bool(layout.values(role.name, role.comment)))
+
+
+def _is_merely_us(role: Role, own: Role, layout: Layout) -> bool:
+    """Whether it is the role that we act as, and nobody's account besides."""
+    return role.oid == own.oid and not layout.values(role.name, role.comment)
 
 
 def obstacle_to_group(name: str) -> str:

@@ -89,5 +89,5 @@ class PostgresTarget(Target):
             text = f"`accounts.disable` is set, and {role} cannot change other roles: it needs CREATEROLE"
             yield TargetFinding("missing-right", role, text)
         if self._layout.accounts.end_sessions and not signals:
-            text = f"`accounts.end_sessions` is set, and {role} cannot: GRANT pg_signal_backend TO it"
+            text = f"`accounts.end_sessions` is set, and {role} cannot: GRANT pg_signal_backend TO it, and INHERIT"
             yield TargetFinding("missing-right", role, text)

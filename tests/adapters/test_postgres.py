@@ -405,9 +405,15 @@ def test_d5_we_are_known_and_never_harmed(make: MakePostgresLab) -> None:
 
     assert observation.own == {lab.key(OWN), OWN}
     assert OWN not in seen(observation), "we are in it to manage it"
+    assert OWN not in {account.login for account in observation.accounts.accounts}, "and nobody's account"
     own = [Step(op, lab.key(OWN), OWN) for op in (Op.DISABLE_ACCOUNT, Op.END_SESSIONS, Op.ENABLE_ACCOUNT)]
     assert apply(lab, *own, revoke(lab, "docs-readers", OWN)) == [REFUSED] * 4
     assert apply(lab, revoke(lab, "docs-readers", "zhang")) == [APPLIED]
+
+    lab.run(f"GRANT reconciler TO {OWN}")
+    assert entitlement(observe(lab, "reconciler")).foreign == (OWN,), "spelled as `own` has it"
+    lab.run(f"REVOKE reconciler FROM {OWN}; COMMENT ON ROLE {OWN} IS 'id=E1009'")
+    assert lab.key(OWN) in {account.key for account in observe(lab, "docs-readers").accounts.accounts}
 
 
 # --- accounts ---------------------------------------------------------------------------------------------------------
