@@ -151,6 +151,12 @@ def own_role(connection: Connection) -> Role:
     return Role(*row)
 
 
+def acting_as(connection: Connection) -> set[int]:
+    """The roles as which we may act, ourselves among them: what they granted we can take back."""
+    asked = "SELECT oid FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')"
+    return {oid for (oid,) in connection.execute(asked)}
+
+
 def roles(connection: Connection, oids: Collection[int] | None = None) -> Mapping[int, Role]:
     """All roles, or those of these oids."""
     if oids is None:

@@ -54,6 +54,10 @@ def observation(
         starts = {oid for holding in held.values() for oid in (*holding.holders, holding.owner)}
         members = catalog.nested(connection, starts)
         findings += (each for one in wanted.values() if one in held for each in _told(one, held[one], scene, members))
+        able, modern = catalog.acting_as(connection), catalog.has_grantors(connection)
+        for one in wanted.values():
+            if one in held and (modern or one.kind is not Kind.ROLE):
+                findings += _out_of_reach(one, held[one], scene, able)
     reading = Reading.COMPLETE if observed or keys is not None else Reading.CONFIRMED_EMPTY
     return Observation(at, AccountsRead(reading, observed), read, findings, frozenset({str(own.oid), own.name}))
 
@@ -174,6 +178,22 @@ def _told(
     if columns := holding.columns - holding.holders:
         who = "everybody" if PUBLIC in columns else scene.names(columns)
         yield TargetFinding("column-grant", name, f"{who}: {name}, on single columns, beside any policy")
+
+
+def _out_of_reach(each: Managed, holding: Holding, scene: _Scene, able: Collection[int]) -> Iterator[TargetFinding]:
+    """Members whom only somebody else can put out, since they let them in."""
+    by_grantor: dict[int, set[int]] = {}
+    for grant in holding.grants:
+        if grant.usable and grant.grantor not in able and grant.grantee in scene.positions.keys() - {holding.owner}:
+            by_grantor.setdefault(grant.grantor, set()).add(grant.grantee)
+    for grantor, grantees in by_grantor.items() if holding.manageable else ():
+        names = [scene.roles[oid].name for oid in sorted(grantees)]
+        statement = each.revoking(names).as_string(None)
+        text = (
+            f"only {scene.names([grantor])} can take {each.shown} from {scene.names(grantees)}, having granted it. "
+            f"Where that is due, as {scene.names([grantor])}: {statement}"
+        )
+        yield TargetFinding("missing-right", each.shown, text)
 
 
 def _through(

@@ -125,7 +125,7 @@ class _Unit:
     shared: bool = False
     """Whether what failed would fail for each of the steps alone."""
     own: str = ""
-    grantor: str = ""
+    grantor: Role | None = None
     """Whose grant was being taken back, where it is not our own."""
 
     def carry_out(self) -> None:
@@ -162,10 +162,17 @@ class _Unit:
 
     def _remedy(self) -> str:
         needed = self.entitlement.right_needed(self.own)
-        if self.grantor:
-            act = sql.SQL("GRANT {} TO {}").format(sql.Identifier(self.grantor), sql.Identifier(self.own))
-            return f"it was granted by {self.grantor}, who alone can take it back, unless: {act.as_string(None)}"
+        if self.grantor is not None:
+            who, taken = self.grantor.name, sorted(role.name for role in self.pending.values())
+            words = f"{who} granted it and alone can take it back: as {who}, {self._statement(taken)}"
+            if self.grantor.mighty:  # to act as a superuser is to be one
+                return words
+            act = sql.SQL("GRANT {} TO {}").format(sql.Identifier(who), sql.Identifier(self.own))
+            return f"{words}; or let us act as {who}: {act.as_string(None)}"
         return f"an administrator can permit it: {needed}"
+
+    def _statement(self, names: Sequence[str]) -> str:
+        return self.entitlement.revoking(names).as_string(None)
 
     def _holding(self) -> Holding | None:
         return catalog.holdings(self.connection, [self.entitlement]).get(self.entitlement)
@@ -221,15 +228,15 @@ class _Unit:
             return
         grantors = catalog.roles(self.connection, list(by_grantor))
         for oid, grantees in by_grantor.items():
-            self._take_back(grantors[oid].name, [names[each] for each in sorted(grantees)])
+            self._take_back(grantors[oid], [names[each] for each in sorted(grantees)])
 
-    def _take_back(self, grantor: str, grantees: Sequence[str]) -> None:
-        self.grantor = "" if grantor == self.own else grantor
+    def _take_back(self, grantor: Role, grantees: Sequence[str]) -> None:
+        self.grantor = None if grantor.name == self.own else grantor
         if self.entitlement.kind is Kind.ROLE:
-            self.connection.execute(self.entitlement.revoking(grantees, grantor))
+            self.connection.execute(self.entitlement.revoking(grantees, grantor.name))
             return
         if self.grantor:
-            self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(grantor)))
+            self.connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(grantor.name)))
         self.connection.execute(self.entitlement.revoking(grantees))
         if self.grantor:
             self.connection.execute("SET LOCAL ROLE NONE")
