@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.postgres_lab import PASSWORD, PostgresLab
+from tests.adapters.postgres.lab import PASSWORD, PostgresLab
 from tests.docs.test_docs import Reader, blocks, commands
 from tests.servers.fixtures import postgresql  # noqa: F401
 from tests.servers.postgresql import Postgresql

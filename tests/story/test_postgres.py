@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.adapters.postgres_lab import OWN, PASSWORD, PostgresLab
+from tests.adapters.postgres.lab import OWN, PASSWORD, PostgresLab
 from tests.cli.company import Company
 from tests.contract.suite import LabAccount
 from tests.servers.fixtures import postgresql  # noqa: F401

@@ -9,7 +9,7 @@ import pytest
 from adapters.postgres import PostgresTarget
 from adapters.postgres.settings import endpoint_of, postgres_settings
 from reconciler.targets import GIVING, Locator, Op, ProblemsFound, entitlement_key
-from tests.adapters.postgres_lab import context
+from tests.adapters.postgres.lab import context
 
 GOOD: dict[str, object] = {
     "url": "postgresql://reconciler@db.example.com/app",

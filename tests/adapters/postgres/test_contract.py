@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from tests.adapters.postgres_lab import PostgresLab
+from tests.adapters.postgres.lab import PostgresLab
 from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 from tests.servers.fixtures import postgresql  # noqa: F401
 from tests.servers.postgresql import Postgresql

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,30 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgres import PostgresTarget
-from reconciler.targets import Locator, Place, TargetContext
+from reconciler.targets import Locator, Observation, Op, Outcome, Place, Step, TargetContext, TargetFinding
 from tests.contract.suite import Lab, LabAccount
 from tests.servers.postgresql import PASSWORD, Postgresql
 
-__all__ = ["OWN", "PASSWORD", "PostgresLab", "context", "settings_for"]
+__all__ = [
+    "ACCOUNTS",
+    "OWN",
+    "PASSWORD",
+    "SELECT",
+    "Objects",
+    "PostgresLab",
+    "context",
+    "is_modern",
+    "outcomes",
+    "settings_for",
+    "told",
+]
 
 OWN = "provisioner"
 """Whom the adapter signs in as."""
 KEPT = ("admin", "reconciler", OWN)
 """The roles that were there before a test, and are there after it."""
+ACCOUNTS = {"disable": "nologin", "end_sessions": True}
+_numbers = count(1)
 
 
 def context(folder: Path = Path()) -> TargetContext:
@@ -131,3 +146,57 @@ class PostgresLab(Lab):
         if names:
             self._run("DROP OWNED BY {}", sql.SQL(", ").join(names))
             self._run("DROP ROLE {}", sql.SQL(", ").join(names))
+
+
+class Objects:
+    """A database with a schema and a table, whose owner the adapter's role is a member of, and a target there."""
+
+    def __init__(self, lab: PostgresLab, table: str = "t", schema: str = "s") -> None:
+        self.lab, self.name = lab, f"lab{next(_numbers)}"
+        lab.run(f"CREATE DATABASE {self.name}")
+        self.admin = lab.server.connect(self.name)
+        quoted = [part.replace('"', '""') for part in (schema, table)]
+        self.schema, self.table = f'"{quoted[0]}"', f'"{quoted[0]}"."{quoted[1]}"'
+        self.run(
+            "CREATE ROLE owners",
+            f"ALTER DATABASE {self.name} OWNER TO owners",
+            f"ALTER ROLE {OWN} INHERIT",
+            f"GRANT owners TO {OWN}",
+            f"CREATE SCHEMA {self.schema} AUTHORIZATION owners",
+            f"CREATE TABLE {self.table} (a int, b int)",
+            f"ALTER TABLE {self.table} OWNER TO owners",
+        )
+        self.target = PostgresTarget(context(), settings_for(lab.server) | {"url": self.url})
+        lab.target = self.target
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{OWN}@127.0.0.1:{self.lab.server.port}/{self.name}"
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self.admin.execute(statement)
+
+    def may(self, login: str, privilege: str) -> bool:
+        [(answer,)] = self.admin.execute("SELECT has_table_privilege(%s, %s, %s)", [login, self.table, privilege])
+        return bool(answer)
+
+    def step(self, op: Op, login: str, **locator: str) -> Step:
+        return Step(op, self.lab.key(login), login, locator)
+
+
+def outcomes(lab: PostgresLab, *steps: Step) -> Sequence[Outcome]:
+    with lab.target.writer() as writer:
+        return writer.apply(steps)
+
+
+def is_modern(lab: PostgresLab) -> bool:
+    """Version 16 or newer: a membership may be held from several grantors, and CREATEROLE reaches less far."""
+    return lab.admin.info.server_version >= 160000
+
+
+def told(observation: Observation, kind: str) -> Sequence[TargetFinding]:
+    return [finding for finding in observation.findings if finding.kind == kind]
+
+
+SELECT = {"table": "s.t", "privilege": "select"}

@@ -8,12 +8,13 @@ import signal
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from adapters.postgres import PostgresTarget
 from reconciler.targets import TargetError, TargetUnavailable
-from tests.adapters.postgres_lab import OWN, PASSWORD, PostgresLab, context, settings_for
+from tests.adapters.postgres.lab import OWN, PASSWORD, PostgresLab, context, settings_for
 from tests.contract.suite import GROUPS, PEOPLE, observe, seen
 from tests.servers.fixtures import postgresql  # noqa: F401
 from tests.servers.postgresql import Postgresql, required, started, stop
@@ -82,6 +83,15 @@ def test_a1_a_server_that_is_down_is_unavailable_and_nothing_was_seen(lab: Postg
 
     assert isinstance(error, TargetUnavailable)
     assert "does not answer" in error.message
+
+
+def test_the_folder_of_a_local_socket_is_a_host_too(lab: PostgresLab) -> None:
+    folder = quote(str(lab.server.folder), safe="")
+    url = f"postgresql://{OWN}@{folder}:{lab.server.port}/postgres"
+    lab.target = PostgresTarget(context(), lab.settings | {"url": url})
+
+    assert seen(observe(lab, "docs-readers")) == {"zhang", "smith"}
+    assert lab.target.probe() == []
 
 
 def test_a_catalogue_that_may_not_be_read_is_told(lab: PostgresLab) -> None:
