@@ -96,7 +96,8 @@ _GROUPS = """
 """
 _MEMBERS = """
     SELECT m.roleid, m.member, m.grantor, m.admin_option, {usable}
-      FROM pg_auth_members m WHERE m.roleid = ANY(%s::oid[])
+      FROM pg_auth_members m
+     WHERE m.roleid = ANY(%s::oid[]) AND (%s::oid[] IS NULL OR m.member = ANY(%s::oid[]))
 """
 _NESTED = """
     SELECT m.roleid, m.member
@@ -183,9 +184,13 @@ def nested(connection: Connection, oids: Collection[int]) -> Mapping[int, Sequen
     return found
 
 
-def holdings(connection: Connection, wanted: Collection[Managed]) -> Mapping[Managed, Holding]:
-    """Who holds each of these; what does not exist is left out. At most six questions."""
-    found = dict(_memberships(connection, [each for each in wanted if each.kind is Kind.ROLE]))
+def holdings(
+    connection: Connection, wanted: Collection[Managed], of: Collection[int] | None = None
+) -> Mapping[Managed, Holding]:
+    """Who holds each of these; what does not exist is left out. At most six questions. `of`: of the members of a role,
+    of whom there may be very many, only these count.
+    """
+    found = dict(_memberships(connection, [each for each in wanted if each.kind is Kind.ROLE], of))
     for kind in _OBJECTS:
         found |= _rights(connection, kind, [each for each in wanted if each.kind is kind])
     tables: dict[tuple[int, str], Holding] = {
@@ -198,7 +203,9 @@ def holdings(connection: Connection, wanted: Collection[Managed]) -> Mapping[Man
     return found
 
 
-def _memberships(connection: Connection, wanted: Sequence[Managed]) -> Mapping[Managed, Holding]:
+def _memberships(
+    connection: Connection, wanted: Sequence[Managed], of: Collection[int] | None
+) -> Mapping[Managed, Holding]:
     if not wanted:
         return {}
     modern = has_grantors(connection)
@@ -210,7 +217,8 @@ def _memberships(connection: Connection, wanted: Sequence[Managed]) -> Mapping[M
     }
     by_oid = {holding.oid: holding for holding in found.values()}
     members = _MEMBERS.format(usable="m.inherit_option OR m.set_option" if modern else "true")
-    for role, *grant in connection.execute(members, [list(by_oid)]):
+    only = None if of is None else list(of)
+    for role, *grant in connection.execute(members, [list(by_oid), only, only]):
         by_oid[role].grants.append(Grant(*grant))
     return found
 

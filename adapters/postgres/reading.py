@@ -42,8 +42,9 @@ def observation(
     """What the server says about its accounts and these entitlements; `keys` limits the accounts (a narrow read)."""
     wanted = {entitlement_key(locator): managed(locator) for locator in locators}
     own = catalog.own_role(connection)
-    known = catalog.roles(connection, None if keys is None else as_oids(keys))
-    held = catalog.holdings(connection, set(wanted.values()))
+    oids = None if keys is None else as_oids(keys)
+    known = catalog.roles(connection, oids)
+    held = catalog.holdings(connection, set(wanted.values()), oids)
     accounts = [role for role in known.values() if is_account(role, layout) and not _is_merely_us(role, own, layout)]
     scene = _Scene(known, {role.oid: place for place, role in enumerate(accounts)}, own, narrow=keys is not None)
     read = {key: _entitlement(key, each, held.get(each), scene) for key, each in wanted.items()}

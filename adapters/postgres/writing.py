@@ -131,14 +131,15 @@ class _Unit:
     def carry_out(self) -> None:
         """Settle what needs no change, and carry out the rest; raises `_Undone`, or what the server says."""
         adds = self.wishes[0][1].op is Op.GRANT
-        holding = self._holding()
+        own = catalog.own_role(self.connection)
+        self.own = own.name
+        roles = self._roles()
+        holding = self._holding([role.oid for role in roles.values() if isinstance(role, Role)])
         if holding is None or holding.mighty:
             self.settled |= {number: self._no_entitlement(holding) for number, _ in self.wishes}
             self.resolved = True
             return
-        own = catalog.own_role(self.connection)
-        self.own = own.name
-        self._resolve(holding, own, adds)
+        self._sort(roles, holding, own, adds=adds)
         self.resolved = True
         if not self.pending:
             return
@@ -174,20 +175,26 @@ class _Unit:
     def _statement(self, names: Sequence[str]) -> str:
         return self.entitlement.revoking(names).as_string(None)
 
-    def _holding(self) -> Holding | None:
-        return catalog.holdings(self.connection, [self.entitlement]).get(self.entitlement)
+    def _holding(self, of: Collection[int]) -> Holding | None:
+        return catalog.holdings(self.connection, [self.entitlement], of).get(self.entitlement)
 
     def _no_entitlement(self, holding: Holding | None) -> Outcome:
         if holding is None:
             return Outcome(OutcomeKind.STALE, f"there is no {self.entitlement.kind} {self.entitlement.path} any more")
         return Outcome(OutcomeKind.REFUSED, obstacle_to_group(self.entitlement.name))
 
-    def _resolve(self, holding: Holding, own: Role, adds: bool) -> None:
+    def _roles(self) -> Mapping[int, Role | Outcome]:
+        """Of whom each step speaks, or why of nobody."""
         steps = [step for _, step in self.wishes]
         by_oid = catalog.roles(self.connection, as_oids([step.account for step in steps]))
         foreign = catalog.roles_named(self.connection, {step.account_name for step in steps if not step.account})
-        for number, step in self.wishes:
-            role = find_account(step, by_oid) if step.account else self._foreign(step, foreign)
+        return {
+            number: find_account(step, by_oid) if step.account else self._foreign(step, foreign)
+            for number, step in self.wishes
+        }
+
+    def _sort(self, roles: Mapping[int, Role | Outcome], holding: Holding, own: Role, *, adds: bool) -> None:
+        for number, role in roles.items():
             if isinstance(role, Outcome):
                 self.settled[number] = role
             elif words := self._protected(role, holding, own):
@@ -246,7 +253,7 @@ class _Unit:
         now = catalog.roles(self.connection, list(names))
         if {oid: role.name for oid, role in now.items()} != names:
             raise _Undone(Outcome(OutcomeKind.STALE, "a role was renamed or dropped meanwhile: nothing was changed"))
-        holding = self._holding()
+        holding = self._holding(list(names))
         holders: Collection[int] = holding.holders if holding else ()
         wrong = [name for oid, name in names.items() if (oid in holders) is not adds]
         if wrong:
