@@ -125,8 +125,8 @@ def _entitlement(key: str, each: Managed, holding: Holding | None, scene: _Scene
 
 def _foreign(holders: Collection[int], holding: Holding, scene: _Scene) -> Iterator[int]:
     """Those that are no accounts; an owner is none of them either: nobody could take it from the owner for good."""
-    known = scene.positions.keys() | {holding.owner}
-    return (oid for oid in sorted(holders) if oid in scene.roles and oid not in known)
+    others = (oid for oid in sorted(holders) if oid not in scene.positions and oid != holding.owner)
+    return (oid for oid in others if oid in scene.roles)
 
 
 def _holders(each: Managed, holding: Holding, own: Role) -> Collection[int]:
@@ -185,7 +185,8 @@ def _out_of_reach(each: Managed, holding: Holding, scene: _Scene, able: Collecti
     """Members whom only somebody else can put out, since they let them in."""
     by_grantor: dict[int, set[int]] = {}
     for grant in holding.grants:
-        if grant.usable and grant.grantor not in able and grant.grantee in scene.positions.keys() - {holding.owner}:
+        member = grant.usable and grant.grantee in scene.positions and grant.grantee != holding.owner
+        if member and grant.grantor not in able:
             by_grantor.setdefault(grant.grantor, set()).add(grant.grantee)
     for grantor, grantees in by_grantor.items() if holding.manageable else ():
         names = [scene.roles[oid].name for oid in sorted(grantees)]
@@ -200,7 +201,9 @@ def _out_of_reach(each: Managed, holding: Holding, scene: _Scene, able: Collecti
 def _through(
     name: str, how: str, role: int, scene: _Scene, members: Mapping[int, Sequence[int]]
 ) -> Iterator[TargetFinding]:
-    people = sorted(_beyond(role, members) & scene.positions.keys() - {scene.own.oid})
+    if role not in members:  # as nearly everybody
+        return
+    people = [oid for oid in _beyond(role, members) if oid in scene.positions and oid != scene.own.oid]
     if people:
         yield TargetFinding("indirect-access", name, f"{how}, beside any policy: {scene.names(people)}")
 

@@ -124,11 +124,16 @@ def test_a_right_from_two_grantors_is_gone_from_both(objects: Objects) -> None:
 
 
 def test_what_the_server_lets_pass_with_a_warning_is_no_success(objects: Objects) -> None:
-    objects.run(f"REVOKE owners FROM {OWN}", f"GRANT INSERT ON {objects.table} TO {OWN}")
+    objects.run(
+        f"REVOKE owners FROM {OWN}",
+        f"GRANT USAGE ON SCHEMA {objects.schema} TO {OWN}",
+        f"GRANT INSERT ON {objects.table} TO {OWN}",
+    )
 
     [outcome] = outcomes(objects.lab, objects.step(Op.GRANT, "zhang", **SELECT | {"privilege": "insert"}))
 
     assert outcome.kind is REFUSED
+    assert "gave nothing, and only warned" in outcome.detail
     assert "WITH GRANT OPTION" in outcome.detail
     assert not objects.may("zhang", "INSERT")
 
