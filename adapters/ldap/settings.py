@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from adapters.directory.settings import DnText, Settings, Strict, checked
+from adapters.loopback import is_loopback
 from reconciler.targets import TargetContext
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "EndpointUrl",
     "LdapSettings",
     "endpoint_of",
-    "is_loopback",
     "ldap_settings",
 ]
 
@@ -116,14 +115,6 @@ def endpoint_of(settings: Connection, folder: Path) -> Endpoint:
         bind_dn=settings.bind.dn,
         password=settings.bind.password,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent there stays on this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:

@@ -14,8 +14,9 @@ from adapters.directory.settings import layout_of
 from adapters.directory.writing import DirectoryStepWriter
 from adapters.ldap.marking import mark
 from adapters.ldap.server import Server, WritableServer
-from adapters.ldap.settings import endpoint_of, is_loopback, ldap_settings
+from adapters.ldap.settings import endpoint_of, ldap_settings
 from adapters.ldap.wire import ReadOnlyWire, Wire, opened
+from adapters.loopback import is_loopback
 from reconciler.targets import (
     Capabilities,
     Locator,

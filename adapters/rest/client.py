@@ -25,9 +25,10 @@ import requests
 import stamina
 import urllib3
 
+from adapters.loopback import is_loopback
 from adapters.rest.answers import Reader, bare
 from adapters.rest.json_values import NotJson, find, read
-from adapters.rest.settings import OAuth2, RestSettings, is_loopback, origin
+from adapters.rest.settings import OAuth2, RestSettings, origin
 from reconciler.sources import SourceError
 
 __all__ = ["Client", "Response", "seconds_to_wait"]

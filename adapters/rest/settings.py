@@ -5,7 +5,6 @@ Values never appear in a message, and secrets not even in a representation.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from adapters.checking import Expect, Strict, checked_source
+from adapters.loopback import is_loopback
 from reconciler.sources import SourceContext
 
 __all__ = ["Auth", "Changes", "OAuth2", "Pages", "RestSettings", "origin", "rest_settings"]
@@ -197,14 +197,6 @@ class RestSettings(Strict):
 def rest_settings(settings: Mapping[str, object], context: SourceContext) -> RestSettings:
     """The settings, or `ProblemsFound`."""
     return checked_source(RestSettings, settings, context)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this host is this machine, and nothing crosses a network."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -82,9 +82,9 @@ def blocks(document: str, *languages: str) -> Iterator[str]:
             yield fence["body"]
 
 
-def commands(document: str) -> list[Command]:
+def commands(document: str, language: str = "console") -> list[Command]:
     found: list[Command] = []
-    for block in blocks(document, "console"):
+    for block in blocks(document, language):
         text, shown = "", list[str]()
         for line in [*block.splitlines(), "$ "]:
             if not line.startswith("$ "):
