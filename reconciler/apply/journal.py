@@ -199,10 +199,9 @@ class Journal:
         """What has no outcome yet: of runs that died, and of those that are at it right now."""
         done_since = (
             select(effects.c.entry)
-            .where(effects.c.change_id == intents.c.change_id)
+            .where(effects.c.change_id == intents.c.change_id, effects.c.outcome == "applied")
             # Since its run read the target: what another one did after that, it found done when it came to it.
             .where(effects.c.entry > func.coalesce(runs.c.seen, runs.c.entry, intents.c.entry))
-            .where(effects.c.outcome == "applied")
             .exists()
         )
         asked = (
@@ -225,11 +224,21 @@ class Journal:
         )
 
     def done_by_others(self, connection: Connection, run: str, changes: Collection[str]) -> frozenset[str]:
-        """Of these changes, which the run intends and has said nothing of yet, those another run has done since."""
+        """Of these changes, which the run intends and has said nothing of yet, those another run has done since it
+        read the target.
+        """
         found: set[str] = set()
         for some in chunks(changes, CHUNK):
-            asked = select(intents.c.change_id).where(intents.c.run == run, intents.c.outcome_entry.is_not(None))
-            found.update(connection.execute(asked.where(intents.c.change_id.in_(some))).scalars())
+            own = intents.c.run == run, intents.c.change_id.in_(some)
+            closed = select(intents.c.change_id).where(*own, intents.c.outcome_entry.is_not(None))
+            found.update(connection.execute(closed).scalars())
+            done = (
+                select(effects.c.change_id)
+                .join(runs, runs.c.run == run)
+                .where(effects.c.change_id.in_(some), effects.c.run != run, effects.c.outcome == "applied")
+                .where(effects.c.entry > func.coalesce(runs.c.seen, runs.c.entry))
+            )
+            found.update(connection.execute(done).scalars())
         return frozenset(found)
 
     def links_of(self, connection: Connection, target: str, person: str, keys: Collection[str]) -> dict[str, str]:

@@ -215,3 +215,17 @@ def test_what_another_run_did_before_a_dead_one_began_was_done_once(tmp_path: Pa
 
     assert company.apply().recovered == 1
     assert set((applied(company) - before).values()) == {1}
+
+
+def test_what_another_run_did_before_this_one_began_is_not_claimed_after_silence(tmp_path: Path) -> None:
+    company, _ = settled_company(tmp_path, 6)
+    company.tell("locked-out", "E2", "2026-11-24", ref="SEC-1")
+    before = applied(company)
+
+    def somebody_lets_e2_out(_: Look) -> bool:
+        return let_out(company.wiring(), "E2") is not None
+
+    done = company.apply(faults={"dir": Faulty(mute={"u2"})}, confirm=somebody_lets_e2_out)
+
+    assert done.report is not None
+    assert set((applied(company) - before).values()) == {1}
