@@ -6,12 +6,19 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from reconciler.targets import Op
 from tests.simulation.__main__ import CHUNK, main, play_all
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.promises import Judge
 from tests.simulation.story import Told, play, prepare
+from tests.simulation.system import Written
 
 CHUNKS = 2
 """So many chunks of seeds belong to the suite; `make simulate` takes as many as one likes."""
@@ -43,11 +50,30 @@ def test_every_promise_holds(chunk: int) -> None:
     assert sum(count for name, count in counts.items() if name.startswith("fault: ")) >= CHUNK // 2
 
 
-def test_what_was_undone_by_hand_before_anybody_looked_is_nobodys_to_record() -> None:
+TAKEN = Written(0, datetime(2026, 11, 29, tzinfo=UTC), "p1", Op.REVOKE, "E3", "e3", "core")
+DENIED = {("r1", "vault", "revoke", "E3")}
+
+
+@pytest.mark.parametrize(
+    ("later", "denied", "nobodys"),
+    [
+        ([replace(TAKEN, number=1, who="hands", op=Op.GRANT)], DENIED, True),
+        ([replace(TAKEN, number=1, who="hands", op=Op.GRANT)], set(), False),
+        ([replace(TAKEN, number=1, who="p1", op=Op.GRANT)], DENIED, False),
+        ([replace(TAKEN, number=1, who="hands", key="E4")], DENIED, False),
+        ([], DENIED, False),
+    ],
+    ids=["by hand", "never denied", "by a run", "somebody else", "not at all"],
+)
+def test_only_what_was_undone_by_hand_before_anybody_looked_is_nobodys_to_record(
+    later: list[Written], denied: set[tuple[str, ...]], nobodys: bool
+) -> None:
     """A run took E3's access, got no answer and died; somebody gave it back, and so reading showed it was not taken."""
-    told = play(4521)
-    assert told.broken == ""
-    assert any("p1 dies: vault" in line for line in told.lines), "the seed plays another story now: find one like it"
+    judge: Any = object.__new__(Judge)
+    judge.world = SimpleNamespace(processes={"p1": SimpleNamespace(run="r1")})
+    vault: Any = SimpleNamespace(name="vault", log=[TAKEN, *later])
+
+    assert judge._undone_before_anybody_looked(vault, TAKEN, denied) is nobodys
 
 
 @pytest.mark.parametrize("mutant", sorted(CAUGHT_BY))
