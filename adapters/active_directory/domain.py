@@ -23,19 +23,15 @@ from adapters.active_directory.standing import (
 )
 from adapters.directory.entries import Entry, GroupName, Listing
 from adapters.directory.settings import Layout
+from adapters.ldap.filters import HOLDERS_PER_FILTER, alternatives, people_filter
 from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal, none_of
-from adapters.ldap.session import encoded_filter
 from adapters.ldap.wire import Question, ReadOnlyWire
-from reconciler.targets import TargetError
 
 __all__ = ["Domain"]
 
 DEFAULT_PEOPLE = all_of(equal("objectCategory", "person"), equal("objectClass", "user"))
 """What counts as an account unless `people.filter` says otherwise: users, and neither contacts nor computers."""
-_PER_FILTER = 20
-"""The most alternatives in one filter, where each has one answer."""
-_HOLDERS_PER_FILTER = 200
-"""The same where one group answers for many of them."""
+_EXAMPLE = "(&(objectCategory=person)(objectClass=user))"
 _MEMBER = "member"
 _OTHER_CONTEXTS = re.compile(r"ldaps?://[^/]*/(CN=Configuration|DC=DomainDnsZones|DC=ForestDnsZones),\S*$", re.I)
 """Parts of every domain that lie below its root, hold no account and no group, and are referred to by every search."""
@@ -45,11 +41,13 @@ class Domain:
     """A `DirectoryReader` over a connection that cannot write."""
 
     def __init__(
-        self, wire: ReadOnlyWire, layout: Layout, people_filter: str | None, system_groups: frozenset[str]
+        self, wire: ReadOnlyWire, layout: Layout, condition: str | None, system_groups: frozenset[str]
     ) -> None:
         self._wire = wire
         self._layout = layout
-        self._people = _people(people_filter) if people_filter else DEFAULT_PEOPLE
+        self._people = (
+            people_filter(condition, "(&(objectCategory=person)(objectClass=user))") if condition else DEFAULT_PEOPLE
+        )
         self._system_groups = system_groups
         self._holders: dict[bytes, dict[str, None]] = {}
         """Who has a group as the primary one, by the group's SID and in the order in which they passed."""
@@ -68,7 +66,7 @@ class Domain:
                 listing, "no account is to be seen under it; check people.filter and the right to read"
             )
         octets = [value for key in sorted(keys) if (value := _octets(key))]
-        parts = [all_of(self._people, part) for part in _alternatives(KEY, octets)]
+        parts = [all_of(self._people, part) for part in alternatives(KEY, octets)]
         questions = [Question(self._layout.people_base, Scope.SUBTREE, part) for part in parts]
         return self._passing(self._ask(questions, asked), "")
 
@@ -123,8 +121,8 @@ class Domain:
     def groups(
         self, names: Sequence[GroupName], attributes: Sequence[str], holding: Collection[bytes] | None = None
     ) -> Listing:
-        holders = [[]] if holding is None else [[part] for part in _alternatives(_MEMBER, list(holding))]
-        by_cn = list(_alternatives("cn", [name.cn for name in names if name.cn]))
+        holders = [[]] if holding is None else [[part] for part in alternatives(_MEMBER, list(holding))]
+        by_cn = list(alternatives("cn", [name.cn for name in names if name.cn]))
         base, by_dn = self._layout.groups_base, [name.dn for name in names if name.dn]
         questions = [
             Question(base, Scope.SUBTREE, all_of(self._of_kind, part, *holder)) for part in by_cn for holder in holders
@@ -140,7 +138,7 @@ class Domain:
         members may not be read. Seen from here it would be empty, and nobody would ever be taken out of it.
         """
         empty = [entry.dn for entry in groups if not any(name.startswith(_MEMBER) for name in entry.attributes)]
-        conditions = _alternatives("memberOf", empty)
+        conditions = alternatives("memberOf", empty)
         listing = self._all(self.root(), list(conditions), ("memberOf",)) if empty else Listing(())
         belied = {value for entry in listing for value in entry.values("memberOf")}
         for entry in groups:
@@ -156,7 +154,7 @@ class Domain:
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         """Those that have one of these members, as their primary group too."""
         sids = {self.account_standings[dn].primary_group for dn in self._known(members)} - {b""}
-        parts = [*_alternatives(_MEMBER, list(members), _HOLDERS_PER_FILTER), *_alternatives("objectSid", sorted(sids))]
+        parts = [*alternatives(_MEMBER, list(members), HOLDERS_PER_FILTER), *alternatives("objectSid", sorted(sids))]
         base, asked = self._layout.groups_base, self._asked(attributes)
         return self._whole([self._search(base, all_of(self._of_kind, part), asked) for part in parts], attributes)
 
@@ -171,7 +169,7 @@ class Domain:
 
     def nested(self, groups: Collection[str]) -> frozenset[str]:
         """The names of the groups, anywhere in the domain, that are members of these."""
-        conditions = [all_of(self._of_kind, part) for part in _alternatives("memberOf", sorted(groups))]
+        conditions = [all_of(self._of_kind, part) for part in alternatives("memberOf", sorted(groups))]
         return frozenset(entry.dn for entry in self._all(self.root(), conditions, ("1.1",)))
 
     def root(self) -> str:
@@ -213,7 +211,7 @@ class Domain:
         """Who has one of these as the primary group and is none of the accounts that passed; what may be missing."""
         relative = sorted({str(int.from_bytes(sid[-4:], "little")) for sid in sids})
         users = equal("objectClass", "user")
-        conditions = [all_of(users, part) for part in _alternatives("primaryGroupID", relative)]
+        conditions = [all_of(users, part) for part in alternatives("primaryGroupID", relative)]
         listing = self._all(self.root(), conditions, ("primaryGroupID", "objectSid")) if conditions else Listing(())
         for entry in listing:
             sid = account_of(entry).primary_group
@@ -269,24 +267,6 @@ def _of_domain(asked: Listing) -> Listing:
 
     listing.entries = entries()
     return listing
-
-
-def _people(condition: str) -> Filter:
-    try:
-        return encoded_filter(condition)
-    except ValueError as error:
-        raise TargetError(
-            f"{condition!r} is no search filter: {error}",
-            remedy="correct people.filter, e.g. (&(objectCategory=person)(objectClass=user))",
-        ) from None
-
-
-def _alternatives(
-    attribute: str, values: Sequence[str] | Sequence[bytes], at_once: int = _PER_FILTER
-) -> Iterator[Filter]:
-    """Filters for "the attribute is one of these", each of bounded size."""
-    for start in range(0, len(values), at_once):
-        yield any_of(equal(attribute, value) for value in values[start : start + at_once])
 
 
 def _octets(key: str) -> bytes:

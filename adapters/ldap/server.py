@@ -11,21 +11,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from adapters.directory.entries import Answer, Entry, GroupName, Listing, NewEntry, Request
 from adapters.directory.groups import GROUP_CLASSES
 from adapters.directory.settings import Layout
+from adapters.ldap.filters import HOLDERS_PER_FILTER, alternatives, people_filter
 from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal
-from adapters.ldap.session import encoded_filter
 from adapters.ldap.wire import Question, ReadOnlyWire, Wire
-from reconciler.targets import TargetError
 
 __all__ = ["Server", "WritableServer"]
 
 DEFAULT_PEOPLE = any_of(equal("objectClass", name) for name in ("person", "account", "posixAccount"))
 """What counts as an account unless `people.filter` says otherwise: the usual classes, and those derived from them."""
-_PER_FILTER = 20
-"""The most alternatives in one filter, where each has one answer: a server compares each answer with all of them, so
-that a filter of 200 takes it four times as long as ten of 20.
-"""
-_HOLDERS_PER_FILTER = 200
-"""The same where one group answers for many of them: there, each filter more brings its group once more."""
 _KEY = "entryUUID"  # RFC 4530: never changes, whatever happens to the name
 _KEY_LOWER = _KEY.lower()
 
@@ -33,10 +26,10 @@ _KEY_LOWER = _KEY.lower()
 class Server:
     """A `DirectoryReader` over a connection that cannot write."""
 
-    def __init__(self, wire: ReadOnlyWire, layout: Layout, people_filter: str | None) -> None:
+    def __init__(self, wire: ReadOnlyWire, layout: Layout, condition: str | None) -> None:
         self._wire = wire
         self._layout = layout
-        self._people = _people(people_filter) if people_filter else DEFAULT_PEOPLE
+        self._people = people_filter(condition, "(objectClass=inetOrgPerson)") if condition else DEFAULT_PEOPLE
 
     def accounts(self, attributes: Sequence[str], keys: Collection[str] | None = None) -> Listing:
         asked = (_KEY, *attributes)
@@ -45,7 +38,7 @@ class Server:
             listing = self._wire.search(base, self._people, asked)
             listing.entries = self._confirming(listing.entries, listing)
             return listing
-        parts = _alternatives(_KEY, sorted(filter(_is_uuid, keys)))
+        parts = alternatives(_KEY, sorted(filter(_is_uuid, keys)))
         return self._all([Question(base, Scope.SUBTREE, all_of(self._people, part)) for part in parts], asked)
 
     def having(self, values: Mapping[str, str]) -> Listing:
@@ -58,14 +51,14 @@ class Server:
     ) -> Listing:
         kind = self._layout.kind
         of_kind = equal("objectClass", kind.object_class)
-        holders = [[]] if holding is None else [[part] for part in _alternatives(kind.attribute, list(holding))]
+        holders = [[]] if holding is None else [[part] for part in alternatives(kind.attribute, list(holding))]
         return self._named(names, [all_of(of_kind, *holder) for holder in holders], attributes)
 
     def other_groups(self, names: Sequence[GroupName], attributes: Sequence[str]) -> Listing:
         return self._named(names, [any_of(equal("objectClass", each) for each in GROUP_CLASSES)], attributes)
 
     def _named(self, names: Sequence[GroupName], conditions: Sequence[Filter], attributes: Sequence[str]) -> Listing:
-        by_cn = list(_alternatives("cn", [name.cn for name in names if name.cn]))
+        by_cn = list(alternatives("cn", [name.cn for name in names if name.cn]))
         base = self._layout.groups_base
         questions = [Question(base, Scope.SUBTREE, all_of(part, each)) for part in by_cn for each in conditions]
         questions += [Question(name.dn, Scope.BASE, each) for name in names if name.dn for each in conditions]
@@ -73,7 +66,7 @@ class Server:
 
     def groups_of(self, members: Collection[bytes], attributes: Sequence[str]) -> Listing:
         of_kind = equal("objectClass", self._layout.kind.object_class)
-        parts = _alternatives(self._layout.kind.attribute, list(members), _HOLDERS_PER_FILTER)
+        parts = alternatives(self._layout.kind.attribute, list(members), HOLDERS_PER_FILTER)
         base = self._layout.groups_base
         return _joined([self._wire.search(base, all_of(of_kind, part), attributes) for part in parts])
 
@@ -110,8 +103,8 @@ class Server:
 class WritableServer(Server):
     """A `DirectoryWriter` over a connection that can write."""
 
-    def __init__(self, wire: Wire, layout: Layout, people_filter: str | None) -> None:
-        super().__init__(wire, layout, people_filter)
+    def __init__(self, wire: Wire, layout: Layout, condition: str | None) -> None:
+        super().__init__(wire, layout, condition)
         self._writes = wire
 
     def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
@@ -142,24 +135,6 @@ def _joined(listings: Sequence[Listing]) -> Listing:
 
     joined.entries = entries()
     return joined
-
-
-def _people(condition: str) -> Filter:
-    try:
-        return encoded_filter(condition)
-    except ValueError as error:
-        raise TargetError(
-            f"{condition!r} is no search filter: {error}",
-            remedy="correct people.filter, e.g. (objectClass=inetOrgPerson)",
-        ) from None
-
-
-def _alternatives(
-    attribute: str, values: Sequence[str] | Sequence[bytes], at_once: int = _PER_FILTER
-) -> Iterator[Filter]:
-    """Filters for "the attribute is one of these", each of bounded size."""
-    for start in range(0, len(values), at_once):
-        yield any_of(equal(attribute, value) for value in values[start : start + at_once])
 
 
 def _in_lower_case(values: Sequence[bytes]) -> str:
