@@ -47,7 +47,9 @@ class Files:
 class UnixGroups(Target):
     def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None:
         owner = f"target {context.name}"
-        wrong = [(f"{owner}: `{key}` is not a setting", "it has: accounts, groups") for key in settings.keys() - SETTINGS]
+        wrong = [
+            (f"{owner}: `{key}` is not a setting", "it has: accounts, groups") for key in settings.keys() - SETTINGS
+        ]
         missing = [key for key in SETTINGS if not isinstance(settings.get(key), str)]
         wrong += [(f"{owner}: `{key}` is missing, or is no text", "name the file") for key in missing]
         if problems := [Problem("target-settings", what, context.place, fix) for what, fix in wrong]:

@@ -215,6 +215,20 @@ class Journal:
             for row in connection.execute(asked)
         ]
 
+    def open_orders(self, connection: Connection) -> list[OpenIntent]:
+        """The changes of which the last word is that a person was asked to carry them out."""
+        later, c = effects.alias(), effects.c
+        overtaken = select(later.c.entry).where(later.c.change_id == c.change_id, later.c.entry > c.entry).exists()
+        asked = (
+            select(intents)
+            .join(effects, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
+            .where(c.outcome == "ordered", ~overtaken)
+            .order_by(intents.c.entry)
+        )
+        return [
+            OpenIntent(row.run, row.change_id, row.target, json.loads(row.change)) for row in connection.execute(asked)
+        ]
+
     def about_to_give(self, connection: Connection, person: str) -> frozenset[str]:
         """The ids of the changes by which some run is about to give the person something."""
         asked = select(intents.c.change_id, intents.c.change).where(intents.c.outcome_entry.is_(None))

@@ -183,7 +183,8 @@ def _approved_among(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
 
 def _effect_row(entry: Entry) -> dict[str, Any]:
     payload = _said(entry)
-    applied = payload["outcome"] == "applied"
+    # What a person was asked to do is on its way, and so it counts from then on.
+    moves = payload["outcome"] in ("applied", "ordered")
     return {
         "entry": entry.seq,
         "run": payload["run"],
@@ -195,7 +196,7 @@ def _effect_row(entry: Entry) -> dict[str, Any]:
         "slice": payload["slice"],
         "outcome": payload["outcome"],
         "recorded_at": instant_text(entry.recorded_at),
-        "counts": applied and not payload["approved"] and not payload["leaver"],
+        "counts": moves and not payload["approved"] and not payload["leaver"],
     }
 
 

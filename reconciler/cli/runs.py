@@ -48,6 +48,8 @@ def applied_json(done: Applied) -> dict[str, object]:
         "outcomes": report.counts() if report else {},
         "done": _counts_json(report.done) if report else [],
         "failed": [_done_json(each) for each in report.failed] if report else [],
+        "ordered": [_done_json(each) for each in report.ordered] if report else [],
+        "on_order": [change.id for change in done.on_order],
         "stale": [_done_json(each) for each in report.stale] if report else [],
         "contradicted": [change.id for change in report.contradicted] if report else [],
         "set_aside": dict(report.set_aside) if report else {},
@@ -137,7 +139,7 @@ def applied_lines(done: Applied) -> list[Text]:
 def _report_lines(report: RunReport) -> list[Text]:
     tried = [each for each in report.failed if each.entry]  # what was not tried is told once, with its target
     lines = [_done_line(each, "red") for each in tried]
-    lines += [_done_line(each, "yellow") for each in report.stale]
+    lines += [_done_line(each, "yellow") for each in [*report.ordered, *report.stale]]
     for change in report.contradicted:
         what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
         lines.append(Text(f"  not so: {what}: the target confirmed it, and reading it back shows otherwise", "red"))
@@ -171,6 +173,8 @@ def _to_do(done: Applied) -> Iterator[str]:
         yield f"{_changes(count)} refused by the target: see to what it says above, then run `reconciler apply` again"
     if count := kinds[OutcomeKind.UNAVAILABLE]:
         yield f"{_changes(count)} without an answer: once the target answers, run `reconciler apply` again"
+    if count := kinds[OutcomeKind.ORDERED] + len(done.on_order):
+        yield f"{_changes(count)} ordered and not confirmed: whoever was asked carries it out and acknowledges it"
     if report and report.contradicted:
         yield f"{_changes(len(report.contradicted))} confirmed and not there: ask whoever runs the target"
     if any(seen.error for seen in done.plan.targets.values()):

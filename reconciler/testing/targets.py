@@ -64,6 +64,10 @@ class Lab(ABC):
     def picture(self) -> object:
         """Everything there is, for comparison."""
 
+    def carry_out(self) -> None:
+        """Do what the target has ordered from people (`OutcomeKind.ORDERED`), as they would, and confirm it."""
+        raise AssertionError("the target orders its changes from people: the lab has to say how they carry them out")
+
 
 MakeLab: TypeAlias = Callable[[Sequence[LabAccount], Mapping[str, Sequence[str]]], Lab]
 
@@ -85,8 +89,12 @@ def revoke(lab: Lab, group: str, login: str) -> Step:
 
 
 def apply(lab: Lab, *steps: Step) -> list[OutcomeKind]:
+    """What became of the steps; what was ordered from people is carried out by them first."""
     with lab.target.writer() as writer:
-        return [outcome.kind for outcome in writer.apply(steps)]
+        kinds = [outcome.kind for outcome in writer.apply(steps)]
+    if OutcomeKind.ORDERED in kinds:
+        lab.carry_out()
+    return [APPLIED if kind is OutcomeKind.ORDERED else kind for kind in kinds]
 
 
 def observe(lab: Lab, *groups: str, accounts: Sequence[str] | None = None) -> Observation:
