@@ -64,7 +64,7 @@ class Standing:
         for order in sorted(self.open.values(), key=lambda each: (each.due, each.number)):
             verb = "let" if order.gives else "take"
             way = "into" if order.gives else "out of"
-            what = f"{verb} {one_line(order.account)} {way} {one_line(order.entitlement)}"
+            what = f"{order.number}, {verb} {one_line(order.account)} {way} {one_line(order.entitlement)}"
             urgent = "urgent, " if order.urgent_since else ""
             if now > order.due:
                 text = f"{what}: {urgent}was due {_day(order.due)} and nobody says that it is done: ask whoever does it"

@@ -119,6 +119,9 @@ def applied_lines(done: Applied) -> list[Text]:
         lines.append(Text(text, style="yellow"))
     if done.report is not None:
         lines += _report_lines(done.report)
+    for change in done.on_order:
+        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
+        lines.append(Text(f"  on order: {what}", style="yellow"))
     if done.missing:
         lines.append(Text(f"{done.missing} changes of the saved plan are no longer due and were left alone.", "yellow"))
     for name, seen in done.plan.targets.items():
