@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Protocol
 
 import requests
@@ -54,9 +55,10 @@ class MailChannel:
 
     name = "mail"
 
-    def __init__(self, target: str, settings: Mail) -> None:
+    def __init__(self, target: str, settings: Mail, folder: Path) -> None:
         self._target = target
         self._settings = settings
+        self._ca = folder / settings.ca if settings.ca else None
 
     def send(self, orders: Sequence[Order], forms: Sequence[str], name: str, now: datetime) -> None:
         """See `Channel.send`."""
@@ -87,7 +89,7 @@ class MailChannel:
             raise NotSent(f"the mail server {self._settings.server} {_said(error)}") from None
 
     def _connection(self) -> smtplib.SMTP:
-        settings, verified = self._settings, ssl.create_default_context()
+        settings, verified = self._settings, ssl.create_default_context(cafile=self._ca)
         server: smtplib.SMTP
         if settings.tls == "tls":
             server = smtplib.SMTP_SSL(settings.server, settings.port, timeout=settings.timeout, context=verified)
@@ -109,9 +111,10 @@ class WebhookChannel:
 
     name = "webhook"
 
-    def __init__(self, target: str, settings: Webhook) -> None:
+    def __init__(self, target: str, settings: Webhook, folder: Path) -> None:
         self._target = target
         self._settings = settings
+        self._ca = folder / settings.ca if settings.ca else None
 
     def send(self, orders: Sequence[Order], forms: Sequence[str], name: str, now: datetime) -> None:
         """See `Channel.send`."""
@@ -134,11 +137,12 @@ class WebhookChannel:
                     headers=headers,
                     timeout=self._settings.timeout,
                     allow_redirects=False,
+                    verify=str(self._ca) if self._ca else True,
                     stream=True,
                 )
                 status = answer.status_code
-        except requests.RequestException as error:
-            raise NotSent(f"the webhook does not answer ({type(error).__name__})") from None
+        except (OSError, requests.RequestException) as error:  # OSError: the file of the authority is not there
+            raise NotSent(f"the webhook cannot be reached ({type(error).__name__})") from None
         if status not in _DONE:
             raise NotSent(f"the webhook answers {status}")
 

@@ -80,6 +80,7 @@ class Mail(Strict):
     to: Annotated[list[Mailbox], Field(min_length=1)]
     user: Text | None = None
     password: SecretStr | None = None
+    ca: Text | None = None
     timeout: Annotated[int, Field(ge=1, le=300)] = 10
 
     @model_validator(mode="after")
@@ -96,6 +97,7 @@ class Webhook(Strict):
 
     url: Annotated[str, AfterValidator(_url)]
     secret: Annotated[SecretStr, AfterValidator(_signing_key)]
+    ca: Text | None = None
     timeout: Annotated[int, Field(ge=1, le=300)] = 10
 
     @property

@@ -43,9 +43,9 @@ class WorkOrderTarget(Target):
         own = checking.checked(WorkOrderSettings, settings, owner, "target-settings", context.place)
         channels: list[Channel] = []
         if own.mail is not None:
-            channels.append(MailChannel(context.name, own.mail))
+            channels.append(MailChannel(context.name, own.mail, context.folder))
         if own.webhook is not None:
-            channels.append(WebhookChannel(context.name, own.webhook))
+            channels.append(WebhookChannel(context.name, own.webhook, context.folder))
         self._settings = own
         self._place = Place(
             context.name, context.folder / own.inventory, Folder(context.folder / own.orders), own, channels
