@@ -277,7 +277,8 @@ class TargetWriter(ABC):
 
         Idempotent: a step whose effect is there already is `ALREADY`. Steps on one entitlement are coalesced into few
         requests. One step's failure never stops the next. Never raises for what the target says; a target that does
-        not answer makes the outcomes `UNAVAILABLE`.
+        not answer makes the outcomes `UNAVAILABLE`. Without steps there is nothing to do; a target that orders changes
+        from people is called so once some are confirmed, and clears away what is done.
         """
 
 

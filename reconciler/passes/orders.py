@@ -7,6 +7,7 @@ done, the change is due and is not sent again; then the record says who did it, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from reconciler.apply.journal import OpenIntent
@@ -14,7 +15,7 @@ from reconciler.apply.sight import Sight
 from reconciler.apply.telling import confirmed, described
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.model import Change
-from reconciler.targets import Observation
+from reconciler.targets import Observation, TargetError
 
 __all__ = ["Orders", "record_confirmed", "standing_orders"]
 
@@ -48,10 +49,15 @@ def standing_orders(wiring: Wiring, observations: Mapping[str, Observation | Non
 
 
 def record_confirmed(wiring: Wiring, orders: Orders) -> None:
-    """Put on record what somebody has carried out, with the words by which they confirm it."""
-    entries = [confirmed(order, words) for order, words in _confirmed(orders.by_change.values(), orders.sights)]
-    if entries:
-        wiring.record(entries)
+    """Put on record what somebody has carried out, with the words by which they confirm it; and let the targets clear
+    away what is done.
+    """
+    done = _confirmed(orders.by_change.values(), orders.sights)
+    if done:
+        wiring.record([confirmed(order, words) for order, words in done])
+    for name in sorted({order.target for order, _ in done}):
+        with suppress(TargetError), wiring.targets[name].target.writer() as writer:
+            writer.apply(())
 
 
 def _confirmed(orders: Iterable[OpenIntent], sights: Mapping[str, Sight]) -> Sequence[tuple[OpenIntent, str]]:

@@ -287,6 +287,13 @@ class TargetContract:
         assert outcomes == [APPLIED, APPLIED]
         assert lab.members("docs-readers") == {"zhang", "smith"}
 
+    def test_without_steps_nothing_is_done(self, make_lab: MakeLab) -> None:
+        lab = make_lab(PEOPLE, GROUPS)
+        groups = {group: lab.members(group) for group in GROUPS}
+
+        assert apply(lab) == []
+        assert {group: lab.members(group) for group in GROUPS} == groups
+
     def test_what_the_target_cannot_do_is_refused(self, make_lab: MakeLab) -> None:
         lab = make_lab(PEOPLE, GROUPS)
         cannot = [op for op in Op if op not in lab.target.describe().ops]

@@ -117,6 +117,17 @@ def test_an_order_is_written_once_counts_as_not_done_and_is_on_record_when_it_is
     assert len(building.effects()) == 2
 
 
+def test_what_was_confirmed_by_other_means_lies_there_no_more(building: Building) -> None:
+    building.apply(status=4)
+    [form] = building.lab.forms()
+    copy = building.lab.acknowledge(form)
+    form.write_bytes(copy.read_bytes())
+
+    building.apply()
+
+    assert building.lab.forms() == []
+
+
 def test_what_a_person_is_told(building: Building) -> None:
     said = building.company.run("apply", "--yes", status=4).said
 
