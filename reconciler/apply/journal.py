@@ -210,12 +210,7 @@ class Journal:
             .order_by(intents.c.entry)
         )
         rows = connection.execute(asked).all()
-        said = {
-            (entry.seq, change["id"]): change
-            for some in chunks(sorted({row.entry for row in rows}), CHUNK)
-            for entry in read_numbered(connection, some)
-            for change in spelled_out(entry.payload)
-        }
+        said = _intended(connection, {row.entry for row in rows})
         return [
             OpenIntent(
                 row.run, row.change_id, row.target, said[row.entry, row.change_id], row.lease or "", row.done_since
@@ -228,14 +223,14 @@ class Journal:
         later, c = effects.alias(), effects.c
         overtaken = select(later.c.entry).where(later.c.change_id == c.change_id, later.c.entry > c.entry).exists()
         asked = (
-            select(intents)
+            select(intents.c.run, intents.c.change_id, intents.c.target, intents.c.entry)
             .join(effects, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
             .where(c.outcome == "ordered", ~overtaken)
             .order_by(intents.c.entry)
         )
-        return [
-            OpenIntent(row.run, row.change_id, row.target, json.loads(row.change)) for row in connection.execute(asked)
-        ]
+        rows = connection.execute(asked).all()
+        said = _intended(connection, {row.entry for row in rows})
+        return [OpenIntent(row.run, row.change_id, row.target, said[row.entry, row.change_id]) for row in rows]
 
     def about_to_give(self, connection: Connection, person: str) -> frozenset[str]:
         """The ids of the changes by which some run is about to give the person something."""
@@ -339,6 +334,16 @@ class Journal:
             )
             for row in rows.mappings()
         ]
+
+
+def _intended(connection: Connection, entries: Collection[int]) -> dict[tuple[int, str], Mapping[str, Any]]:
+    """Ledger entry and change id → the change, as these entries say that it was intended."""
+    return {
+        (entry.seq, change["id"]): change
+        for some in chunks(sorted(entries), CHUNK)
+        for entry in read_numbered(connection, some)
+        for change in spelled_out(entry.payload)
+    }
 
 
 def _done() -> ColumnElement[bool]:

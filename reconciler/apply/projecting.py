@@ -171,7 +171,7 @@ def _effects_of_some(connection: Connection, entry: Entry, changes: Sequence[str
     said = _said(entry)
     own = {"of_run": said["run"], "changes": changes}
     told = {"in_entry": entry.seq, "so": said["outcome"], "at": instant_text(entry.recorded_at)}
-    connection.execute(_COPY_INTENTS, {**own, **told, "applied": said["outcome"] == _APPLIED})
+    connection.execute(_COPY_INTENTS, {**own, **told, "moves": said["outcome"] in _MOVING})
     if said["outcome"] != _SILENT:
         connection.execute(_CLOSE_INTENTS, {**own, "in_entry": entry.seq})
     if said["outcome"] in _DONE:
@@ -181,6 +181,8 @@ def _effects_of_some(connection: Connection, entry: Entry, changes: Sequence[str
 
 _APPLIED, _SILENT = "applied", "unavailable"
 _DONE = (_APPLIED, "already")
+_MOVING = (_APPLIED, "ordered")
+"""What the guards count: what a person was asked to do is on its way from then on."""
 
 _THESE = intents.c.run == bindparam("of_run"), intents.c.change_id.in_(bindparam("changes", expanding=True))
 _COPIED = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
@@ -191,7 +193,7 @@ _COPY_INTENTS = insert(effects).from_select(
         bindparam("in_entry", type_=Sequence64),
         bindparam("so", type_=Text),
         bindparam("at", type_=Text),
-        and_(intents.c.counts, bindparam("applied", type_=Boolean)),
+        and_(intents.c.counts, bindparam("moves", type_=Boolean)),
     ).where(*_THESE),
 )
 _CLOSE_INTENTS = update(intents).where(*_THESE).values(outcome_entry=bindparam("in_entry"))
@@ -243,8 +245,7 @@ def _named(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
 
 def _effect_row(entry: Entry) -> dict[str, Any]:
     payload = _said(entry)
-    # What a person was asked to do is on its way, and so it counts from then on.
-    moves = payload["outcome"] in ("applied", "ordered")
+    moves = payload["outcome"] in _MOVING
     return {
         "entry": entry.seq,
         "run": payload["run"],

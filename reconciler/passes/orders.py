@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from reconciler.apply.intents import described
 from reconciler.apply.journal import OpenIntent
 from reconciler.apply.sight import Sight
-from reconciler.apply.telling import confirmed, described
+from reconciler.apply.telling import confirmed
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.model import Change
 from reconciler.targets import Observation, TargetError
