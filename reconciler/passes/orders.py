@@ -16,6 +16,7 @@ from reconciler.apply.sight import Sight
 from reconciler.apply.telling import confirmed
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.model import Change
+from reconciler.policy.model import EntitlementRef
 from reconciler.targets import Observation, TargetError
 
 __all__ = ["Orders", "record_confirmed", "standing_orders"]
@@ -41,11 +42,19 @@ class Orders:
 
 def standing_orders(wiring: Wiring, observations: Mapping[str, Observation | None]) -> Orders:
     """What is on order, beside what these observations show."""
+    refs = {
+        EntitlementRef(name, key)
+        for name, observation in observations.items()
+        for key, read in (observation.entitlements.items() if observation else ())
+        if read.unsettled or read.confirmed
+    }
+    if not refs:  # no target here orders anything from people
+        return Orders({}, {})
     with wiring.store.reading() as connection:
-        open_orders = wiring.journal.open_orders(connection)
+        open_orders = wiring.journal.open_orders(connection, refs)
+    names = {ref.target for ref in refs}
     return Orders(
-        {order.change_id: order for order in open_orders},
-        {name: Sight(observation) for name, observation in observations.items()} if open_orders else {},
+        {order.change_id: order for order in open_orders}, {name: Sight(observations[name]) for name in names}
     )
 
 
