@@ -89,10 +89,10 @@ def standing(inventory: Inventory, orders: Mapping[str, Order], acknowledged: Se
     newest: dict[Pair, Acknowledged] = {}
     for each in sorted(acknowledged, key=lambda one: (one.done_at, one.order.ordered_at, one.order.number)):
         newest[each.order.pair] = each
-        if each.done_at > inventory.exported:
-            entitlement, account = each.order.pair
-            own = members.setdefault(entitlement, set())
-            (own.add if each.order.gives else own.discard)(account)
+        entitlement, account = each.order.pair
+        # Of what the inventory does not know, nobody can say who has it by a few orders.
+        if each.done_at > inventory.exported and entitlement in members:
+            (members[entitlement].add if each.order.gives else members[entitlement].discard)(account)
     for pair, each in newest.items():
         if (pair[1] in members.get(pair[0], ())) == each.order.gives:
             confirmed[pair] = each.words
@@ -102,7 +102,7 @@ def standing(inventory: Inventory, orders: Mapping[str, Order], acknowledged: Se
     for order in sorted(orders.values(), key=lambda one: one.ordered_at):
         if order.number in done or order.number in withdrawn:
             continue
-        if inventory.exported > order.ordered_at and _shows(inventory, order):
+        if inventory.exported > order.ordered_at and _shows(inventory, order) is True:
             earlier = newest.get(order.pair)
             if earlier is None or earlier.done_at <= order.ordered_at:
                 confirmed[order.pair] = f"{order.number} is done: the inventory of {_day(inventory.exported)} shows it"
@@ -113,15 +113,19 @@ def standing(inventory: Inventory, orders: Mapping[str, Order], acknowledged: Se
     contradicted = [
         each
         for pair, each in sorted(newest.items())
-        if each.done_at <= inventory.exported and not _shows(inventory, each.order) and pair not in still_open
+        if each.done_at <= inventory.exported and _shows(inventory, each.order) is False and pair not in still_open
     ]
     frozen = {entitlement: frozenset(accounts) for entitlement, accounts in members.items()}
     return Standing(frozen, still_open, confirmed, withdrawn, contradicted)
 
 
-def _shows(inventory: Inventory, order: Order) -> bool:
-    """Whether the inventory is as the order wanted it."""
-    return (order.account in inventory.members.get(order.entitlement, ())) == order.gives
+def _shows(inventory: Inventory, order: Order) -> bool | None:
+    """Whether the inventory is as the order wanted it; None where it was not read whole, or does not know the
+    entitlement: then whom it does not name may have it all the same.
+    """
+    if order.account in inventory.members.get(order.entitlement, ()):
+        return order.gives
+    return None if inventory.flaws or order.entitlement not in inventory.members else not order.gives
 
 
 def _day(at: datetime) -> str:

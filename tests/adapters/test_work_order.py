@@ -275,6 +275,29 @@ def test_an_inventory_that_cannot_be_read_whole_proves_no_absence(lab: PaperLab,
     assert "the inventory cannot be read whole: " in observation.accounts.detail
 
 
+def test_what_the_inventory_knows_no_more_is_not_made_up_from_orders(lab: PaperLab) -> None:
+    form = ordered(lab)
+    del lab.system["docs-readers"]
+    lab.export()
+    lab.acknowledge(form)
+
+    assert readers(lab).reading is Reading.FAILED
+    assert "the inventory has no entitlement docs-readers" in readers(lab).detail
+
+
+@pytest.mark.parametrize("cut", ["in the middle", "an entitlement"])
+def test_an_inventory_that_is_cut_settles_no_order_by_what_it_leaves_out(lab: PaperLab, cut: str) -> None:
+    form = ordered(lab, revoke(lab, "docs-readers", "smith"))
+    lab.export()
+    path = lab.folder / "inventory.csv"
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if "docs-readers" not in line]
+    path.write_text("".join(kept) + ("zhang,E1001,docs-re" if cut == "in the middle" else ""), encoding="utf-8")
+
+    assert findings(lab).keys() == {"open-work-order"}
+    assert lab.forms() == [form]
+
+
 @pytest.mark.parametrize(
     ("first", "expected"),
     [
