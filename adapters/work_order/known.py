@@ -45,12 +45,15 @@ class Known:
     def findings(self, settings: WorkOrderSettings) -> list[TargetFinding]:
         """What somebody should look at."""
         unsent = {order.number for orders in self.unsent.values() for order in orders}
-        found = [*self.standing.remarks(self.now, unsent), *self.bad]
-        if self.now - self.inventory.exported > settings.inventory_valid_for:
-            day = self.inventory.exported.date().isoformat()
-            text = f"it was exported on {day}: what was changed there since, by whomever, is not known; export it anew"
-            found.append(TargetFinding("stale-inventory", "inventory", text))
-        return found
+        return [*self.standing.remarks(self.now, unsent), *self.bad, *self.weaknesses(settings)]
+
+    def weaknesses(self, settings: WorkOrderSettings) -> list[TargetFinding]:
+        """What makes all of it less worth."""
+        if self.now - self.inventory.exported <= settings.inventory_valid_for:
+            return []
+        day = self.inventory.exported.date().isoformat()
+        text = f"it was exported on {day}: what was changed there since, by whomever, is not known; export it anew"
+        return [TargetFinding("stale-inventory", "inventory", text)]
 
 
 def known(place: Place, now: datetime) -> Known:

@@ -88,7 +88,7 @@ class WorkOrderTarget(Target):
         yield OrderWriter(self._place)
 
     def probe(self) -> Sequence[TargetFinding]:
-        found = known(self._place, datetime.now(UTC)).findings(self._settings)
+        found = known(self._place, datetime.now(UTC)).weaknesses(self._settings)
         folder = self._place.folder.path
         if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
             found.append(TargetFinding("no-right-to-change", folder.name, f"{folder} cannot be written to"))

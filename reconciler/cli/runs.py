@@ -150,7 +150,8 @@ def _report_lines(report: RunReport) -> list[Text]:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
     if report.contradicted:
         counts += f", of which {len(report.contradicted)} do not show"
-    lines.append(Text(f"Run {report.run}: {counts}, read back", style="bold"))
+    seen = "" if len(report.ordered) == len(report.done) else ", read back"
+    lines.append(Text(f"Run {report.run}: {counts}{seen}", style="bold"))
     return [*lines, *_by_target(report.done)]
 
 
