@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from reconciler import targets
+from reconciler.testing.memory import MemoryTarget
 from reconciler.testing.targets import TargetContract
 from tests.docs.test_docs import Reader, blocks, commands, read
 from tests.examples.adapter import SOURCE, checked_out
@@ -34,6 +38,15 @@ def test_all_code_that_is_shown_is_the_examples() -> None:
     for block in shown:
         for part in block.strip("\n").split("\n\n[") if block.startswith("[") else [block.strip("\n")]:
             assert any(part in source for source in sources), part
+
+
+def test_the_target_in_memory_does_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    (shown,) = blocks(PAGE, "py")
+
+    exec(shown, {**vars(targets), "MemoryTarget": MemoryTarget})  # noqa: S102
+
+    printed = capsys.readouterr().out.splitlines()
+    assert re.findall(r"^This prints `(.*)` and `(.*)`\.$", read(PAGE), re.MULTILINE) == [tuple(printed)]
 
 
 def test_the_example_is_as_short_as_it_is_said_to_be() -> None:
