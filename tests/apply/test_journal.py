@@ -66,9 +66,9 @@ def intended(*changes: str, run: str = "r2") -> NewEntry:
     return NewEntry(Kind.INTENDED, f"run:{run}", "ops", said)
 
 
-def effects(outcome: str, *changes: str, run: str = "r2") -> NewEntry:
-    said: dict[str, Any] = {"run": run, "op": "grant", "target": "dir", "outcome": outcome, "changes": list(changes)}
-    return NewEntry(Kind.EFFECTS, f"run:{run}", "ops", said)
+def effects(outcome: str, intended: int, **which: list[str]) -> NewEntry:
+    said: dict[str, Any] = {"run": "r2", "op": "grant", "target": "dir", "outcome": outcome, "intended": intended}
+    return NewEntry(Kind.EFFECTS, "run:r2", "ops", {**said, **which})
 
 
 def approved(actor: str, *changes: str, author: str = "ops") -> NewEntry:
@@ -105,8 +105,8 @@ ENTRIES = [
     approved("boss", "d1", "d2"),
     intended("d1", "d2", "d3", "d4", run="dead"),
     intended("d1", "d2", "d3", "d4"),
-    effects("applied", "d1", "d2", "d3"),
-    effects("unavailable", "d4"),
+    effects("applied", 16, but=["d4"]),
+    effects("unavailable", 16, changes=["d4"]),
     NewEntry(
         Kind.CONTRADICTED,
         "svc-d2",
@@ -175,12 +175,12 @@ def test_an_order_counts_for_the_guards_and_stands_until_the_next_word(
         with made.store.reading() as connection:
             return {order.change_id for order in journal.open_orders(connection, {DOCS})}
 
-    assert told(intended("o1", "o2"), effects("ordered", "o1", "o2")) == {"o1", "o2"}
+    assert told(intended("o1", "o2"), effects("ordered", 1, but=[])) == {"o1", "o2"}
     with made.store.reading() as connection:
         assert journal.recent(connection, datetime(2026, 11, 23, tzinfo=UTC)) == {
             "dir/grant/core/rules": {"svc-o1", "svc-o2"}
         }
         assert journal.open_intents(connection) == []
         assert {order.change["account_key"] for order in journal.open_orders(connection, {DOCS})} == {"k-o1", "k-o2"}
-    assert told(effects("applied", "o1")) == {"o2"}
-    assert told(intended("o2", run="r3"), effects("stale", "o2", run="r3")) == set()
+    assert told(effects("applied", 1, changes=["o1"])) == {"o2"}
+    assert told(intended("o2", run="r3"), effects("stale", 4, but=[])) == set()
