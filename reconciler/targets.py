@@ -179,6 +179,14 @@ class EntitlementRead:
     members: BitMap = field(default_factory=BitMap)
     foreign: Sequence[str] = ()
     detail: str = ""
+    unsettled: BitMap = field(default_factory=BitMap)
+    """Positions of those who may be members by now or may be none: somebody was asked to change it (`ORDERED`) and has
+    not said that it is done. Whoever should be in, or out, is then asked for again, whatever `members` says of them.
+    """
+    confirmed: Mapping[int, str] = field(default_factory=dict)
+    """Position → who says to have carried out what was ordered last of this account, when, and by what proof: words
+    for the record. Only of those who are not unsettled.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +230,8 @@ class Step:
     account_name: str
     locator: Locator = field(default_factory=dict)
     person: Mapping[str, str] = field(default_factory=dict, repr=False)
+    urgent: bool = False
+    """Somebody has left, or is to be shut out now: where people do the work, they are told so."""
 
 
 class OutcomeKind(StrEnum):
@@ -235,6 +245,10 @@ class OutcomeKind(StrEnum):
     """The target says no, and will say no again."""
     UNAVAILABLE = "unavailable"
     """No answer: it may or may not have happened. Reading tells."""
+    ORDERED = "ordered"
+    """A person was asked to do it, now or earlier, and has not said that it is done: it may or may not have happened.
+    Reading shows it as `EntitlementRead.unsettled` until then.
+    """
 
     @property
     def done(self) -> bool:
@@ -263,7 +277,8 @@ class TargetWriter(ABC):
 
         Idempotent: a step whose effect is there already is `ALREADY`. Steps on one entitlement are coalesced into few
         requests. One step's failure never stops the next. Never raises for what the target says; a target that does
-        not answer makes the outcomes `UNAVAILABLE`.
+        not answer makes the outcomes `UNAVAILABLE`. Without steps there is nothing to do; a target that orders changes
+        from people is called so once some are confirmed, and clears away what is done.
         """
 
 

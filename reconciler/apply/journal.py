@@ -210,18 +210,34 @@ class Journal:
             .order_by(intents.c.entry)
         )
         rows = connection.execute(asked).all()
-        said = {
-            (entry.seq, change["id"]): change
-            for some in chunks(sorted({row.entry for row in rows}), CHUNK)
-            for entry in read_numbered(connection, some)
-            for change in spelled_out(entry.payload)
-        }
+        said = _intended(connection, {row.entry for row in rows})
         return [
             OpenIntent(
                 row.run, row.change_id, row.target, said[row.entry, row.change_id], row.lease or "", row.done_since
             )
             for row in rows
         ]
+
+    def open_orders(self, connection: Connection, refs: Collection[EntitlementRef]) -> list[OpenIntent]:
+        """The changes to these entitlements of which the last word is that a person was asked to carry them out."""
+        keys, c = sorted({ref.key for ref in refs}), effects.c
+        last: dict[str, tuple[str, str]] = {}
+        for some in chunks(keys, CHUNK):
+            asked = select(c.target, c.entitlement_key, c.change_id, c.run, c.outcome).where(
+                c.entitlement_key.in_(some), c.op.in_(["grant", "revoke"])
+            )
+            for row in connection.execute(asked.order_by(c.entry)):
+                if EntitlementRef(row.target, row.entitlement_key) in refs:
+                    last[row.change_id] = row.run, row.outcome
+        runs_of = {change: run for change, (run, outcome) in last.items() if outcome == "ordered"}
+        found = []
+        for some in chunks(sorted(runs_of), CHUNK):
+            asked = select(intents.c.run, intents.c.change_id, intents.c.target, intents.c.entry).where(
+                intents.c.run.in_(sorted({runs_of[change] for change in some})), intents.c.change_id.in_(some)
+            )
+            found += [row for row in connection.execute(asked) if runs_of[row.change_id] == row.run]
+        said = _intended(connection, {row.entry for row in found})
+        return [OpenIntent(row.run, row.change_id, row.target, said[row.entry, row.change_id]) for row in found]
 
     def about_to_give(self, connection: Connection, person: str) -> frozenset[str]:
         """The ids of the changes by which some run is about to give the person something."""
@@ -327,6 +343,16 @@ class Journal:
             )
             for row in rows.mappings()
         ]
+
+
+def _intended(connection: Connection, entries: Collection[int]) -> dict[tuple[int, str], Mapping[str, Any]]:
+    """Ledger entry and change id → the change, as these entries say that it was intended."""
+    return {
+        (entry.seq, change["id"]): change
+        for some in chunks(sorted(entries), CHUNK)
+        for entry in read_numbered(connection, some)
+        for change in spelled_out(entry.payload)
+    }
 
 
 def _done() -> ColumnElement[bool]:

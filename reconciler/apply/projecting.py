@@ -167,7 +167,7 @@ def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
         all_of = _LISTED if listed else _ALL_BUT
         these = {"intended": said["intended"], "listed": said["changes"] if listed else said["but"]}
         told = {"in_entry": entry.seq, "so": said["outcome"], "at": instant_text(entry.recorded_at)}
-        connection.execute(all_of.copied, {**these, **told, "applied": said["outcome"] == _APPLIED})
+        connection.execute(all_of.copied, {**these, **told, "moves": said["outcome"] in _MOVING})
         if said["outcome"] != _SILENT:
             connection.execute(all_of.closed, {**these, "in_entry": entry.seq})
         if said["outcome"] in _DONE:
@@ -180,6 +180,8 @@ def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
 
 _APPLIED, _SILENT = "applied", "unavailable"
 _DONE = (_APPLIED, "already")
+_MOVING = (_APPLIED, "ordered")
+"""What the guards count: what a person was asked to do is on its way from then on."""
 
 
 class _Intended:
@@ -199,8 +201,8 @@ class _Intended:
         )
         said = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
         entry, outcome = bindparam("in_entry", type_=Sequence64), bindparam("so", type_=Text)
-        at, applied = bindparam("at", type_=Text), bindparam("applied", type_=Boolean)
-        row = select(*(c[name] for name in said), entry, outcome, at, and_(c.counts, applied)).where(*these)
+        at, moves = bindparam("at", type_=Text), bindparam("moves", type_=Boolean)
+        row = select(*(c[name] for name in said), entry, outcome, at, and_(c.counts, moves)).where(*these)
         self.copied = insert(effects).from_select([*said, "entry", "outcome", "recorded_at", "counts"], row)
 
 
@@ -243,7 +245,7 @@ def _named(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
 
 def _effect_row(entry: Entry) -> dict[str, Any]:
     payload = _said(entry)
-    applied = payload["outcome"] == "applied"
+    moves = payload["outcome"] in _MOVING
     return {
         "entry": entry.seq,
         "run": payload["run"],
@@ -255,7 +257,7 @@ def _effect_row(entry: Entry) -> dict[str, Any]:
         "slice": payload["slice"],
         "outcome": payload["outcome"],
         "recorded_at": instant_text(entry.recorded_at),
-        "counts": applied and not payload["approved"] and not payload["leaver"],
+        "counts": moves and not payload["approved"] and not payload["leaver"],
     }
 
 

@@ -45,6 +45,11 @@ class RunReport:
         return [each for each in self.done if each.outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE)]
 
     @property
+    def ordered(self) -> list[Done]:
+        """The changes that somebody was asked to carry out and has not confirmed."""
+        return [each for each in self.done if each.outcome.kind is OutcomeKind.ORDERED]
+
+    @property
     def stale(self) -> list[Done]:
         """The changes that were left alone because what the plan saw was no longer true."""
         return [each for each in self.done if each.outcome.kind is OutcomeKind.STALE]

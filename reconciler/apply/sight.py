@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.plan.linking import folded
-from reconciler.targets import Observation, Op, Reading
+from reconciler.targets import EntitlementRead, Observation, Op, Reading
 
 
 class Sight:
@@ -23,10 +23,29 @@ class Sight:
             return None
         if change["op"] in (Op.GRANT.value, Op.REVOKE.value):
             member = self._is_member(self._observation, change)
-            return None if member is None else member == (change["op"] == Op.GRANT.value)
+            so = None if member is None else member == (change["op"] == Op.GRANT.value)
+            return None if so and self.is_unsettled(change) else so
         if change["op"] == Op.CREATE_ACCOUNT.value:
             return self._is_there(self._observation, change.get("match") or {})
         return self._account_is_so(self._observation, change)
+
+    def is_unsettled(self, change: Mapping[str, Any]) -> bool:
+        """Whether somebody was asked to change this membership and has not said that it is done."""
+        read, position = self._place_of(change)
+        return read is not None and position is not None and position in read.unsettled
+
+    def confirmation(self, change: Mapping[str, Any]) -> str:
+        """The words by which somebody confirms that the change was carried out by hand, or a blank."""
+        read, position = self._place_of(change)
+        if read is None or position is None or (position in read.members) != (change["op"] == Op.GRANT.value):
+            return ""
+        return read.confirmed.get(position, "")
+
+    def _place_of(self, change: Mapping[str, Any]) -> tuple[EntitlementRead | None, int | None]:
+        if self._observation is None or change["op"] not in (Op.GRANT.value, Op.REVOKE.value):
+            return None, None
+        position = self._positions.get(change["account_key"])
+        return self._observation.entitlements.get(change["entitlement_key"]), position
 
     def _is_member(self, observation: Observation, change: Mapping[str, Any]) -> bool | None:
         read = observation.entitlements.get(change["entitlement_key"])

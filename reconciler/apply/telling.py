@@ -178,13 +178,20 @@ def recovered(intents: Sequence[OpenIntent], observations: Mapping[str, Observat
     return entries
 
 
-def _found(intent: OpenIntent, outcome: str) -> NewEntry:
+def confirmed(order: OpenIntent, words: str) -> NewEntry:
+    """What was ordered from a person, who says with these words that it is done."""
+    return _found(order, "applied", words)
+
+
+def _found(
+    intent: OpenIntent, outcome: str, detail: str = "found by reading, after a run that could not say"
+) -> NewEntry:
     payload: dict[str, Any] = {
         **{name: value for name, value in intent.change.items() if name not in ("id", "match")},
         "run": intent.run,
         "change": intent.change_id,
         "target": intent.target,
         "outcome": outcome,
-        "detail": "found by reading, after a run that could not say",
+        "detail": detail,
     }
     return NewEntry(Kind.EFFECT.value, intent.change["subject"], "recovery", payload)

@@ -48,6 +48,8 @@ def applied_json(done: Applied) -> dict[str, object]:
         "outcomes": report.counts() if report else {},
         "done": _counts_json(report.done) if report else [],
         "failed": [_done_json(each) for each in report.failed] if report else [],
+        "ordered": [_done_json(each) for each in report.ordered] if report else [],
+        "on_order": [change.id for change in done.on_order],
         "stale": [_done_json(each) for each in report.stale] if report else [],
         "contradicted": [change.id for change in report.contradicted] if report else [],
         "set_aside": dict(report.set_aside) if report else {},
@@ -117,6 +119,9 @@ def applied_lines(done: Applied) -> list[Text]:
         lines.append(Text(text, style="yellow"))
     if done.report is not None:
         lines += _report_lines(done.report)
+    for change in done.on_order:
+        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
+        lines.append(Text(f"  on order: {what}", style="yellow"))
     if done.missing:
         lines.append(Text(f"{done.missing} changes of the saved plan are no longer due and were left alone.", "yellow"))
     for name, seen in done.plan.targets.items():
@@ -137,7 +142,7 @@ def applied_lines(done: Applied) -> list[Text]:
 def _report_lines(report: RunReport) -> list[Text]:
     tried = [each for each in report.failed if each.entry]  # what was not tried is told once, with its target
     lines = [_done_line(each, "red") for each in tried]
-    lines += [_done_line(each, "yellow") for each in report.stale]
+    lines += [_done_line(each, "yellow") for each in [*report.ordered, *report.stale]]
     for change in report.contradicted:
         what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
         lines.append(Text(f"  not so: {what}: the target confirmed it, and reading it back shows otherwise", "red"))
@@ -145,7 +150,8 @@ def _report_lines(report: RunReport) -> list[Text]:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
     if report.contradicted:
         counts += f", of which {len(report.contradicted)} do not show"
-    lines.append(Text(f"Run {report.run}: {counts}, read back", style="bold"))
+    seen = "" if len(report.ordered) == len(report.done) else ", read back"
+    lines.append(Text(f"Run {report.run}: {counts}{seen}", style="bold"))
     return [*lines, *_by_target(report.done)]
 
 
@@ -171,6 +177,8 @@ def _to_do(done: Applied) -> Iterator[str]:
         yield f"{_changes(count)} refused by the target: see to what it says above, then run `reconciler apply` again"
     if count := kinds[OutcomeKind.UNAVAILABLE]:
         yield f"{_changes(count)} without an answer: once the target answers, run `reconciler apply` again"
+    if count := kinds[OutcomeKind.ORDERED] + len(done.on_order):
+        yield f"{_changes(count)} ordered and not confirmed: whoever was asked carries it out and acknowledges it"
     if report and report.contradicted:
         yield f"{_changes(len(report.contradicted))} confirmed and not there: ask whoever runs the target"
     if any(seen.error for seen in done.plan.targets.values()):

@@ -25,6 +25,7 @@ from reconciler.logs import log
 from reconciler.passes import standing
 from reconciler.passes.look import Look, chosen, look
 from reconciler.passes.memory import policy_entry
+from reconciler.passes.orders import record_confirmed, standing_orders
 from reconciler.passes.present import Present
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.artefact import PlanFileError, SavedPlan, instant
@@ -55,14 +56,17 @@ class Applied:
     missing: int = 0
     still_due: bool = False
     """Of a pass for one person: whether they should have anything yet, so that there may be more to do for them."""
+    on_order: Sequence[Change] = ()
+    """What a run before this one ordered from somebody who has not confirmed it: due, and not asked for again."""
     before: Applied | None = None
     """What a pass for one person took away first, before the whole pass over what concerns them."""
 
     @property
     def failed(self) -> bool:
         """Whether something is not as it should be although nothing holds it."""
-        broken = self.report is not None and bool(self.report.failed or self.report.contradicted)
-        return broken or self.plan.incomplete
+        report = self.report
+        broken = report is not None and bool(report.failed or report.ordered or report.contradicted)
+        return broken or bool(self.on_order) or self.plan.incomplete
 
     @property
     def waiting(self) -> bool:
@@ -99,12 +103,16 @@ def apply_plan(
         seen = look(wiring, targets=targets, person=person, progress=lambda what: progress(what, 0, 0))
         # What could not be read a moment ago may be what this plan goes by: its record comes first.
         repaired += _settle(wiring, _left_open(wiring, wiring.clock()), seen.observations)
+        orders = standing_orders(wiring, seen.observations)
+        record_confirmed(wiring, orders)
         seen = _with(seen, standing.missed(wiring, standing.recall(wiring), taken, seen)) if taken else seen
-        due = [
+        wanted = [
             change
             for change in seen.plan.due
             if (saved is None or change.id in saved.change_ids) and (change.leaver or not leavers_only)
         ]
+        on_order = [change for change in wanted if orders.stands(change)]
+        due = [change for change in wanted if not orders.stands(change)]
         missing = len(saved.change_ids - {change.id for change in seen.plan.changes}) if saved else 0
         if due and not confirm(seen):
             return None
@@ -118,7 +126,7 @@ def apply_plan(
             report = _moved_in(wiring, report, newcomers, progress)
         if leave_standing and not (targets or person or saved or leavers_only):
             standing.leave(wiring, seen, taken)
-        return Applied(seen.plan, report, repaired, missing)
+        return Applied(seen.plan, report, repaired, missing, on_order=on_order)
 
 
 def _with(seen: Look, findings: Sequence[Finding]) -> Look:

@@ -77,8 +77,11 @@ def _difference(
 ) -> Difference:
     desired = situation.desired.members[entitlement.ref]
     actual = links.people_in(read.members)
+    # What was ordered and not confirmed is neither in place nor out of the world: it counts against what is wanted.
+    surely = links.people_in(read.members - read.unsettled) if read.unsettled else actual
+    possibly = links.people_in(read.members | read.unsettled) if read.unsettled else actual
     orphans = [observation.accounts.accounts[position].name for position in read.members & links.orphans]
-    return Difference(entitlement, read, actual, desired - actual, actual - desired, (*read.foreign, *orphans))
+    return Difference(entitlement, read, actual, desired - surely, possibly - desired, (*read.foreign, *orphans))
 
 
 def _of_accounts(name: str, observation: Observation, unproven: dict[EntitlementRef, str]) -> Iterator[Finding]:

@@ -119,7 +119,7 @@ class Membership:
         return None
 
     def _revocations(self, difference: Difference, findings: list[Finding]) -> Iterator[Change]:
-        make, members = self._maker(Op.REVOKE, difference), difference.read.members
+        make, members = self._maker(Op.REVOKE, difference), difference.read.members | difference.read.unsettled
         additive = difference.entitlement.mode is Mode.ADDITIVE
         ours = self.situation.granted_here.get(difference.entitlement.ref, frozenset())
         unmanaged: list[str] = []
@@ -150,6 +150,8 @@ class Membership:
         ours = self.situation.granted_here.get(ref, frozenset())
         for position, service in sorted(self.links.service_at.items()):
             member = position in members
+            if position in difference.read.unsettled:
+                member = service not in wanted  # either way somebody has to be asked once more
             if member == (service in wanted) or (not member and position in self.links.doubtful):
                 continue
             if member and additive and service not in ours:

@@ -179,7 +179,7 @@ class Change:
     @property
     def step(self) -> Step:
         """What the adapter is asked to do."""
-        return Step(self.op, self.account_key, self.account, self.locator, self.profile)
+        return Step(self.op, self.account_key, self.account, self.locator, self.profile, urgent=self.leaver)
 
     @property
     def slice(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.targets import Place, TargetContext
-from tests.contract.suite import LabAccount
+from reconciler.testing.targets import LabAccount
 
 GONE = "uid=nobody-we-know,ou=elsewhere,dc=example,dc=com"
 _numbers = itertools.count()

@@ -11,8 +11,8 @@ from pathlib import Path
 from adapters.active_directory import ActiveDirectoryTarget
 from adapters.directory import names
 from reconciler.targets import Locator, Outcome, Step, Target
+from reconciler.testing.targets import Lab, LabAccount
 from tests.adapters.directory_lab import context, escaped, hexed
-from tests.contract.suite import Lab, LabAccount
 from tests.servers.samba import LABS, PASSWORD, Samba
 
 NORMAL, DISABLED, NO_PASSWORD = 0x200, 0x2, 0x20

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from reconciler.targets import Op, OutcomeKind, ProblemsFound, Reading, TargetError
-from tests.adapters.domain_lab import (
-    DomainLab,
-    outcomes,
-    settings_of,
-    target,
-)
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     GROUPS,
     PEOPLE,
     entitlement,
     grant,
     revoke,
+)
+from tests.adapters.domain_lab import (
+    DomainLab,
+    outcomes,
+    settings_of,
+    target,
 )
 from tests.servers.fixtures import samba, samba_seed, slapd  # noqa: F401
 from tests.servers.samba import DOMAIN, Samba

@@ -11,6 +11,17 @@ from adapters.active_directory import ActiveDirectoryTarget
 from adapters.directory.entries import Answer, Request
 from adapters.ldap.wire import Wire
 from reconciler.targets import Op, OutcomeKind, Reading, Step
+from reconciler.testing.targets import (
+    ALREADY,
+    APPLIED,
+    GROUPS,
+    PEOPLE,
+    STALE,
+    entitlement,
+    grant,
+    revoke,
+    seen,
+)
 from tests.adapters.domain_lab import (
     ACCOUNT,
     DISABLED,
@@ -21,17 +32,6 @@ from tests.adapters.domain_lab import (
     person_entry,
     settings_of,
     target,
-)
-from tests.contract.suite import (
-    ALREADY,
-    APPLIED,
-    GROUPS,
-    PEOPLE,
-    STALE,
-    entitlement,
-    grant,
-    revoke,
-    seen,
 )
 from tests.servers.fixtures import samba, samba_seed, slapd  # noqa: F401
 from tests.servers.samba import Samba

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.testing.targets import MakeLab, TargetContract
 from tests.adapters.domain_lab import DomainLab
-from tests.contract.suite import MakeLab, TargetContract
 from tests.servers.fixtures import samba, samba_seed  # noqa: F401
 from tests.servers.samba import Samba
 

@@ -9,9 +9,9 @@ import pytest
 
 from adapters.active_directory import ActiveDirectoryTarget
 from reconciler.targets import OutcomeKind, TargetError, TargetUnavailable
+from reconciler.testing.targets import APPLIED, GROUPS, PEOPLE, entitlement, grant, revoke
 from tests.adapters.directory_lab import context
 from tests.adapters.domain_lab import DomainLab, settings_of
-from tests.contract.suite import APPLIED, GROUPS, PEOPLE, entitlement, grant, revoke
 from tests.servers.fixtures import samba_seed  # noqa: F401
 from tests.servers.samba import LABS, Samba, started
 

@@ -14,15 +14,7 @@ from adapters.directory.entries import Edit, Entry, GroupName, Listing, Modifica
 from adapters.directory.writing import DirectoryStepWriter
 from adapters.ldap.wire import Question, ReadOnlyWire
 from reconciler.targets import Op, OutcomeKind, Reading, Step
-from tests.adapters.domain_lab import (
-    DomainLab,
-    group_entry,
-    modification,
-    outcomes,
-    settings_of,
-    target,
-)
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     ALREADY,
     APPLIED,
     GROUPS,
@@ -34,6 +26,14 @@ from tests.contract.suite import (
     observe,
     revoke,
     seen,
+)
+from tests.adapters.domain_lab import (
+    DomainLab,
+    group_entry,
+    modification,
+    outcomes,
+    settings_of,
+    target,
 )
 from tests.servers.fixtures import samba, samba_seed, slapd  # noqa: F401
 from tests.servers.samba import DOMAIN, Samba

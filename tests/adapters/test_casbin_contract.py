@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.targets import Locator, Op, Reading, Step
-from tests.adapters.vault import SqlVault, Vault
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     APPLIED,
     GROUPS,
     PEOPLE,
@@ -28,6 +27,7 @@ from tests.contract.suite import (
     observe,
     seen,
 )
+from tests.adapters.vault import SqlVault, Vault
 
 POWERS = "".join(f"p, {group}, papers of {group}, read\n" for group in (*GROUPS, "all", "everybody"))
 

@@ -14,9 +14,9 @@ from adapters.directory.creating import Create, filled_in
 from adapters.ldap import LdapTarget
 from adapters.ldif import LdifTarget
 from reconciler.targets import Op, Outcome, OutcomeKind, ProblemsFound, Step, Target
+from reconciler.testing.targets import GROUPS, PEOPLE
 from tests.adapters.directory_lab import branch_entries, branch_settings, context
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import GROUPS, PEOPLE
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import Slapd, ldapsearch
 

@@ -25,9 +25,7 @@ from reconciler.targets import (
     TargetUnavailable,
     entitlement_key,
 )
-from tests.adapters.directory_lab import GONE, context, person_dn, person_entry
-from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     ALREADY,
     APPLIED,
     GROUPS,
@@ -41,6 +39,8 @@ from tests.contract.suite import (
     revoke,
     seen,
 )
+from tests.adapters.directory_lab import GONE, context, person_dn, person_entry
+from tests.adapters.test_ldap_contract import LdapLab, server_settings
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import PASSWORD, Slapd, required, started
 

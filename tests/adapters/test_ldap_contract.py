@@ -10,6 +10,7 @@ import pytest
 from adapters.directory import names
 from adapters.ldap import LdapTarget
 from reconciler.targets import Locator
+from reconciler.testing.targets import Lab, LabAccount, MakeLab, TargetContract
 from tests.adapters.directory_lab import (
     GONE,
     branch_entries,
@@ -19,7 +20,6 @@ from tests.adapters.directory_lab import (
     odd_dn,
     person_dn,
 )
-from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import PASSWORD, Slapd
 

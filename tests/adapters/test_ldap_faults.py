@@ -11,9 +11,9 @@ import pytest
 
 from adapters.ldap import LdapTarget
 from reconciler.targets import Observation, Op, OutcomeKind, Reading, Step, TargetUnavailable
+from reconciler.testing.targets import GROUPS, PEOPLE, LabAccount, grant, revoke, seen
 from tests.adapters.directory_lab import context
 from tests.adapters.test_ldap_contract import LdapLab
-from tests.contract.suite import GROUPS, PEOPLE, LabAccount, grant, revoke, seen
 from tests.servers.fault_proxy import Disturbance, Fault, FaultProxy, Way, between
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import Slapd

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from adapters.ldap import LdapTarget
+from reconciler.testing.targets import GROUPS, PEOPLE, LabAccount
 from tests.adapters.directory_lab import context, person_entry
 from tests.adapters.test_ldap_contract import LdapLab
-from tests.contract.suite import GROUPS, PEOPLE, LabAccount
 from tests.servers.slapd import Slapd, required, started
 
 

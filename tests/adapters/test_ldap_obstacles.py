@@ -18,9 +18,9 @@ from cryptography.x509.oid import NameOID
 
 from adapters.ldap import LdapTarget
 from reconciler.targets import Reading, TargetError, TargetUnavailable
+from reconciler.testing.targets import GROUPS, PEOPLE, entitlement, observe, seen
 from tests.adapters.directory_lab import context
 from tests.adapters.test_ldap_contract import LdapLab
-from tests.contract.suite import GROUPS, PEOPLE, entitlement, observe, seen
 from tests.servers.slapd import SUFFIX, required, started
 
 US = f'by dn.exact="cn=reconciler,{SUFFIX}"'

@@ -11,8 +11,8 @@ import pytest
 from adapters.ldap.people import LdapPeople
 from reconciler.errors import ReconcilerError
 from reconciler.sources import Feed, Place, Source, SourceContext, SourceError
+from reconciler.testing.sources import MakeSource, Records, SourceContract
 from tests.adapters.directory_lab import fresh_branch
-from tests.contract.sources import MakeSource, Records, SourceContract
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import PASSWORD, Slapd, free_port
 

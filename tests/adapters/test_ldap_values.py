@@ -27,9 +27,20 @@ from reconciler.targets import (
     TargetUnavailable,
     entitlement_key,
 )
+from reconciler.testing.targets import (
+    ALREADY,
+    APPLIED,
+    GROUPS,
+    PEOPLE,
+    STALE,
+    LabAccount,
+    entitlement,
+    grant,
+    revoke,
+    seen,
+)
 from tests.adapters.directory_lab import branch_entries, branch_settings, context, fresh_branch, person_entry
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import ALREADY, APPLIED, GROUPS, PEOPLE, STALE, LabAccount, entitlement, grant, revoke, seen
 from tests.servers.cutting import cutting
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import Slapd

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from adapters.ldif import LdifTarget
 from adapters.ldif.document import Malformed, attribute_lines, parse
 from reconciler.targets import Locator, Op, OutcomeKind, ProblemsFound, Reading, Step, TargetError
+from reconciler.testing.targets import ALREADY, APPLIED, entitlement, seen
 from tests.adapters.directory_lab import branch_settings, context
-from tests.contract.suite import ALREADY, APPLIED, entitlement, seen
 from tests.servers.slapd import SUFFIX, required, started
 
 DOCS: Locator = {"group": "docs-readers"}

@@ -13,6 +13,7 @@ import pytest
 from adapters.directory import names
 from adapters.ldif import LdifTarget
 from reconciler.targets import Locator
+from reconciler.testing.targets import Lab, LabAccount, MakeLab, TargetContract
 from tests.adapters.directory_lab import (
     GONE,
     branch_entries,
@@ -22,7 +23,6 @@ from tests.adapters.directory_lab import (
     odd_dn,
     person_dn,
 )
-from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 
 
 class LdifLab(Lab):

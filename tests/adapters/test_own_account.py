@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from adapters.ldap import LdapTarget
+from reconciler.testing.targets import GROUPS, PEOPLE, entitlement
 from tests.adapters.directory_lab import context
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import GROUPS, PEOPLE, entitlement
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import Slapd
 

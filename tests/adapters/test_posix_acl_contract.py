@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.targets import Locator
+from reconciler.testing.targets import Lab, LabAccount, MakeLab, TargetContract
 from tests.adapters.file_server import FileServer, in_memory, required
-from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 
 STRANGER = 31_234
 

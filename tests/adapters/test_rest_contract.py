@@ -10,7 +10,7 @@ import pytest
 
 from adapters.rest import RestSource
 from reconciler.sources import Place, Source, SourceContext
-from tests.contract.sources import MakeSource, Records, SourceContract
+from reconciler.testing.sources import MakeSource, Records, SourceContract
 from tests.servers.hr_api import TOKEN, HrApi, serving
 
 COLUMNS = {"id": "employee_no", "department": "org.path", "ends_on": "employment.end_date"}

@@ -15,11 +15,13 @@ from reconciler.facts.ledger import NewEntry
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
 from reconciler.plan.guards import Approvals
+from reconciler.policy.model import EntitlementRef
 from tests.servers.fixtures import new_store, postgresql
 
 __all__ = ["new_store", "postgresql"]
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+DOCS = EntitlementRef("dir", "group=docs")
 LATER = "2026-11-27T00:00:00.000000Z"
 
 
@@ -160,3 +162,25 @@ def test_what_the_rows_say(tmp_path: Path, new_store: Callable[[], str]) -> None
             independent={"c1": frozenset({"boss", "deputy"}), "d2": frozenset({"boss"})},
         )
         assert journal.approvals(connection, datetime(2026, 11, 27, tzinfo=UTC)) == Approvals({}, {})
+
+
+def test_an_order_counts_for_the_guards_and_stands_until_the_next_word(
+    tmp_path: Path, new_store: Callable[[], str]
+) -> None:
+    made, journal = facts(tmp_path, new_store()), Journal()
+
+    def told(*entries: NewEntry) -> set[str]:
+        with made.store.writing() as connection:
+            made.ledger.append(connection, entries, NOW)
+        with made.store.reading() as connection:
+            return {order.change_id for order in journal.open_orders(connection, {DOCS})}
+
+    assert told(intended("o1", "o2"), effects("ordered", 1, but=[])) == {"o1", "o2"}
+    with made.store.reading() as connection:
+        assert journal.recent(connection, datetime(2026, 11, 23, tzinfo=UTC)) == {
+            "dir/grant/core/rules": {"svc-o1", "svc-o2"}
+        }
+        assert journal.open_intents(connection) == []
+        assert {order.change["account_key"] for order in journal.open_orders(connection, {DOCS})} == {"k-o1", "k-o2"}
+    assert told(effects("applied", 1, changes=["o1"])) == {"o2"}
+    assert told(intended("o2", run="r3"), effects("stale", 4, but=[])) == set()

@@ -123,6 +123,42 @@ def test_b2_absence_proves_something_only_in_a_whole_reading(
     assert sight.shows(described(Op.REVOKE)) is revoked
 
 
+def ordered(*, member: bool, words: str = "") -> Observation:
+    read = EntitlementRead(
+        "group=docs",
+        "docs",
+        Reading.COMPLETE,
+        BitMap([0] if member else []),
+        unsettled=BitMap([] if words else [0]),
+        confirmed={0: words} if words else {},
+    )
+    return Observation(NOW, AccountsRead(Reading.COMPLETE, [ObservedAccount("u1", "u1", "u1")]), {"group=docs": read})
+
+
+def test_what_a_person_was_asked_to_do_is_done_only_once_they_say_so() -> None:
+    waiting = Sight(ordered(member=True))
+    assert (waiting.shows(described(Op.GRANT)), waiting.shows(described(Op.REVOKE))) == (None, False)
+    assert waiting.is_unsettled(described(Op.GRANT))
+    assert waiting.confirmation(described(Op.GRANT)) == ""
+
+    said = Sight(ordered(member=True, words="Li Na did it"))
+    assert said.shows(described(Op.GRANT)) is True
+    assert not said.is_unsettled(described(Op.GRANT))
+    assert said.confirmation(described(Op.GRANT)) == "Li Na did it"
+    assert said.confirmation(described(Op.REVOKE)) == ""
+    assert said.confirmation({**described(Op.DISABLE_ACCOUNT), "entitlement_key": ""}) == ""
+
+
+def test_an_order_is_on_record_and_is_neither_a_failure_of_the_target_nor_read_back() -> None:
+    report, notebook, log = run({"a": Shelf({"u1": Outcome(OutcomeKind.ORDERED, "WO-1 is written")})}, [change("u1")])
+
+    assert [each.outcome.kind for each in report.ordered] == [OutcomeKind.ORDERED]
+    assert not report.failed
+    assert not report.contradicted
+    assert [said["outcome"] for said in notebook.of(Kind.EFFECT)] == ["ordered"]
+    assert not any("observe" in line for line in log)
+
+
 def test_recovery_claims_only_what_was_seen() -> None:
     intents = [OpenIntent("r0", "c1", "a", described(Op.REVOKE)), OpenIntent("r0", "c2", "b", described(Op.GRANT))]
     entries = recovered(intents, {"a": seen(member=False), "b": None})

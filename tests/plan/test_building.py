@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -241,6 +242,34 @@ def test_an_entitlement_that_the_target_says_nothing_about_makes_the_plan_incomp
     assert plan.changes == ()
     assert plan.targets["dir"].unread == ("group=code", "group=docs")
     assert "in sync" not in "\n".join(line.plain for line in plan_lines(plan, {}))
+
+
+@given(situations(), positions)
+def test_what_is_ordered_and_not_confirmed_is_asked_for_whatever_was_seen(
+    situation: Situation, unsettled: set[int]
+) -> None:
+    view = situation.targets["dir"]
+    if view.observation is None:
+        return
+    reads = {
+        key: replace(read, unsettled=BitMap(unsettled)) if read.reading is not Reading.FAILED else read
+        for key, read in view.observation.entitlements.items()
+    }
+    asked = replace(
+        situation, targets={"dir": replace(view, observation=replace(view.observation, entitlements=reads))}
+    )
+
+    changes = {
+        (EntitlementRef("dir", f"group={each.locator['group']}"), each.person, each.op)
+        for each in plan_of(asked).changes
+        if each.locator
+    }
+    for each in situation.population:
+        for ref in (DOCS, CODE):
+            if each.number in unsettled and reads[ref.key].reading is not Reading.FAILED:
+                wanted = each.number in situation.desired.members[ref]
+                assert ((ref, each.id, Op.GRANT) in changes) is wanted
+                assert ((ref, each.id, Op.REVOKE) in changes) is not wanted
 
 
 def test_implicit_accounts_need_no_account() -> None:

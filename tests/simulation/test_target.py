@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from reconciler.targets import Locator
-from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
+from reconciler.testing.targets import Lab, LabAccount, MakeLab, TargetContract
 from tests.simulation.system import Account, System
 from tests.simulation.target import MemoryTarget
 

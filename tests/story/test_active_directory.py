@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.testing.targets import LabAccount
 from tests.adapters.domain_lab import DISABLED, DomainLab, modification
 from tests.cli.company import Company
-from tests.contract.suite import LabAccount
 from tests.servers.fixtures import samba, samba_seed  # noqa: F401
 from tests.servers.samba import PASSWORD, Samba
 

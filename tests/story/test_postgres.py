@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from reconciler.testing.targets import LabAccount
 from tests.adapters.postgres.lab import OWN, PASSWORD, PostgresLab
 from tests.cli.company import Company
-from tests.contract.suite import LabAccount
 from tests.servers.fixtures import postgresql  # noqa: F401
 from tests.servers.postgresql import Postgresql
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.testing.targets import LabAccount
 from tests.adapters.directory_lab import branch_entries, person_dn
 from tests.adapters.domain_lab import DomainLab
 from tests.adapters.test_ldap_contract import LdapLab
 from tests.cli.company import Company
-from tests.contract.suite import LabAccount
 from tests.servers.fixtures import samba, samba_seed, slapd  # noqa: F401
 from tests.servers.samba import PASSWORD as AD_PASSWORD
 from tests.servers.samba import Samba

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
+from reconciler.testing.targets import GROUPS, PEOPLE, LabAccount
 from tests.adapters.postgres.lab import Objects, PostgresLab
-from tests.contract.suite import GROUPS, PEOPLE, LabAccount
 from tests.servers.fixtures import postgresql
 from tests.servers.postgresql import Postgresql
 

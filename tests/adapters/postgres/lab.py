@@ -12,7 +12,7 @@ from psycopg import sql
 
 from adapters.postgres import PostgresTarget
 from reconciler.targets import Locator, Observation, Op, Outcome, Place, Step, TargetContext, TargetFinding
-from tests.contract.suite import Lab, LabAccount
+from reconciler.testing.targets import Lab, LabAccount
 from tests.servers.postgresql import PASSWORD, Postgresql
 
 __all__ = [

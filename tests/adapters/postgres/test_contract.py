@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from reconciler.testing.targets import Lab, LabAccount, MakeLab, TargetContract
 from tests.adapters.postgres.lab import PostgresLab
-from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 from tests.servers.fixtures import postgresql  # noqa: F401
 from tests.servers.postgresql import Postgresql
 

@@ -14,8 +14,8 @@ import pytest
 
 from adapters.postgres import PostgresTarget
 from reconciler.targets import TargetError, TargetUnavailable
+from reconciler.testing.targets import GROUPS, PEOPLE, observe, seen
 from tests.adapters.postgres.lab import OWN, PASSWORD, PostgresLab, context, settings_for
-from tests.contract.suite import GROUPS, PEOPLE, observe, seen
 from tests.servers.fixtures import postgresql  # noqa: F401
 from tests.servers.postgresql import Postgresql, required, started, stop
 from tests.servers.slapd import certificates, free_port

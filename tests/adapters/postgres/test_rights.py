@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.targets import Locator, Op, OutcomeKind, Reading, Step
-from tests.adapters.postgres.conftest import MakePostgresLab
-from tests.adapters.postgres.lab import (
-    OWN,
-    SELECT,
-    Objects,
-    PostgresLab,
-    outcomes,
-    told,
-)
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     ALREADY,
     APPLIED,
     PEOPLE,
@@ -25,6 +16,15 @@ from tests.contract.suite import (
     grant,
     observe,
     seen,
+)
+from tests.adapters.postgres.conftest import MakePostgresLab
+from tests.adapters.postgres.lab import (
+    OWN,
+    SELECT,
+    Objects,
+    PostgresLab,
+    outcomes,
+    told,
 )
 
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE

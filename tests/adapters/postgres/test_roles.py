@@ -7,17 +7,7 @@ import pytest
 
 from adapters.postgres import PostgresTarget
 from reconciler.targets import Op, OutcomeKind, Reading, Step
-from tests.adapters.postgres.conftest import MakePostgresLab
-from tests.adapters.postgres.lab import (
-    ACCOUNTS,
-    OWN,
-    PostgresLab,
-    context,
-    is_modern,
-    outcomes,
-    told,
-)
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     ALREADY,
     APPLIED,
     PEOPLE,
@@ -29,6 +19,16 @@ from tests.contract.suite import (
     observe,
     revoke,
     seen,
+)
+from tests.adapters.postgres.conftest import MakePostgresLab
+from tests.adapters.postgres.lab import (
+    ACCOUNTS,
+    OWN,
+    PostgresLab,
+    context,
+    is_modern,
+    outcomes,
+    told,
 )
 
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE

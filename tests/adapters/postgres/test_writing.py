@@ -13,6 +13,14 @@ from adapters.postgres.session import reading
 from adapters.postgres.settings import endpoint_of, layout_of, postgres_settings
 from adapters.postgres.writing import PostgresWriter
 from reconciler.targets import Locator, OutcomeKind
+from reconciler.testing.targets import (
+    APPLIED,
+    STALE,
+    LabAccount,
+    apply,
+    grant,
+    revoke,
+)
 from tests.adapters.postgres.conftest import MakePostgresLab
 from tests.adapters.postgres.lab import (
     OWN,
@@ -21,14 +29,6 @@ from tests.adapters.postgres.lab import (
     Objects,
     PostgresLab,
     context,
-)
-from tests.contract.suite import (
-    APPLIED,
-    STALE,
-    LabAccount,
-    apply,
-    grant,
-    revoke,
 )
 
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE
