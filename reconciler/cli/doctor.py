@@ -99,9 +99,10 @@ def _source(workspace: Workspace, name: str) -> Iterator[_Finding]:
 
 
 def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
-    target = workspace.targets([name])[name].target
+    policy = workspace.policy()
+    target = workspace.targets(policy, [name])[name].target
     warnings = target.probe()
-    locators = [each.locator for ref, each in workspace.policy().entitlements.items() if ref.target == name]
+    locators = [each.locator for ref, each in policy.entitlements.items() if ref.target == name]
     observation = target.observe(locators)
     accounts = observation.accounts
     if accounts.reading.whole:
