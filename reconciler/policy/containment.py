@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reconciler.errors import Place, Problem
 from reconciler.policy.model import Entitlement, Policy
 
-__all__ = ["admits_too_many", "containment_problems"]
+__all__ = ["admits_too_many", "containment_problems", "needs"]
 
 
 def containment_problems(
@@ -51,7 +51,7 @@ def admits_too_many(outer: Entitlement, inner: Entitlement) -> bool:
 
 def _inside(outer: Entitlement, inner: Entitlement, policy: Policy, *, cuts_off: bool) -> Problem:
     message = (
-        f"`{inner.ref}` ({_needs(inner, policy)}) lies inside `{outer.ref}` ({_needs(outer, policy)}), bound at "
+        f"`{inner.ref}` ({needs(inner, policy)}) lies inside `{outer.ref}` ({needs(outer, policy)}), bound at "
         f"{outer.place}: whoever has that one gets in here, without the clearance for it"
     )
     higher = f"give what is around it `{policy.levels[inner.classification].name}`"
@@ -67,5 +67,6 @@ def _not_kept_out(target: str, inner: Entitlement) -> Problem:
     return Problem("cannot-cut-off", message, inner.place, remedy)
 
 
-def _needs(entitlement: Entitlement, policy: Policy) -> str:
+def needs(entitlement: Entitlement, policy: Policy) -> str:
+    """The class and the compartments that it takes, in words."""
     return ", ".join([policy.levels[entitlement.classification].name, *sorted(entitlement.compartments)])

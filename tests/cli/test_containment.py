@@ -90,7 +90,7 @@ def test_a_directory_keeps_nobody_out_and_check_says_so(server: Company) -> None
 
     said = server.run("check", status=1).out
 
-    assert "policies/x.yaml:2:60: error: `corp-ldap:group=x` says `inherit: false`" in said
+    assert "policies/x.yaml:2:59: error: `corp-ldap:group=x` says `inherit: false`" in said
     assert "[cannot-cut-off]" in said
 
 
