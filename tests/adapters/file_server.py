@@ -42,6 +42,7 @@ class FileServer:
         self.root = folder / "srv"
         self.root.mkdir(exist_ok=True)
         self.numbers = {login: FIRST + number for number, login in enumerate(logins)}
+        self.logins = {number: login for login, number in self.numbers.items()}
         rows = [f"{login},{number},E{number}" for login, number in self.numbers.items()]
         (folder / "accounts.csv").write_text("\n".join(["login,uid,id", *rows]) + "\n", encoding="utf-8")
         given = {"root": "srv", "accounts": {"file": "accounts.csv"}, "match": {"id": "id"}, **settings}
