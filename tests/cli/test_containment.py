@@ -141,3 +141,17 @@ def test_d7_a_folder_that_no_policy_names_any_more_is_not_opened_from_around(ser
         assert f"user:{GAO}" not in lists(server.folder / "srv/drawings" / path)
     found = server.plan("--target", "files")["findings"]
     assert [each["subject"] for each in found if each["kind"] == "undeclared-entitlement" and each["target"] == "files"]
+
+
+def test_a_group_in_a_group_is_told_by_plan_and_doctor_with_who_comes_in(informed_company: Company) -> None:
+    inner = "cn: core-algorithms-readers\n"
+    outer = "member: cn=docs-basic-readers,ou=groups,dc=example,dc=com\n"
+    informed_company.edit("directory.ldif", inner, inner + outer)
+
+    told = [each for each in informed_company.plan()["findings"] if each["kind"] == "contained-entitlement"]
+    said = informed_company.run("doctor").out
+
+    assert [each["subject"] for each in told] == ["cn=core-algorithms-readers,ou=groups,dc=example,dc=com"]
+    for part in ("(internal) has", "(core) as well", "uid=", "less clearance"):
+        assert part in told[0]["text"]
+    assert f"contained-entitlement: {told[0]['text']}" in " ".join(said.split())
