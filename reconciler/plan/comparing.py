@@ -21,7 +21,8 @@ from reconciler.targets import EntitlementRead, Observation, Reading
 class Difference:
     """One entitlement compared: the people in it now, those missing, and those in it without being desired.
 
-    `outsiders` are the names of its members that belong to nobody: foreign principals and orphan accounts.
+    Whoever has it in part is missing where it is desired, and superfluous where it is not. `outsiders` are the names of
+    those in it that belong to nobody: foreign principals and orphan accounts.
     """
 
     entitlement: Entitlement
@@ -79,8 +80,9 @@ def _difference(
     actual = links.people_in(read.members)
     # What was ordered and not confirmed is neither in place nor out of the world: it counts against what is wanted.
     surely = links.people_in(read.members - read.unsettled) if read.unsettled else actual
-    possibly = links.people_in(read.members | read.unsettled) if read.unsettled else actual
-    orphans = [observation.accounts.accounts[position].name for position in read.members & links.orphans]
+    holding = read.members | read.partial if read.partial else read.members
+    possibly = links.people_in(holding | read.unsettled) if read.unsettled or read.partial else actual
+    orphans = [observation.accounts.accounts[position].name for position in holding & links.orphans]
     return Difference(entitlement, read, actual, desired - surely, possibly - desired, (*read.foreign, *orphans))
 
 

@@ -29,13 +29,15 @@ from reconciler.passes.tokens import token_behind
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
-from reconciler.policy.model import Limit, Period, Policy
+from reconciler.policy.containment import containment_problems
+from reconciler.policy.former import with_former
+from reconciler.policy.model import Entitlement, EntitlementRef, Limit, Period, Policy
 from reconciler.policy.nodes import Node, key_place
 from reconciler.policy.periods import parse_period
 from reconciler.policy.report import Report
 from reconciler.policy.yaml_tree import read_yaml
 from reconciler.sources import Feed, Source, SourceContext, SourceError
-from reconciler.targets import Target, TargetContext
+from reconciler.targets import Target, TargetContext, entitlement_locator
 from reconciler.workspace.file import RunInProgress, SecretMissing, WorkspaceError, WorkspaceFile, find_place
 from reconciler.workspace.references import References
 from reconciler.workspace.repository import PolicyRepository
@@ -165,6 +167,9 @@ class Workspace:
                 yield Problem("unknown-target", text, entitlement.place, f"it has: {known}")
             elif (target := targets[ref.target]) is not None and (flaw := target.check_locator(entitlement.locator)):
                 yield Problem("binding", f"{ref.target}: {flaw}", entitlement.place)
+        for name, target in targets.items():
+            if target is not None:
+                yield from _containment(name, target, policy)
 
     @property
     def _references(self) -> References:
@@ -282,11 +287,16 @@ class Workspace:
             remedy = f"a file has our own columns; where HR's are mapped, name the source (it has: {known})"
             raise SourceError(error.message, place=error.place, remedy=remedy) from None
 
-    def targets(self, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
-        """The targets (all, or these), their settings checked and their secrets resolved; nothing is reached yet."""
+    def targets(
+        self, policy: Policy, names: Sequence[str] | None = None, facts: Facts | None = None
+    ) -> dict[str, ConfiguredTarget]:
+        """The targets (all, or these), their settings checked and their secrets resolved, each knowing what is managed
+        on it and, by the record, what once was; nothing is reached yet.
+        """
+        managed = _ever_managed(facts) if facts is not None else ()
         return {
             name: ConfiguredTarget(
-                self._target(name),
+                _knowing(name, self._target(name), policy, managed),
                 revoke_foreign=self._choice(name, "foreign", "revoke"),
                 disable_orphans=self._choice(name, "orphans", "disable"),
             )
@@ -323,8 +333,8 @@ class Workspace:
         if standing is None:
             files = self.policy_files()
             standing = StandingPolicy(self._passing(files), files)
-        configured = self.targets(targets)
         facts = self.facts()
+        configured = self.targets(standing.policy, targets, facts)
         return Wiring(
             organization=self.spec.organization,
             policy=standing.policy,
@@ -340,6 +350,31 @@ class Workspace:
             clock=now,
             lease=lambda: lease(facts.store),
         )
+
+
+def _bound_on(name: str, policy: Policy) -> dict[str, Entitlement]:
+    return {ref.key: each for ref, each in policy.entitlements.items() if ref.target == name}
+
+
+def _containment(name: str, target: Target, policy: Policy) -> Iterator[Problem]:
+    bound = _bound_on(name, policy)
+    containers = target.containers([each.locator for each in bound.values()])
+    yield from containment_problems(name, bound, containers, policy, cuts_off=target.describe().cuts_off)
+
+
+def _ever_managed(facts: Facts) -> Sequence[EntitlementRef]:
+    with facts.store.reading() as connection:
+        return Journal().managed(connection)
+
+
+def _knowing(name: str, target: Target, policy: Policy, managed: Sequence[EntitlementRef]) -> Target:
+    """What no policy names any more is nobody's else until it is retired: nothing comes into it from around."""
+    bound = _bound_on(name, with_former(policy, managed))
+    left = [ref.key for ref in managed if ref.target == name and ref.key not in bound and ref not in policy.retired]
+    undeclared = [entitlement_locator(key) for key in left]
+    cut_off = [each.locator for each in bound.values() if not each.inherit] + undeclared
+    locators = [each.locator for each in bound.values()] + undeclared
+    return target.knowing(locators, cut_off if target.describe().cuts_off else [])
 
 
 def now() -> datetime:
