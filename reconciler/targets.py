@@ -303,6 +303,12 @@ class Target(ABC):
         """The person attributes that are needed to create an account; nothing where this target creates none."""
         return ()
 
+    def creation_problem(self, person: Mapping[str, str]) -> str | None:
+        """Why this target would have no account of a person of whom this is known (the attributes that
+        `creation_attributes` and `match_attributes` name), in words that say nothing of the person, or None. No I/O.
+        """
+        return None
+
     @abstractmethod
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         """Read the accounts and these entitlements over a connection that cannot write.

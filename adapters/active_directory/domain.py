@@ -177,6 +177,19 @@ class Domain:
         entry = self._read("", ("defaultNamingContext",))
         return entry.text("defaultNamingContext") if entry else ""
 
+    def own_name(self) -> str:
+        """The name of the entry that we are signed in as, whatever name we gave; blank where the domain does not say.
+
+        By the SIDs that the controller goes by (`tokenGroups` of the root DSE, MS-ADTS 3.1.1.3.2): of one user, and of
+        groups.
+        """
+        entry = self._read("", ("tokenGroups",))
+        sids = entry.values("tokenGroups") if entry else ()
+        root, user = self.root(), equal("objectClass", "user")
+        questions = [Question(root, Scope.SUBTREE, all_of(user, part)) for part in alternatives("objectSid", sids)]
+        found = [each.dn for each in self._ask(questions, ("objectClass",))]
+        return found[0] if len(found) == 1 else ""
+
     @property
     def _of_kind(self) -> Filter:
         return equal("objectClass", self._layout.kind.object_class)

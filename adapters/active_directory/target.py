@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from adapters import checking
 from adapters.active_directory.controllers import Controllers, DomainWire, WritableDomainWire
+from adapters.active_directory.creating import problem_of
 from adapters.active_directory.domain import Domain
 from adapters.active_directory.leavers import LeaversWriter
 from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, leavers_of, system_groups
@@ -47,8 +48,9 @@ class ActiveDirectoryTarget(Target):
     def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None:
         parsed = checking.checked(DomainSettings, settings, f"target {context.name}", "target-settings", context.place)
         self._controllers = Controllers(endpoints_of(parsed, context.folder))
-        self._layout = layout_of(parsed)
-        self._bound_as = parsed.bind.dn
+        self._layout = layout_of(parsed, context.folder)
+        self._user = parsed.bind.name
+        self._own_name = parsed.bind.dn or ""
         self._people_filter = parsed.people.filter
         self._system_groups = system_groups(parsed)
         self._leavers = leavers_of(parsed)
@@ -62,11 +64,20 @@ class ActiveDirectoryTarget(Target):
     def match_attributes(self) -> Sequence[str]:
         return tuple(self._layout.match.values())
 
+    def creation_attributes(self) -> Sequence[str]:
+        return self._layout.creation_attributes
+
+    def creation_problem(self, person: Mapping[str, str]) -> str | None:
+        return problem_of(self._layout.create, person) if self._layout.create else None
+
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         with self._reading() as domain:
-            seen = observation(domain, self._layout, locators, accounts, datetime.now(UTC), self._bound_as)
+            self._own_name = self._own_name or domain.own_name()
+            seen = observation(domain, self._layout, locators, accounts, datetime.now(UTC), self._own_name)
             entitlements = {key: _judged(read, domain) for key, read in seen.entitlements.items()}
             found = list(_findings(entitlements.values(), domain))
+            if not self._own_name:
+                found.append(_unknown(self._user))
             if accounts is None:
                 found += _nested(entitlements.values(), domain)
         return replace(seen, entitlements=entitlements, findings=(*seen.findings, *found))
@@ -89,7 +100,7 @@ class ActiveDirectoryTarget(Target):
         newest = root.text("highestCommittedUSN")
         if not newest:
             return ""
-        settings = (repr(self._layout), self._people_filter or "", self._bound_as, *sorted(self._system_groups))
+        settings = (repr(self._layout), self._people_filter or "", self._user, *sorted(self._system_groups))
         return mark_of(*settings, root.text("dsServiceName"), *history, newest)
 
     @contextmanager
@@ -105,7 +116,7 @@ class ActiveDirectoryTarget(Target):
             for base in (self._layout.people_base, self._layout.groups_base):
                 if domain.read(base, ("objectClass",)) is None:
                     raise TargetError(
-                        f"there is no entry {base} that {self._bound_as} can see in the domain {domain.root()}",
+                        f"there is no entry {base} that {self._user} can see in the domain {domain.root()}",
                         remedy="correct the base, or give this account the right to read it",
                     )
         return ()
@@ -114,6 +125,14 @@ class ActiveDirectoryTarget(Target):
     def _reading(self) -> Iterator[Domain]:
         with self._controllers.opened(DomainWire) as wire:
             yield Domain(wire, self._layout, self._people_filter, self._system_groups)
+
+
+def _unknown(user: str) -> TargetFinding:
+    text = (
+        f"the domain does not say which entry {user} is: a plan cannot leave alone what the reconciler itself acts as; "
+        "give it the right to read its own objectSid, or name it by `bind.dn`"
+    )
+    return TargetFinding("own-account-unknown", user, text)
 
 
 def _judged(read: EntitlementRead, domain: Domain) -> EntitlementRead:

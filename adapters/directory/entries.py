@@ -91,10 +91,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """An entry to be added."""
+    """An entry to be added. There may be a secret among its attributes."""
 
     dn: str
-    attributes: Mapping[str, Sequence[bytes]]
+    attributes: Mapping[str, Sequence[bytes]] = field(repr=False)
 
 
 class Verdict(StrEnum):
@@ -165,6 +165,11 @@ class DirectoryWriter(DirectoryReader, Protocol):
 
     def add(self, wanted: NewEntry) -> Answer:
         """Add one entry; a `CONFLICT` where there is one of that name."""
+
+    def with_secret(self, wanted: NewEntry, secret: str) -> NewEntry | None:
+        """The entry with what somebody signs in with, where a directory takes that in one request with all else; None
+        where `give_secret` comes afterwards.
+        """
 
     def give_secret(self, dn: str, secret: str) -> Answer:
         """Set what somebody signs in with, to be kept as the directory keeps such things."""

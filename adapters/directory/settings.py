@@ -222,7 +222,7 @@ def layout_of(settings: Settings, folder: Path = Path()) -> Layout:
         lock=LOCKS[settings.accounts.disable] if settings.accounts.disable else None,
         deletes=settings.accounts.delete,
         create=create,
-        handover=Handover(folder / secret.folder) if secret else None,
+        handover=Handover(folder / secret.folder, secret.length) if secret else None,
         attributes=tuple(attribute.lower() for attribute in settings.accounts.attributes),
     )
 

@@ -91,7 +91,7 @@ class LdapPeople(Source):
         if listing.shortfalls:
             raise self._error(
                 f"it delivers only a part ({len(entries)} entries): {'; '.join(sorted(set(listing.shortfalls)))}",
-                f"let {self._endpoint.bind_dn} read all of {people.base}; nothing was taken",
+                f"let {self._endpoint.user} read all of {people.base}; nothing was taken",
             )
         return entries
 

@@ -60,7 +60,7 @@ class LdapTarget(Target):
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
-            at, bound_as = datetime.now(UTC), self._endpoint.bind_dn
+            at, bound_as = datetime.now(UTC), self._endpoint.user
             return observation(server, self._layout, locators, accounts, at, bound_as)
 
     def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
@@ -74,7 +74,7 @@ class LdapTarget(Target):
         """By the state of the directory as a whole; blank where the server does not offer content synchronization."""
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
-            return mark(server, self._layout, self._endpoint.url, self._endpoint.bind_dn, self._people_filter or "")
+            return mark(server, self._layout, self._endpoint.url, self._endpoint.user, self._people_filter or "")
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:
@@ -89,7 +89,7 @@ class LdapTarget(Target):
             for base in (self._layout.people_base, self._layout.groups_base):
                 if server.read(base, ("objectClass",)) is None:
                     raise TargetError(
-                        f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.bind_dn} can see",
+                        f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.user} can see",
                         remedy="correct the base, or give this account the right to read it",
                     )
         return tuple(self._unsafe())

@@ -165,12 +165,12 @@ class ReadOnlyWire:
             return
         told = said(done.code, done.words)
         if done.code in _CUT_SHORT:
-            who = self._endpoint.bind_dn
+            who = self._endpoint.user
             shortfalls.append(f"the server ended the search under {base} early ({told}); raise the limit for {who}")
         elif done.code == _NO_SUCH_OBJECT:
             seen = f"; the nearest entry above it is {done.matched}" if done.matched else ""
             raise NoSuchBase(
-                f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.bind_dn} can see{seen}",
+                f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.user} can see{seen}",
                 remedy="correct the base, or give this account the right to read it",
             )
         elif done.code in LATER:
@@ -178,7 +178,7 @@ class ReadOnlyWire:
         else:
             referred = f", referring to {', '.join(done.referrals)}" if done.referrals else ""
             raise TargetError(
-                f"{self._endpoint.url}: {self._endpoint.bind_dn} may not search under {base}: {told}{referred}",
+                f"{self._endpoint.url}: {self._endpoint.user} may not search under {base}: {told}{referred}",
                 remedy="give this account the right to search and read there",
             )
 

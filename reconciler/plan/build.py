@@ -119,7 +119,7 @@ class _Making:
         needs = self._account_needs(name, view, observation, links)
         accounts, findings = account_changes(needs)
         whole = observation.accounts.reading.whole
-        created = list(creations(needs, view.match_attributes, view.creation_attributes, proven=whole))
+        created = list(creations(needs, view, proven=whole))
         accounts += [each for each in created if isinstance(each, Change)]
         findings += [each for each in created if isinstance(each, Finding)]
         if created:  # what is done about it, or why nothing is, says more
