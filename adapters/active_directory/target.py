@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapters import checking
-from adapters.active_directory.controllers import Controllers, DomainWire, WritableDomainWire
+from adapters.active_directory.controllers import Controllers
 from adapters.active_directory.creating import problem_of
 from adapters.active_directory.domain import Domain
 from adapters.active_directory.leavers import LeaversWriter
@@ -21,7 +21,7 @@ from adapters.active_directory.writable import WritableDomain
 from adapters.directory.reading import observation
 from adapters.directory.writing import DirectoryStepWriter
 from adapters.ldap.requests import Scope, any_value
-from adapters.ldap.wire import Question
+from adapters.ldap.wire import Question, ReadOnlyWire, Wire
 from adapters.marks import mark_of
 from reconciler.targets import (
     Capabilities,
@@ -93,7 +93,7 @@ class ActiveDirectoryTarget(Target):
         controller, restored from which backup, that is; blank where it does not say.
         """
         asked = ("dsServiceName", "highestCommittedUSN")
-        with self._controllers.opened(DomainWire) as wire:
+        with self._controllers.opened(ReadOnlyWire) as wire:
             (root,) = list(wire.ask([Question("", Scope.BASE, any_value("objectClass"))], asked))
             itself = Question(root.text("dsServiceName"), Scope.BASE, any_value("objectClass"))
             history = [b"".join(entry.values("invocationId")) for entry in wire.ask([itself], ("invocationId",))]
@@ -105,7 +105,7 @@ class ActiveDirectoryTarget(Target):
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:
-        with self._controllers.opened(WritableDomainWire) as wire:
+        with self._controllers.opened(Wire) as wire:
             domain = WritableDomain(wire, self._layout, self._people_filter, self._system_groups)
             writer = DirectoryStepWriter(domain, self._layout, lambda: datetime.now(UTC))
             yield LeaversWriter(writer, domain, self._leavers) if self._leavers else writer
@@ -123,7 +123,7 @@ class ActiveDirectoryTarget(Target):
 
     @contextmanager
     def _reading(self) -> Iterator[Domain]:
-        with self._controllers.opened(DomainWire) as wire:
+        with self._controllers.opened(ReadOnlyWire) as wire:
             yield Domain(wire, self._layout, self._people_filter, self._system_groups)
 
 

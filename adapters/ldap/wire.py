@@ -11,10 +11,10 @@ read here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from adapters.directory.entries import Answer, Entry, Listing, NewEntry, Request, Verdict
 from adapters.ldap import ber, requests
@@ -60,11 +60,20 @@ class Question:
     condition: Filter
 
 
-class ReadOnlyWire:
-    """A signed-in connection that can search and nothing else. Connects at the first search and again after a loss."""
+Greeting: TypeAlias = "Callable[[ReadOnlyWire], None]"
+"""What is said first on a connection."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+
+class ReadOnlyWire:
+    """A signed-in connection that can search and nothing else. Connects at the first search and again after a loss.
+
+    `greet` is called with each new connection before anything else is asked; where it raises `TargetError`, that
+    connection is not used.
+    """
+
+    def __init__(self, endpoint: Endpoint, greet: Greeting | None = None) -> None:
         self._endpoint = endpoint
+        self._greet = greet
         self._session: Session | None = None
         self._exchange: Exchange | None = None
 
@@ -96,11 +105,20 @@ class ReadOnlyWire:
         return listing
 
     def connect(self) -> Exchange:
-        """Connect and sign in, unless that is so already."""
+        """Connect and sign in, unless that is so already. Raises `TargetUnavailable` and `TargetError`."""
         if self._session is None or self._exchange is None:
             self._session = Session(self._endpoint)
             self._exchange = Exchange(self._session.socket)
+            self._greeted()
         return self._exchange
+
+    def _greeted(self) -> None:
+        try:
+            if self._greet is not None:
+                self._greet(self)
+        except TargetError:
+            self.close()
+            raise
 
     def close(self) -> None:
         session, self._session, self._exchange = self._session, None, None
@@ -195,8 +213,8 @@ class ReadOnlyWire:
 class Wire(ReadOnlyWire):
     """A signed-in connection that can also change entries. Only a run is handed one."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
+    def __init__(self, endpoint: Endpoint, greet: Greeting | None = None) -> None:
+        super().__init__(endpoint, greet)
         self._asserts: bool | None = None
 
     def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
