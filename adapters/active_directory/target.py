@@ -15,11 +15,10 @@ from adapters import checking
 from adapters.active_directory.controllers import Controllers
 from adapters.active_directory.creating import problem_of
 from adapters.active_directory.domain import Domain
-from adapters.active_directory.leavers import LeaversWriter
-from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, leavers_of, system_groups
+from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, system_groups
 from adapters.active_directory.writable import WritableDomain
+from adapters.directory.leavers import step_writer
 from adapters.directory.reading import observation
-from adapters.directory.writing import DirectoryStepWriter
 from adapters.ldap.requests import Scope, any_value
 from adapters.ldap.wire import Question, ReadOnlyWire, Wire
 from adapters.marks import mark_of
@@ -53,7 +52,6 @@ class ActiveDirectoryTarget(Target):
         self._own_name = parsed.bind.dn or ""
         self._people_filter = parsed.people.filter
         self._system_groups = system_groups(parsed)
-        self._leavers = leavers_of(parsed)
 
     def describe(self) -> Capabilities:
         return Capabilities(ops=self._layout.ops)
@@ -107,8 +105,7 @@ class ActiveDirectoryTarget(Target):
     def writer(self) -> Iterator[TargetWriter]:
         with self._controllers.opened(Wire) as wire:
             domain = WritableDomain(wire, self._layout, self._people_filter, self._system_groups)
-            writer = DirectoryStepWriter(domain, self._layout, lambda: datetime.now(UTC))
-            yield LeaversWriter(writer, domain, self._leavers) if self._leavers else writer
+            yield step_writer(domain, self._layout, lambda: datetime.now(UTC))
 
     def probe(self) -> Sequence[TargetFinding]:
         """Both bases can be read."""

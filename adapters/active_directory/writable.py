@@ -13,9 +13,8 @@ from adapters.active_directory.creating import password
 from adapters.active_directory.domain import Domain
 from adapters.active_directory.settings import KEY
 from adapters.active_directory.standing import ACCOUNT_ATTRIBUTES, AccountStanding, account_of
-from adapters.directory import names
-from adapters.directory.entries import Answer, Edit, Entry, NewEntry, Request, Verdict
-from adapters.directory.names import fold
+from adapters.directory.entries import Answer, Edit, Move, NewEntry, Request, Verdict
+from adapters.directory.names import fold, own_part
 from adapters.directory.settings import Layout
 from adapters.ldap.requests import all_of, any_of, equal
 from adapters.ldap.wire import Wire
@@ -54,11 +53,14 @@ class WritableDomain(Domain):
     def delete(self, wanted: Request) -> Answer:
         return self._objection(wanted) or self._writes.delete(_addressed(wanted))
 
-    def move(self, entry: Entry, unit: str) -> Answer:
-        """Put an account below another entry, under the same name."""
-        wanted = Request(entry.dn, provided=self.same(entry))
-        rdn = f"CN={names.escaped_value(names.rdn_value(entry.dn))}"
-        return self._objection(wanted) or self._writes.move(_addressed(wanted).dn, rdn, unit)
+    def move(self, wanted: Sequence[Move]) -> Sequence[Answer]:
+        """The domain keeps memberships by itself."""
+        requests = [Request(each.entry.dn, provided=self.same(each.entry)) for each in wanted]
+        answers = {at: no for at, request in enumerate(requests) if (no := self._objection(request))}
+        sent = [at for at in range(len(wanted)) if at not in answers]
+        moves = [(_addressed(requests[at]), own_part(wanted[at].entry.dn), wanted[at].unit) for at in sent]
+        answers |= dict(zip(sent, self._writes.move(moves) if moves else (), strict=True))
+        return [answers[at] for at in range(len(wanted))]
 
     def add(self, wanted: NewEntry) -> Answer:
         """Add an account, unless somebody in the domain has what is to be its alone."""

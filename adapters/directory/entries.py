@@ -19,6 +19,8 @@ __all__ = [
     "GroupName",
     "Listing",
     "Modification",
+    "Move",
+    "NewEntry",
     "Request",
     "Verdict",
 ]
@@ -97,6 +99,14 @@ class NewEntry:
     attributes: Mapping[str, Sequence[bytes]] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entry to be put below another one, under the same name of its own."""
+
+    entry: Entry
+    unit: str
+
+
 class Verdict(StrEnum):
     """What a directory answers to a modification."""
 
@@ -162,6 +172,11 @@ class DirectoryWriter(DirectoryReader, Protocol):
         """Make these changes, of different entries, in no particular order; one answer for each."""
 
     def delete(self, wanted: Request) -> Answer: ...
+
+    def move(self, wanted: Sequence[Move]) -> Sequence[Answer]:
+        """Move these, in no particular order; one answer for each. Groups that have them as members have them still;
+        where one could not be brought to that, the words of a `DONE` say so.
+        """
 
     def add(self, wanted: NewEntry) -> Answer:
         """Add one entry; a `CONFLICT` where there is one of that name."""

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from adapters.directory.leavers import step_writer
 from adapters.directory.reading import observation
 from adapters.directory.settings import layout_of
-from adapters.directory.writing import DirectoryStepWriter
 from adapters.ldap.marking import mark
 from adapters.ldap.server import Server, WritableServer
 from adapters.ldap.settings import endpoint_of, ldap_settings
@@ -80,7 +80,7 @@ class LdapTarget(Target):
     def writer(self) -> Iterator[TargetWriter]:
         with opened(Wire, self._endpoint) as wire:
             server = WritableServer(wire, self._layout, self._people_filter)
-            yield DirectoryStepWriter(server, self._layout, lambda: datetime.now(UTC))
+            yield step_writer(server, self._layout, lambda: datetime.now(UTC))
 
     def probe(self) -> Sequence[TargetFinding]:
         """Both bases can be read, and the password does not cross a network in the clear."""

@@ -231,10 +231,10 @@ class Wire(ReadOnlyWire):
         [answer] = self._write([requests.addition(wanted.dn, wanted.attributes)], [Request(wanted.dn)])
         return answer
 
-    def move(self, dn: str, rdn: str, superior: str) -> Answer:
-        """Put one entry below another one, under this name of its own."""
-        [answer] = self._write([requests.move(dn, rdn, superior)], [Request(dn)])
-        return answer
+    def move(self, wanted: Sequence[tuple[Request, str, str]]) -> Sequence[Answer]:
+        """Put each of these entries below another one: (which, under which name of its own, below which)."""
+        moves = [requests.move(each.dn, rdn, superior) for each, rdn, superior in wanted]
+        return self._write(moves, [each for each, *_ in wanted])
 
     def give_secret(self, dn: str, secret: str) -> Answer:
         """Set an entry's password; the server hashes it as it hashes all (RFC 3062)."""

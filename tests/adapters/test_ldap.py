@@ -518,7 +518,7 @@ GOOD: dict[str, Any] = {
         ({"groups": {**GOOD["groups"], "kind": "posixgroup"}}, "`groups.kind`"),
         ({"people": {**GOOD["people"], "match": {}}}, "`people.match`"),
         ({"accounts": {"disable": "nsAccountLock"}}, "`accounts.disable`"),
-        ({"accounts": {"remove": True}}, "possible here: disable, delete"),
+        ({"accounts": {"remove": True}}, "possible here: leavers, home, disable"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_and_secrets_not_shown(change: dict[str, object], message: str) -> None:
