@@ -138,6 +138,10 @@ class Capabilities:
     """The most steps that one call of `apply` is given."""
     implicit_accounts: bool = False
     """Every person has an account here, whose key and name are the person id; none needs to exist before a grant."""
+    sessions_live_on: str = ""
+    """Of a target that disables accounts and cannot end their sessions: what stays open, and until when, in words that
+    follow a colon. Blank where nothing does, or nobody can tell.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from adapters import checking
 from adapters.active_directory.controllers import Controllers
 from adapters.active_directory.creating import problem_of
 from adapters.active_directory.domain import Domain
-from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, system_groups
+from adapters.active_directory.settings import KEY, DomainSettings, endpoints_of, layout_of, system_groups
 from adapters.active_directory.writable import WritableDomain
 from adapters.directory.leavers import step_writer
 from adapters.directory.reading import observation
+from adapters.directory.vocabulary import asked_of, unknown
 from adapters.ldap.requests import Scope, any_value
 from adapters.ldap.wire import Question, ReadOnlyWire, Wire
 from adapters.marks import mark_of
@@ -40,6 +41,11 @@ __all__ = ["ActiveDirectoryTarget"]
 _TOLD_ONE_BY_ONE = 5
 """Of more accounts in one group, there is one finding and not one for each."""
 
+_SESSIONS = (
+    "nobody can sign in any more, but open connections stay until they are closed, and Kerberos tickets for services "
+    "until they expire (10 hours unless the domain's policy says otherwise)"
+)
+
 
 class ActiveDirectoryTarget(Target):
     """A domain, configured as `adapters.active_directory.settings.DomainSettings` says."""
@@ -54,7 +60,7 @@ class ActiveDirectoryTarget(Target):
         self._system_groups = system_groups(parsed)
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=self._layout.ops)
+        return Capabilities(ops=self._layout.ops, sessions_live_on=_SESSIONS)
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
@@ -77,7 +83,7 @@ class ActiveDirectoryTarget(Target):
             if not self._own_name:
                 found.append(_unknown(self._user))
             if accounts is None:
-                found += _nested(entitlements.values(), domain)
+                found += [*_nested(entitlements.values(), domain), *self._unknown(domain)]
         return replace(seen, entitlements=entitlements, findings=(*seen.findings, *found))
 
     def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
@@ -108,7 +114,7 @@ class ActiveDirectoryTarget(Target):
             yield step_writer(domain, self._layout, lambda: datetime.now(UTC))
 
     def probe(self) -> Sequence[TargetFinding]:
-        """Both bases can be read."""
+        """Both bases can be read, and the schema knows what the settings name."""
         with self._reading() as domain:
             for base in (self._layout.people_base, self._layout.groups_base):
                 if domain.read(base, ("objectClass",)) is None:
@@ -116,7 +122,11 @@ class ActiveDirectoryTarget(Target):
                         f"there is no entry {base} that {self._user} can see in the domain {domain.root()}",
                         remedy="correct the base, or give this account the right to read it",
                     )
-        return ()
+            return tuple(self._unknown(domain))
+
+    def _unknown(self, domain: Domain) -> Iterator[TargetFinding]:
+        asked = asked_of(self._layout, self._people_filter)
+        return unknown(asked, domain.attributes_known([KEY, *asked]), "the domain's schema")
 
     @contextmanager
     def _reading(self) -> Iterator[Domain]:

@@ -86,10 +86,11 @@ def _nameless(change: dict[str, Any]) -> dict[str, Any]:
 
 
 def effect(done: Done, told: Told) -> NewEntry:
-    """What became of a change."""
+    """What became of a change; of a deletion, also what the account had been: nothing else will say so any more."""
     change = done.change
     payload: dict[str, Any] = {
         **described(change),
+        **({"had": list(change.had)} if change.op is Op.DELETE_ACCOUNT else {}),
         "run": told.run,
         "change": change.id,
         "target": change.target,

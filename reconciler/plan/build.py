@@ -159,6 +159,7 @@ class _Making:
             implicit=view.capabilities.implicit_accounts,
             disabled_here=view.disabled_here,
             sessions_left=view.sessions_left,
+            sessions_live_on=view.capabilities.sessions_live_on,
             having=BitMap().union(*own),
         )
 

@@ -31,8 +31,8 @@ class TargetView:
     """Why the target would not have the account of a person of whom this is known; asks nobody."""
     remembered: Mapping[str, str] = field(default_factory=dict)
     """Account key → person id, as linked before."""
-    disabled_here: frozenset[str] = frozenset()
-    """Keys of the accounts that a run of ours disabled, and that none has enabled since."""
+    disabled_here: Mapping[str, datetime] = field(default_factory=dict)
+    """Keys of the accounts that a run of ours disabled, and that none has enabled since; and when it did."""
     sessions_left: frozenset[str] = frozenset()
     """Keys of those among them whose sessions no run of ours has ended since."""
 

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.active_directory import ActiveDirectoryTarget
+from adapters.active_directory.settings import DomainSettings, endpoints_of
 from adapters.directory.entries import Answer, NewEntry, Verdict
-from adapters.ldap.wire import Wire
+from adapters.ldap.requests import any_value
+from adapters.ldap.wire import ReadOnlyWire, Wire, opened
 from reconciler.targets import Op, Outcome, OutcomeKind, ProblemsFound, Step, TargetError
 from tests.adapters.directory_lab import context
 from tests.adapters.domain_lab import DISABLED, NORMAL, DomainLab, modification, outcomes, settings_of
@@ -104,6 +106,27 @@ def test_an_account_is_created_once_and_opens_with_its_initial_secret(lab: Domai
     assert (lab.picture(), secret_of(tmp_path)) == (before, secret)
     [seen] = [each for each in target.observe([]).accounts.accounts if each.match.get("id") == person["id"]]
     assert (seen.login, seen.enabled) == (login, True)
+
+
+def test_f12_a_connection_that_is_open_outlives_its_account(lab: DomainLab, tmp_path: Path) -> None:
+    """Which is why a plan says so: the domain has no means to end it."""
+    accounts = {"disable": "user-account-control"}
+    target, person = (
+        creating(lab, tmp_path, accounts=accounts, secret={"folder": "handover", "change": False}),
+        newcomer(),
+    )
+    created(target, person)
+    login = person["id"].lower()
+    settings = settings_of(lab.server, lab.unit, bind={"user": f"{login}@lab.test", "password": secret_of(tmp_path)})
+    [endpoint] = endpoints_of(DomainSettings.model_validate(settings), tmp_path)
+    disable = Step(Op.DISABLE_ACCOUNT, lab.key(login), lab.account_name(login))
+
+    with opened(ReadOnlyWire, endpoint) as session:
+        assert outcomes(target, disable)[0].kind is APPLIED
+        assert len(list(session.search(lab.unit, any_value("employeeNumber"), ("cn",)))) == len(PEOPLE) + 1
+    with pytest.raises(TargetError, match="data 533"), opened(ReadOnlyWire, endpoint):
+        pass
+    assert "until they expire" in target.describe().sessions_live_on
 
 
 def test_the_initial_secret_has_to_be_changed_at_the_first_logon_unless_said(lab: DomainLab, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from adapters.directory.entries import Answer, Modification, Request
 from adapters.ldap import LdapTarget
-from adapters.ldap.wire import ReadOnlyWire, Wire
+from adapters.ldap.requests import any_value
+from adapters.ldap.settings import endpoint_of, ldap_settings
+from adapters.ldap.wire import ReadOnlyWire, Wire, opened
 from reconciler.targets import (
     Locator,
     Op,
@@ -396,6 +398,34 @@ def test_an_account_is_locked_and_unlocked_by_password_policy(lab: LdapLab) -> N
     assert [result.kind for result in outcomes(admin, enable)] == [APPLIED]
     assert enabled(admin)["smith"]
     assert [result.kind for result in outcomes(admin, enable)] == [ALREADY]
+
+
+def test_f12_a_connection_that_is_open_outlives_its_account(lab: LdapLab) -> None:
+    """Which is why a plan says so: the server has no means to end it."""
+    target, dn = as_admin(lab, disable="ppolicy"), lab.account_name("plain")
+    lab.server.modify(f"dn: {dn}\nchangetype: modify\nadd: userPassword\nuserPassword: {PASSWORD}\n")
+    own = {**lab.settings, "bind": {"dn": dn, "password": PASSWORD}}
+    endpoint = endpoint_of(ldap_settings(own, context(Path())), Path())
+
+    with opened(ReadOnlyWire, endpoint) as session:
+        assert outcomes(target, account_step(lab, Op.DISABLE_ACCOUNT, "plain"))[0].kind is APPLIED
+        assert len(list(session.search(lab.branch, any_value("uid"), ("uid",)))) == len(PEOPLE)
+    with pytest.raises(TargetError, match="invalidCredentials"), opened(ReadOnlyWire, endpoint):
+        pass
+    assert "until they are closed" in target.describe().sessions_live_on
+
+
+def test_f12_an_expiry_keeps_nobody_from_signing_in_to_the_server_and_that_is_said(lab: LdapLab) -> None:
+    target, dn = as_admin(lab, disable="shadow-expire"), lab.account_name("plain")
+    shadow = "objectClass: shadowAccount\n-\nadd: userPassword\nuserPassword"
+    lab.server.modify(f"dn: {dn}\nchangetype: modify\nadd: objectClass\n{shadow}: {PASSWORD}\n")
+    own = {**lab.settings, "bind": {"dn": dn, "password": PASSWORD}}
+
+    assert outcomes(target, account_step(lab, Op.DISABLE_ACCOUNT, "plain"))[0].kind is APPLIED
+
+    with opened(ReadOnlyWire, endpoint_of(ldap_settings(own, context(Path())), Path())) as session:
+        assert list(session.search(lab.branch, any_value("uid"), ("uid",)))
+    assert "the server does not" in target.describe().sessions_live_on
 
 
 def test_a_lock_out_after_wrong_passwords_is_no_disabling(lab: LdapLab) -> None:
