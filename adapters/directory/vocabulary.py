@@ -29,7 +29,7 @@ _SETTINGS = {
 
 
 def asked_of(layout: Layout, condition: str | None) -> Mapping[str, str]:
-    """Attribute, in lower case → the setting that names it. `condition` is the filter of accounts, as it was written."""
+    """Attribute, in lower case → the setting that names it. `condition`: the filter of accounts, as it was written."""
     named = {
         "accounts.create.attributes": layout.create.attributes if layout.create else (),
         "accounts.attributes": layout.attributes,

@@ -18,6 +18,7 @@ from typing import TypeAlias, TypeVar
 
 from adapters.directory.entries import Answer, Entry, Listing, NewEntry, Request, Verdict
 from adapters.ldap import ber, requests
+from adapters.ldap.bulk import Habits, decoded
 from adapters.ldap.exchange import Exchange
 from adapters.ldap.requests import Filter, Scope
 from adapters.ldap.session import LATER, Session, said, unavailable
@@ -126,6 +127,7 @@ class ReadOnlyWire:
             session.close()
 
     def _pages(self, request: bytes, base: str, page: int, shortfalls: list[str]) -> Iterator[Entry]:
+        habits = Habits()
         with self._conversation() as exchange:
             number = _asked(exchange, request, requests.page(page, b""))
             while number:
@@ -137,7 +139,7 @@ class ReadOnlyWire:
                         exchange.open.discard(number)
                     if done is not None and done.code == _SUCCESS and done.cookie:
                         following = _asked(exchange, request, requests.page(page, done.cookie))
-                    yield from _entries(octets, found, (number,), shortfalls)
+                    yield from _entries(octets, found, (number,), shortfalls, habits)
                 self._judge(done, base, shortfalls)
                 number = following
 
@@ -145,7 +147,7 @@ class ReadOnlyWire:
         self, questions: Sequence[Question], attributes: Sequence[str], shortfalls: list[str]
     ) -> Iterator[Entry]:
         under_way: dict[int, Question] = {}
-        waiting = deque(questions)
+        waiting, habits = deque(questions), Habits()
         with self._conversation() as exchange:
             while waiting or under_way:
                 while waiting and len(under_way) < OUTSTANDING:
@@ -155,7 +157,7 @@ class ReadOnlyWire:
                 octets, found = exchange.arrived()
                 ends = [bound for bound in found if ber.ended(octets, *bound) in under_way]
                 others = [bound for bound in found if bound not in ends] if ends else found
-                yield from _entries(octets, others, under_way, shortfalls)
+                yield from _entries(octets, others, under_way, shortfalls, habits)
                 for bound in ends:
                     number, done = ber.result(octets[slice(*bound)])
                     exchange.open.discard(number)
@@ -295,9 +297,9 @@ def _asked(exchange: Exchange, request: bytes, *controls: bytes) -> int:
 
 
 def _entries(
-    octets: bytes, found: Sequence[tuple[int, int]], numbers: Container[int], shortfalls: list[str]
+    octets: bytes, found: Sequence[tuple[int, int]], numbers: Container[int], shortfalls: list[str], habits: Habits
 ) -> Sequence[Entry]:
-    entries, others = ber.decoded(octets, found, numbers)
+    entries, others = decoded(octets, found, numbers, habits)
     for answered, message in others:
         if answered == 0:
             raise ConnectionResetError("the server gave notice of disconnection")
