@@ -90,7 +90,11 @@ class WritableDomain(Domain):
         listing = self._search(self.root(), condition, ("objectClass", *own))
         for entry in listing:
             has = [f"{name} {value}" for name, value in own.items() if fold(entry.text(name)) == fold(value)]
-            what = f"has the {' and the '.join(has)}" if has else "is this person's, outside people.base"
+            what = (
+                f"has the {' and the '.join(has)}"
+                if has
+                else "is this person's, and none of the accounts that are looked at here"
+            )
             yield f"{entry.dn} {what}: no second account is made"
         if listing.shortfalls:
             raise TargetUnavailable(f"the domain could not be looked through: {'; '.join(listing.shortfalls)}")

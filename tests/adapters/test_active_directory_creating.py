@@ -177,7 +177,7 @@ def test_a_name_a_login_or_a_principal_name_that_is_taken_anywhere_is_refused(la
     assert [each.kind for each in results] == [REFUSED] * 3
     assert f"CN=one,{elsewhere} has the sAMAccountName" in results[0].detail
     assert f"CN=two,{elsewhere} has the userPrincipalName" in results[1].detail
-    assert f"CN=three,{elsewhere} is this person's, outside people.base" in results[2].detail
+    assert f"CN=three,{elsewhere} is this person's, and none of the accounts" in results[2].detail
     assert lab.picture() == before
 
 
