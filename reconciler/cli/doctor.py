@@ -111,5 +111,5 @@ def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
     for key, read in observation.entitlements.items():
         if not read.reading.whole:
             yield _Finding("error", f"target {name}", f"{key} was read {read.reading}: {read.detail}")
-    for finding in [*warnings, *observation.findings]:
+    for finding in dict.fromkeys([*warnings, *observation.findings]):
         yield _Finding("warning", f"target {name}", f"{finding.kind}: {finding.text}")
