@@ -140,6 +140,10 @@ class Capabilities:
     """Every person has an account here, whose key and name are the person id; none needs to exist before a grant."""
     cuts_off: bool = False
     """Those who only have what contains an entitlement can be kept out of it (see `Target.knowing`)."""
+    sessions_live_on: str = ""
+    """Of a target that disables accounts and cannot end their sessions: what stays open, and until when, in words that
+    follow a colon. Blank where nothing does, or nobody can tell.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +342,12 @@ class Target(ABC):
     def creation_attributes(self) -> Sequence[str]:
         """The person attributes that are needed to create an account; nothing where this target creates none."""
         return ()
+
+    def creation_problem(self, person: Mapping[str, str]) -> str | None:
+        """Why this target would have no account of a person of whom this is known (the attributes that
+        `creation_attributes` and `match_attributes` name), in words that say nothing of the person, or None. No I/O.
+        """
+        return None
 
     @abstractmethod
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:

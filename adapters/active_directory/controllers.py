@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import TypeVar
 
-from adapters.ldap.exchange import Exchange
 from adapters.ldap.requests import Scope, any_value
 from adapters.ldap.settings import Endpoint
-from adapters.ldap.wire import Question, ReadOnlyWire, Wire
+from adapters.ldap.wire import Question, ReadOnlyWire
 from reconciler.targets import TargetError, TargetUnavailable
 
-__all__ = ["Controllers", "DomainWire", "WritableDomainWire"]
+__all__ = ["Controllers"]
 
 
 @dataclass(slots=True)
@@ -47,47 +46,7 @@ class Bond:
         self.identity = identity
 
 
-class DomainWire(ReadOnlyWire):
-    """A connection that cannot write, to the controller of a bond and to no other."""
-
-    def __init__(self, endpoint: Endpoint, bond: Bond) -> None:
-        super().__init__(endpoint)
-        self._bond = bond
-
-    def connect(self) -> Exchange:
-        """See `ReadOnlyWire.connect`; raises `TargetUnavailable` where another controller answers."""
-        fresh = self._session is None
-        exchange = super().connect()
-        if fresh:
-            _meet(self, self._bond, self._endpoint)
-        return exchange
-
-
-class WritableDomainWire(Wire):
-    """The same, of a connection that can write."""
-
-    def __init__(self, endpoint: Endpoint, bond: Bond) -> None:
-        super().__init__(endpoint)
-        self._bond = bond
-
-    def connect(self) -> Exchange:
-        """See `DomainWire.connect`."""
-        fresh = self._session is None
-        exchange = super().connect()
-        if fresh:
-            _meet(self, self._bond, self._endpoint)
-        return exchange
-
-
-def _meet(wire: ReadOnlyWire, bond: Bond, endpoint: Endpoint) -> None:
-    try:
-        bond.meet(wire, endpoint)
-    except TargetError:
-        wire.close()
-        raise
-
-
-WireType = TypeVar("WireType", DomainWire, WritableDomainWire)
+WireType = TypeVar("WireType", bound=ReadOnlyWire)
 
 
 @dataclass(slots=True)
@@ -137,6 +96,6 @@ class Controllers:
         raise TargetUnavailable("; ".join(error.message for error in silent), remedy=silent[0].remedy)
 
     def _to(self, endpoint: Endpoint, kind: type[WireType]) -> WireType:
-        wire = kind(endpoint, self._bond)
+        wire = kind(endpoint, lambda fresh: self._bond.meet(fresh, endpoint))
         wire.connect()
         return wire

@@ -26,6 +26,7 @@ from adapters.directory.settings import Layout
 from adapters.ldap.filters import HOLDERS_PER_FILTER, alternatives, people_filter
 from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal, none_of
 from adapters.ldap.wire import Question, ReadOnlyWire
+from reconciler.targets import TargetError, TargetUnavailable
 
 __all__ = ["Domain"]
 
@@ -176,6 +177,39 @@ class Domain:
         """The domain's own name."""
         entry = self._read("", ("defaultNamingContext",))
         return entry.text("defaultNamingContext") if entry else ""
+
+    def own_name(self) -> str:
+        """The name of the entry that we are signed in as, whatever name we gave; blank where the domain does not say.
+
+        By the SIDs that the controller goes by (`tokenGroups` of the root DSE, MS-ADTS 3.1.1.3.2): of one user, and of
+        groups.
+        """
+        entry = self._read("", ("tokenGroups",))
+        sids = entry.values("tokenGroups") if entry else ()
+        root, user = self.root(), equal("objectClass", "user")
+        questions = [Question(root, Scope.SUBTREE, all_of(user, part)) for part in alternatives("objectSid", sids)]
+        found = [each.dn for each in self._ask(questions, ("objectClass",))]
+        return found[0] if len(found) == 1 else ""
+
+    def attributes_known(self, names: Collection[str]) -> Collection[str]:
+        """Those of these attributes that the domain's schema has; where one is none, all that it has instead, for who
+        meant another. Nothing where the schema cannot be read (MS-ADTS 3.1.1.2).
+        """
+        root = self._read("", ("schemaNamingContext",))
+        context = root.text("schemaNamingContext") if root else ""
+        if not context:
+            return ()
+        is_one, name = equal("objectClass", "attributeSchema"), "lDAPDisplayName"
+        try:
+            listing = self._all(context, [all_of(is_one, part) for part in alternatives(name, list(names))], (name,))
+            found = [entry.text(name) for entry in listing]
+            whole = len(found) == len({each.lower() for each in names})
+            everything = found if whole or not found else [e.text(name) for e in self._search(context, is_one, (name,))]
+        except TargetUnavailable:
+            raise
+        except TargetError:
+            return ()
+        return () if listing.shortfalls else everything
 
     @property
     def _of_kind(self) -> Filter:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from adapters.active_directory.creating import Creation, template_of
 from adapters.directory import names
+from adapters.directory.creating import Handover, problems_of
 from adapters.directory.groups import ACTIVE_DIRECTORY
 from adapters.directory.locking import AccountControl
-from adapters.directory.settings import DnText, Layout, People, Strict
-from adapters.ldap.settings import Bind, Connection, Endpoint, EndpointUrl, endpoint_of
+from adapters.directory.settings import DnText, Layout, People, Places, Strict, within
+from adapters.ldap.settings import Endpoint, EndpointUrl, endpoint_at
 
-__all__ = ["KEY", "DomainSettings", "Leavers", "endpoints_of", "layout_of", "leavers_of", "system_groups"]
+__all__ = ["KEY", "DomainSettings", "endpoints_of", "layout_of", "system_groups"]
 
 KEY = "objectGUID"
 """MS-ADA3: given once, whatever becomes of the name, and never given again."""
@@ -35,6 +37,36 @@ def _encrypted(given: object) -> object:
     return given
 
 
+_USER = re.compile(r"[^@\\\s]+@[^@\\\s]+|[^@\\/\s]+\\[^@\\/]+")
+
+
+def _is_user(text: str) -> str:
+    if not _USER.fullmatch(text):
+        raise ValueError("is neither NAME@DOMAIN nor DOMAIN\\NAME; the name of an entry goes into `bind.dn`")
+    return text
+
+
+class Bind(Strict):
+    """Whom to sign in as, by the name of the entry or as people do, and with which password: with an empty one that
+    would be nobody, yet look like success (RFC 4513, 5.1.2).
+    """
+
+    dn: DnText | None = None
+    user: Annotated[str, AfterValidator(_is_user)] | None = None
+    password: Annotated[SecretStr, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.dn is None) is (self.user is None):
+            raise ValueError("whom to sign in as is said once: by `dn`, or by `user` (NAME@DOMAIN or DOMAIN\\NAME)")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the controller is told."""
+        return self.dn or self.user or ""
+
+
 class Groups(Strict):
     """Where the groups are. `system`: those of the system's own groups that policies may name all the same."""
 
@@ -42,24 +74,17 @@ class Groups(Strict):
     system: tuple[str, ...] = ()
 
 
-class Accounts(Strict):
-    """What may be done with accounts themselves; nothing unless said. `leavers`: the unit where disabled accounts
-    stand, `home`: where they go from there when they are enabled.
-    """
+class Accounts(Places):
+    """What may be done with accounts themselves; nothing unless said."""
 
     disable: Literal["user-account-control"] | None = None
     delete: bool = False
-    leavers: DnText | None = None
-    home: DnText | None = None
+    create: Creation | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.leavers and not self.disable:
-            raise ValueError("`leavers` is where disabled accounts stand; it needs `disable`")
-        if self.home and not self.leavers:
-            raise ValueError("`home` is where accounts come back to from `leavers`; it needs that too")
-        if self.home and self.leavers and _within(self.home, self.leavers):
-            raise ValueError("`home` lies within `leavers`")
+        if self.create and (flaw := next(self.create.flaws(), "")):
+            raise ValueError(flaw)
         return self
 
 
@@ -84,40 +109,30 @@ class DomainSettings(Strict):
             raise ValueError("ldap:// urls need `tls: starttls`; or use ldaps:// urls")
         if schemes == {"ldaps"} and self.tls == "starttls":
             raise ValueError("an ldaps:// url is encrypted from the first octet on; `tls: starttls` contradicts it")
-        for unit in filter(None, (self.accounts.leavers, self.accounts.home)):
-            if not _within(unit, self.people.base):
-                raise ValueError(f"{unit} lies outside `people.base`: who is moved there would be seen no more")
+        if wrong := next(self.accounts.flaws(self.accounts.disable, self.people.base), ""):
+            raise ValueError(wrong)
+        create = self.accounts.create
+        if create and (wrong := next(problems_of(template_of(create), self.people.match), "")):
+            raise ValueError(wrong)
+        if create and create.under and not within(create.under, self.people.base):
+            raise ValueError("`accounts.create.under` lies outside `people.base`, where accounts are looked for")
         if any(url.rstrip("/").endswith(f":{port}") for url in self.url for port in _GLOBAL_CATALOG):
             raise ValueError("3268 and 3269 are the global catalog, which lacks attributes and members; use 389 or 636")
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Leavers:
-    """`unit` is where disabled accounts stand, `home` where they go from there; with a blank they stay."""
-
-    unit: str
-    home: str
-
-
-def _within(dn: str, base: str) -> bool:
-    return names.lies_under(dn, base) or names.canonical(dn) == names.canonical(base)
-
-
-def leavers_of(settings: DomainSettings) -> Leavers | None:
-    """Where disabled accounts stand, where they stand anywhere else."""
-    unit = settings.accounts.leavers
-    return Leavers(unit, settings.accounts.home or "") if unit else None
-
-
 def endpoints_of(settings: DomainSettings, folder: Path) -> Sequence[Endpoint]:
     """The domain's controllers in the order of their mention; a relative CA file is looked for in `folder`."""
-    shared = {"bind": settings.bind, "tls": settings.tls, "ca": settings.ca, "timeout": settings.timeout}
-    return [endpoint_of(Connection.model_validate({"url": url, **shared}), folder) for url in settings.url]
+    ca, tls, bind = folder / settings.ca if settings.ca else None, settings.tls or "ldaps", settings.bind
+    return [endpoint_at(url, tls, ca, settings.timeout, bind.name, bind.password) for url in settings.url]
 
 
-def layout_of(settings: DomainSettings) -> Layout:
-    """What the shared semantics need to know of these settings."""
+def layout_of(settings: DomainSettings, folder: Path = Path()) -> Layout:
+    """What the shared semantics need to know of these settings; what is handed over goes to a folder relative to this
+    one.
+    """
+    create = template_of(settings.accounts.create) if settings.accounts.create else None
+    secret = create.secret if create else None
     return Layout(
         people_base=settings.people.base,
         match={attribute.lower(): person for attribute, person in settings.people.match.items()},
@@ -126,6 +141,9 @@ def layout_of(settings: DomainSettings) -> Layout:
         placeholder="",
         lock=AccountControl() if settings.accounts.disable else None,
         deletes=settings.accounts.delete,
+        create=create,
+        handover=Handover(folder / secret.folder, secret.length) if secret else None,
+        leavers=settings.accounts.leaving,
         login="sAMAccountName",
         key=KEY,
     )

@@ -12,15 +12,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapters import checking
-from adapters.active_directory.controllers import Controllers, DomainWire, WritableDomainWire
+from adapters.active_directory.controllers import Controllers
+from adapters.active_directory.creating import problem_of
 from adapters.active_directory.domain import Domain
-from adapters.active_directory.leavers import LeaversWriter
-from adapters.active_directory.settings import DomainSettings, endpoints_of, layout_of, leavers_of, system_groups
+from adapters.active_directory.settings import KEY, DomainSettings, endpoints_of, layout_of, system_groups
 from adapters.active_directory.writable import WritableDomain
+from adapters.directory.leavers import step_writer
 from adapters.directory.reading import observation
-from adapters.directory.writing import DirectoryStepWriter
+from adapters.directory.vocabulary import asked_of, unknown
 from adapters.ldap.requests import Scope, any_value
-from adapters.ldap.wire import Question
+from adapters.ldap.wire import Question, ReadOnlyWire, Wire
 from adapters.marks import mark_of
 from reconciler.targets import (
     Capabilities,
@@ -40,6 +41,11 @@ __all__ = ["ActiveDirectoryTarget"]
 _TOLD_ONE_BY_ONE = 5
 """Of more accounts in one group, there is one finding and not one for each."""
 
+_SESSIONS = (
+    "nobody can sign in any more, but open connections stay until they are closed, and Kerberos tickets for services "
+    "until they expire (10 hours unless the domain's policy says otherwise)"
+)
+
 
 class ActiveDirectoryTarget(Target):
     """A domain, configured as `adapters.active_directory.settings.DomainSettings` says."""
@@ -47,14 +53,14 @@ class ActiveDirectoryTarget(Target):
     def __init__(self, context: TargetContext, settings: Mapping[str, object]) -> None:
         parsed = checking.checked(DomainSettings, settings, f"target {context.name}", "target-settings", context.place)
         self._controllers = Controllers(endpoints_of(parsed, context.folder))
-        self._layout = layout_of(parsed)
-        self._bound_as = parsed.bind.dn
+        self._layout = layout_of(parsed, context.folder)
+        self._user = parsed.bind.name
+        self._own_name = parsed.bind.dn or ""
         self._people_filter = parsed.people.filter
         self._system_groups = system_groups(parsed)
-        self._leavers = leavers_of(parsed)
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=self._layout.ops)
+        return Capabilities(ops=self._layout.ops, sessions_live_on=_SESSIONS)
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
@@ -62,13 +68,22 @@ class ActiveDirectoryTarget(Target):
     def match_attributes(self) -> Sequence[str]:
         return tuple(self._layout.match.values())
 
+    def creation_attributes(self) -> Sequence[str]:
+        return self._layout.creation_attributes
+
+    def creation_problem(self, person: Mapping[str, str]) -> str | None:
+        return problem_of(self._layout.create, person) if self._layout.create else None
+
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         with self._reading() as domain:
-            seen = observation(domain, self._layout, locators, accounts, datetime.now(UTC), self._bound_as)
+            self._own_name = self._own_name or domain.own_name()
+            seen = observation(domain, self._layout, locators, accounts, datetime.now(UTC), self._own_name)
             entitlements = {key: _judged(read, domain) for key, read in seen.entitlements.items()}
             found = list(_findings(entitlements.values(), domain))
+            if not self._own_name:
+                found.append(_unknown(self._user))
             if accounts is None:
-                found += _nested(entitlements.values(), domain)
+                found += [*_nested(entitlements.values(), domain), *self._unknown(domain)]
         return replace(seen, entitlements=entitlements, findings=(*seen.findings, *found))
 
     def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
@@ -82,38 +97,49 @@ class ActiveDirectoryTarget(Target):
         controller, restored from which backup, that is; blank where it does not say.
         """
         asked = ("dsServiceName", "highestCommittedUSN")
-        with self._controllers.opened(DomainWire) as wire:
+        with self._controllers.opened(ReadOnlyWire) as wire:
             (root,) = list(wire.ask([Question("", Scope.BASE, any_value("objectClass"))], asked))
             itself = Question(root.text("dsServiceName"), Scope.BASE, any_value("objectClass"))
             history = [b"".join(entry.values("invocationId")) for entry in wire.ask([itself], ("invocationId",))]
         newest = root.text("highestCommittedUSN")
         if not newest:
             return ""
-        settings = (repr(self._layout), self._people_filter or "", self._bound_as, *sorted(self._system_groups))
+        settings = (repr(self._layout), self._people_filter or "", self._user, *sorted(self._system_groups))
         return mark_of(*settings, root.text("dsServiceName"), *history, newest)
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:
-        with self._controllers.opened(WritableDomainWire) as wire:
+        with self._controllers.opened(Wire) as wire:
             domain = WritableDomain(wire, self._layout, self._people_filter, self._system_groups)
-            writer = DirectoryStepWriter(domain, self._layout, lambda: datetime.now(UTC))
-            yield LeaversWriter(writer, domain, self._leavers) if self._leavers else writer
+            yield step_writer(domain, self._layout, lambda: datetime.now(UTC))
 
     def probe(self) -> Sequence[TargetFinding]:
-        """Both bases can be read."""
+        """Both bases can be read, and the schema knows what the settings name."""
         with self._reading() as domain:
             for base in (self._layout.people_base, self._layout.groups_base):
                 if domain.read(base, ("objectClass",)) is None:
                     raise TargetError(
-                        f"there is no entry {base} that {self._bound_as} can see in the domain {domain.root()}",
+                        f"there is no entry {base} that {self._user} can see in the domain {domain.root()}",
                         remedy="correct the base, or give this account the right to read it",
                     )
-        return ()
+            return tuple(self._unknown(domain))
+
+    def _unknown(self, domain: Domain) -> Iterator[TargetFinding]:
+        asked = asked_of(self._layout, self._people_filter)
+        return unknown(asked, domain.attributes_known([KEY, *asked]), "the domain's schema")
 
     @contextmanager
     def _reading(self) -> Iterator[Domain]:
-        with self._controllers.opened(DomainWire) as wire:
+        with self._controllers.opened(ReadOnlyWire) as wire:
             yield Domain(wire, self._layout, self._people_filter, self._system_groups)
+
+
+def _unknown(user: str) -> TargetFinding:
+    text = (
+        f"the domain does not say which entry {user} is: a plan cannot leave alone what the reconciler itself acts as; "
+        "give it the right to read its own objectSid, or name it by `bind.dn`"
+    )
+    return TargetFinding("own-account-unknown", user, text)
 
 
 def _judged(read: EntitlementRead, domain: Domain) -> EntitlementRead:

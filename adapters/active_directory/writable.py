@@ -9,12 +9,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 
+from adapters.active_directory.creating import password
 from adapters.active_directory.domain import Domain
 from adapters.active_directory.settings import KEY
 from adapters.active_directory.standing import ACCOUNT_ATTRIBUTES, AccountStanding, account_of
-from adapters.directory import names
-from adapters.directory.entries import Answer, Edit, Entry, NewEntry, Request, Verdict
+from adapters.directory.entries import Answer, Edit, Move, NewEntry, Request, Verdict
+from adapters.directory.names import fold, own_part
 from adapters.directory.settings import Layout
+from adapters.ldap.requests import all_of, any_of, equal
 from adapters.ldap.wire import Wire
 from reconciler.targets import TargetError, TargetUnavailable
 
@@ -22,6 +24,11 @@ __all__ = ["WritableDomain"]
 
 _MEMBER = "member"
 _UNWILLING = "unwillingToPerform"
+_NO_ATTRIBUTE = "noSuchAttribute"
+_RESTRICTION = "0000052D"
+"""ERROR_PASSWORD_RESTRICTION (MS-ERREF): too short, too plain, or used before."""
+_UNIQUE = frozenset({"samaccountname", "userprincipalname"})
+"""What no two principals of a domain share (MS-ADTS 3.1.1.5.2.2)."""
 
 
 class WritableDomain(Domain):
@@ -46,17 +53,57 @@ class WritableDomain(Domain):
     def delete(self, wanted: Request) -> Answer:
         return self._objection(wanted) or self._writes.delete(_addressed(wanted))
 
-    def move(self, entry: Entry, unit: str) -> Answer:
-        """Put an account below another entry, under the same name."""
-        wanted = Request(entry.dn, provided=self.same(entry))
-        rdn = f"CN={names.escaped_value(names.rdn_value(entry.dn))}"
-        return self._objection(wanted) or self._writes.move(_addressed(wanted).dn, rdn, unit)
+    def move(self, wanted: Sequence[Move]) -> Sequence[Answer]:
+        """The domain keeps memberships by itself."""
+        requests = [Request(each.entry.dn, provided=self.same(each.entry)) for each in wanted]
+        answers = {at: no for at, request in enumerate(requests) if (no := self._objection(request))}
+        sent = [at for at in range(len(wanted)) if at not in answers]
+        moves = [(_addressed(requests[at]), own_part(wanted[at].entry.dn), wanted[at].unit) for at in sent]
+        answers |= dict(zip(sent, self._writes.move(moves) if moves else (), strict=True))
+        return [answers[at] for at in range(len(wanted))]
 
     def add(self, wanted: NewEntry) -> Answer:
-        return Answer(Verdict.REFUSED, f"{wanted.dn}: no accounts are created in Active Directory from here")
+        """Add an account, unless somebody in the domain has what is to be its alone."""
+        try:
+            taken = next(self._taken(wanted), "")
+        except TargetUnavailable as error:
+            return Answer(Verdict.UNAVAILABLE, str(error))
+        except TargetError as error:
+            return Answer(Verdict.REFUSED, str(error))
+        if taken:
+            return Answer(Verdict.REFUSED, taken)
+        answer = self._writes.add(wanted)
+        if answer.verdict is Verdict.REFUSED and _RESTRICTION in answer.words:
+            words = "the domain's password policy does not take the initial secret, and nothing was created"
+            return Answer(Verdict.REFUSED, f"{words}: {answer.words}")
+        unknown = answer.verdict is Verdict.CONFLICT and answer.words.startswith(_NO_ATTRIBUTE)
+        return Answer(Verdict.REFUSED, answer.words) if unknown else answer
+
+    def _taken(self, wanted: NewEntry) -> Iterator[str]:
+        """Who has it: the domain has many units in which accounts may stand, beside those that are looked at from here.
+        Raises `TargetError`.
+        """
+        own = {name: value[0].decode() for name, value in wanted.attributes.items() if name.lower() in _UNIQUE}
+        matched = {name: wanted.attributes[name][0] for name in wanted.attributes if name.lower() in self._layout.match}
+        theirs = all_of(equal("objectClass", "user"), *(equal(*each) for each in matched.items()))
+        condition = any_of([theirs, *(equal(*each) for each in own.items())])
+        listing = self._search(self.root(), condition, ("objectClass", *own))
+        for entry in listing:
+            has = [f"{name} {value}" for name, value in own.items() if fold(entry.text(name)) == fold(value)]
+            what = (
+                f"has the {' and the '.join(has)}"
+                if has
+                else "is this person's, and none of the accounts that are looked at here"
+            )
+            yield f"{entry.dn} {what}: no second account is made"
+        if listing.shortfalls:
+            raise TargetUnavailable(f"the domain could not be looked through: {'; '.join(listing.shortfalls)}")
+
+    def with_secret(self, wanted: NewEntry, secret: str) -> NewEntry | None:
+        return NewEntry(wanted.dn, {**wanted.attributes, "unicodePwd": (password(secret),)})
 
     def give_secret(self, dn: str, secret: str) -> Answer:
-        return Answer(Verdict.REFUSED, f"{dn}: no passwords are set in Active Directory from here")
+        return Answer(Verdict.REFUSED, f"{dn}: no password of an account that is there already is set from here")
 
     def _meant(self, answer: Answer, wanted: Request) -> Answer:
         """What a controller means by not being willing: often only that a member to delete is none (in Windows error

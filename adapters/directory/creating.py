@@ -25,13 +25,21 @@ from adapters.checking import Strict
 from adapters.directory import names
 from adapters.directory.entries import Answer, DirectoryWriter, NewEntry, Verdict
 
-__all__ = ["Create", "Handover", "Secret", "create", "filled_in", "problems_of", "template_attributes"]
+__all__ = [
+    "Create",
+    "Handover",
+    "Secret",
+    "Template",
+    "create",
+    "filled_in",
+    "literal",
+    "problems_of",
+    "template_attributes",
+]
 
 _FIELD = re.compile(r"\{([^{}|]*)(?:\|([^{}]*))?\}")
 _FILTERS: Mapping[str, Callable[[str], str]] = {"": str, "lower": str.lower, "upper": str.upper}
 _UNSAFE = re.compile(r"[^\w.-]")
-_SECRET_OCTETS = 18
-"""24 characters, 144 bits of chance."""
 
 
 def _is_template(text: str) -> str:
@@ -50,9 +58,10 @@ Template = Annotated[str, AfterValidator(_is_template), Field(min_length=1)]
 
 
 class Secret(Strict):
-    """Where initial secrets are handed over: `folder`, one file for each account."""
+    """Where initial secrets are handed over: `folder`, one file for each account; `length` in characters of 6 bits."""
 
     folder: Annotated[str, Field(min_length=1)]
+    length: Annotated[int, Field(ge=16, le=127)] = 24
 
 
 class Create(Strict):
@@ -80,6 +89,11 @@ def filled_in(create: Create, base: str, person: Mapping[str, str]) -> NewEntry:
     classes = tuple(name.encode() for name in create.classes)
     dn = f"{create.rdn}={names.escaped_value(naming)},{create.under or base}"
     return NewEntry(dn, {"objectClass": classes, **attributes})
+
+
+def literal(text: str) -> str:
+    """What stands in a template whoever it is filled in for."""
+    return _FIELD.sub("", text)
 
 
 def _filled(text: str, person: Mapping[str, str]) -> str:
@@ -123,39 +137,47 @@ def create(
     if there:
         return Answer(Verdict.DONE, f"there is {there[0]}"), True
     entry = filled_in(template, base, person)
-    answer = directory.add(entry)
+    answer = _handing_over(directory, entry, handover, person) if handover else directory.add(entry)
     if answer.verdict is Verdict.CONFLICT:
-        return Answer(Verdict.REFUSED, f"{entry.dn} is somebody else's"), False
+        return Answer(Verdict.REFUSED, f"{entry.dn} is somebody else's: {answer.words}"), False
     if answer.verdict is Verdict.GONE:
         return Answer(Verdict.REFUSED, f"there is no entry {template.under or base}: {answer.words}"), False
-    if answer.verdict is not Verdict.DONE or handover is None:
-        return answer, False
-    return _handed_over(directory, entry.dn, handover, person), False
+    return answer, False
 
 
-def _handed_over(directory: DirectoryWriter, dn: str, handover: Handover, person: Mapping[str, str]) -> Answer:
+def _handing_over(directory: DirectoryWriter, entry: NewEntry, handover: Handover, person: Mapping[str, str]) -> Answer:
+    """Add the entry with a secret that is on disk before the directory knows it."""
     try:
-        secret, path = handover.make("-".join(filter(None, (person.get("id", ""), names.rdn_value(dn)))))
+        secret, path = handover.make("-".join(filter(None, (person.get("id", ""), names.rdn_value(entry.dn)))))
     except OSError as error:
-        return Answer(Verdict.DONE, f"without an initial secret: {error.filename}: {error.strerror}")
-    answer = directory.give_secret(dn, secret)
+        words = f"no initial secret can be handed over, and nothing was created: {error.filename}: {error.strerror}"
+        return Answer(Verdict.REFUSED, words)
+    whole = directory.with_secret(entry, secret)
+    answer = directory.add(whole or entry)
+    if answer.verdict is Verdict.UNAVAILABLE and whole:  # it may have been created, and then this opens it
+        return Answer(Verdict.UNAVAILABLE, f"{answer.words} (if it was created, its initial secret is in {path})")
+    told = f"its initial secret is in {path}"
     if answer.verdict is Verdict.DONE:
-        return Answer(Verdict.DONE, f"its initial secret is in {path}")
+        given = Answer(Verdict.DONE) if whole else directory.give_secret(entry.dn, secret)
+        if given.verdict is Verdict.DONE:
+            return Answer(Verdict.DONE, told)
+        answer = Answer(Verdict.DONE, f"without an initial secret: {given.words}")
     handover.withdraw(path)
-    return Answer(Verdict.DONE, f"without an initial secret: {answer.words}")
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Initial secrets, each in a file that only this user can read."""
+    """Initial secrets of so many characters, each in a file that only this user can read."""
 
     folder: Path
+    length: int
 
     def make(self, name: str) -> tuple[str, Path]:
         """A new secret, on disk before anybody else knows it. Raises `OSError`."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / f"{_UNSAFE.sub('_', name)}.secret"
-        secret = secrets.token_urlsafe(_SECRET_OCTETS)
+        secret = _secret(self.length)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(f"{secret}\n")
@@ -168,3 +190,11 @@ class Handover:
         """Nobody got it."""
         with suppress(OSError):
             path.unlink()
+
+
+def _secret(length: int) -> str:
+    """A text of chance, with a capital, a small letter and a digit, as policies want it."""
+    while True:
+        text = secrets.token_urlsafe(length)[:length]
+        if all(any(map(kind, text)) for kind in (str.isupper, str.islower, str.isdigit)):
+            return text

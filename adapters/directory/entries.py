@@ -19,6 +19,8 @@ __all__ = [
     "GroupName",
     "Listing",
     "Modification",
+    "Move",
+    "NewEntry",
     "Request",
     "Verdict",
 ]
@@ -91,10 +93,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """An entry to be added."""
+    """An entry to be added. There may be a secret among its attributes."""
 
     dn: str
-    attributes: Mapping[str, Sequence[bytes]]
+    attributes: Mapping[str, Sequence[bytes]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entry to be put below another one, under the same name of its own."""
+
+    entry: Entry
+    unit: str
 
 
 class Verdict(StrEnum):
@@ -163,8 +173,18 @@ class DirectoryWriter(DirectoryReader, Protocol):
 
     def delete(self, wanted: Request) -> Answer: ...
 
+    def move(self, wanted: Sequence[Move]) -> Sequence[Answer]:
+        """Move these, in no particular order; one answer for each. Groups that have them as members have them still;
+        where one could not be brought to that, the words of a `DONE` say so.
+        """
+
     def add(self, wanted: NewEntry) -> Answer:
         """Add one entry; a `CONFLICT` where there is one of that name."""
+
+    def with_secret(self, wanted: NewEntry, secret: str) -> NewEntry | None:
+        """The entry with what somebody signs in with, where a directory takes that in one request with all else; None
+        where `give_secret` comes afterwards.
+        """
 
     def give_secret(self, dn: str, secret: str) -> Answer:
         """Set what somebody signs in with, to be kept as the directory keeps such things."""

@@ -123,6 +123,17 @@ def rdn_value(text: str) -> str:
     return ""
 
 
+def own_part(text: str) -> str:
+    """A name's own component as it is spelled. Raises `InvalidName`."""
+    position = 0
+    while True:
+        _, position = _type(text, position)
+        _, position = _value(text, position)
+        if text[position : position + 1] != "+":
+            return text[:position].strip()
+        position += 1
+
+
 def parse(text: str) -> Name:
     """A name's components in canonical spelling. Raises `InvalidName`, saying what is wrong."""
     rdns: list[Rdn] = []

@@ -6,7 +6,7 @@ Mistakes are told all at once (`adapters.checking`); values never appear in a me
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -28,11 +28,14 @@ __all__ = [
     "DnText",
     "Groups",
     "Layout",
+    "Leavers",
     "People",
+    "Places",
     "Settings",
     "Strict",
     "checked",
     "layout_of",
+    "within",
 ]
 
 
@@ -75,7 +78,41 @@ class Groups(Strict):
     placeholder: DnText | None = None
 
 
-class Accounts(Strict):
+@dataclass(frozen=True, slots=True)
+class Leavers:
+    """`unit` is where disabled accounts stand, `home` where they go from there; with a blank they stay."""
+
+    unit: str
+    home: str
+
+
+class Places(Strict):
+    """Where accounts stand. `leavers`: the unit where disabled accounts do, `home`: where they go from there when they
+    are enabled.
+    """
+
+    leavers: DnText | None = None
+    home: DnText | None = None
+
+    @property
+    def leaving(self) -> Leavers | None:
+        """Where disabled accounts stand, where they stand anywhere else."""
+        return Leavers(self.leavers, self.home or "") if self.leavers else None
+
+    def flaws(self, disable: str | None, base: str) -> Iterator[str]:
+        """What is wrong with them, where accounts are disabled in that way (None: not at all) and looked for there."""
+        if self.leavers and not disable:
+            yield "`accounts.leavers` is where disabled accounts stand; it needs `disable`"
+        if self.home and not self.leavers:
+            yield "`accounts.home` is where accounts come back to from `leavers`; it needs that too"
+        if self.home and self.leavers and within(self.home, self.leavers):
+            yield "`accounts.home` lies within `leavers`"
+        for unit in filter(None, (self.leavers, self.home)):
+            if not within(unit, base):
+                yield f"{unit} lies outside `people.base`: who is moved there would be seen no more"
+
+
+class Accounts(Places):
     """What may be done with accounts themselves; nothing unless said. `attributes`: those whose values are
     entitlements.
     """
@@ -102,13 +139,17 @@ class Settings(Strict):
                 raise ValueError(f"`accounts.attributes` names {attribute}, by which accounts are matched or locked")
         if self.accounts.create and (wrong := next(problems_of(self.accounts.create, self.people.match), "")):
             raise ValueError(wrong)
-        if self.accounts.create and self.accounts.create.under and not _within(self.accounts.create.under, self.people):
+        create = self.accounts.create
+        if create and create.under and not within(create.under, self.people.base):
             raise ValueError("`accounts.create.under` lies outside `people.base`, where accounts are looked for")
+        if wrong := next(self.accounts.flaws(self.accounts.disable, self.people.base), ""):
+            raise ValueError(wrong)
         return self
 
 
-def _within(dn: str, people: People) -> bool:
-    return names.lies_under(dn, people.base) or names.canonical(dn) == names.canonical(people.base)
+def within(dn: str, base: str) -> bool:
+    """Whether a name is the base's or lies below it. Raises `InvalidName`."""
+    return names.lies_under(dn, base) or names.canonical(dn) == names.canonical(base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +175,7 @@ class Layout:
     """Those of accounts whose values are entitlements, in lower case."""
     create: Create | None = None
     handover: Handover | None = None
+    leavers: Leavers | None = None
     login: str = "uid"
     """The attribute with an account's short name."""
     key: str = "entryUUID"
@@ -160,7 +202,7 @@ class Layout:
 
     def may_be_account(self, dn: str) -> bool:
         """Whether an entry of this name would be where the accounts are. Raises `InvalidName`."""
-        return names.lies_under(dn, self.people_base) or names.canonical(dn) == names.canonical(self.people_base)
+        return within(dn, self.people_base)
 
     def group_name(self, locator: Locator) -> GroupName:
         """How the locator names its group; a DN only where it is one under the groups' base."""
@@ -222,7 +264,8 @@ def layout_of(settings: Settings, folder: Path = Path()) -> Layout:
         lock=LOCKS[settings.accounts.disable] if settings.accounts.disable else None,
         deletes=settings.accounts.delete,
         create=create,
-        handover=Handover(folder / secret.folder) if secret else None,
+        handover=Handover(folder / secret.folder, secret.length) if secret else None,
+        leavers=settings.accounts.leaving,
         attributes=tuple(attribute.lower() for attribute in settings.accounts.attributes),
     )
 

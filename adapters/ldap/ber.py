@@ -3,34 +3,36 @@
 Promises: the few message types that answer a search, decoded into names and raw values at a few microseconds an entry,
 and an error for whatever is not well-formed. Knows neither sockets nor sessions. Source: RFC 4511 (messages), RFC 2696
 (paging), X.690 (basic encoding rules, definite lengths, as RFC 4511 section 5.1 demands).
-
-Two readings of an entry stand side by side. The quick one takes the shape in which servers send nearly all of them,
-every length checked, and says when it is another; the slow one takes whatever is allowed, and says what is wrong. Where
-the quick one has an answer, it is the slow one's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from adapters.directory.entries import Entry
 
 __all__ = [
+    "ENTRY",
+    "INTEGER",
+    "OCTETS",
+    "SEQUENCE",
+    "SET",
     "Done",
     "Malformed",
     "Message",
     "Reference",
     "bounds",
     "decode",
-    "decoded",
     "ended",
+    "expect",
     "message_end",
+    "octet_strings",
     "result",
 ]
 
-_SEQUENCE, _SET, _INTEGER, _OCTETS, _ENUMERATED = 0x30, 0x31, 0x02, 0x04, 0x0A
-_ENTRY, _DONE, _REFERENCE, _EXTENDED, _INTERMEDIATE = 0x64, 0x65, 0x73, 0x78, 0x79
+SEQUENCE, SET, INTEGER, OCTETS, _ENUMERATED = 0x30, 0x31, 0x02, 0x04, 0x0A
+ENTRY, _DONE, _REFERENCE, _EXTENDED, _INTERMEDIATE = 0x64, 0x65, 0x73, 0x78, 0x79
 # Of a search, a modification, an addition, a deletion, an extended operation.
 _RESULTS = frozenset({_DONE, 0x67, 0x69, 0x6B, 0x6D, _EXTENDED})
 _CONTROLS, _REFERRAL = 0xA0, 0xA3
@@ -67,7 +69,7 @@ def message_end(buffer: bytes | bytearray, start: int) -> int:
     """Where the message that starts here ends; -1 while not enough of it has arrived to tell. Raises `Malformed`."""
     if len(buffer) < start + 2:
         return -1
-    if buffer[start] != _SEQUENCE:
+    if buffer[start] != SEQUENCE:
         raise Malformed(f"a message starts with octet {buffer[start]:#04x}")
     first = buffer[start + 1]
     octets = first & 0x7F if first & 0x80 else 0
@@ -89,9 +91,9 @@ def bounds(data: bytes) -> list[tuple[int, int]]:
     while position + 1 < size:
         length = data[position + 1]
         end = position + 2 + length
-        if length == 0x81 and position + 2 < size and data[position] == _SEQUENCE:  # most entries are that long
+        if length == 0x81 and position + 2 < size and data[position] == SEQUENCE:  # most entries are that long
             end = position + 3 + data[position + 2]
-        elif length >= 0x80 or data[position] != _SEQUENCE:
+        elif length >= 0x80 or data[position] != SEQUENCE:
             end = message_end(data, position)
             if end < 0:
                 break
@@ -105,57 +107,18 @@ def bounds(data: bytes) -> list[tuple[int, int]]:
 def ended(data: bytes, start: int, end: int) -> int:
     """Which search the message there ends, without decoding it; -1 where it is another kind of message."""
     try:
-        position, _ = _expect(data, start, end, _SEQUENCE)
-        first, stop = _expect(data, position, end, _INTEGER)
+        position, _ = expect(data, start, end, SEQUENCE)
+        first, stop = expect(data, position, end, INTEGER)
         return int.from_bytes(data[first:stop], "big") if data[stop] == _DONE else -1
     except (Malformed, IndexError):
         return -1
 
 
-def decoded(
-    data: bytes, found: Sequence[tuple[int, int]], numbers: Container[int]
-) -> tuple[list[Entry], list[tuple[int, Message]]]:
-    """The messages between those bounds: the entries that answer searches of these numbers, and all others with their
-    ids. Raises `Malformed`.
-    """
-    entries: list[Entry] = []
-    others: list[tuple[int, Message]] = []
-    opening = _NEVER
-    for start, end in found:
-        first = data[start + 1]
-        position = start + 2 + (first & 0x7F if first & 0x80 else 0)
-        if not data.startswith(opening, position):
-            opening = _opening(data, position, end, numbers)
-        entry = None if opening is _NEVER else _quick_entry(data, position + len(opening), end)
-        if entry is None:
-            answered, message = decode(data[start:end])
-            if answered not in numbers or not isinstance(message, Entry):
-                others.append((answered, message))
-                continue
-            entry = message
-        entries.append(entry)
-    return entries, others
-
-
-_NEVER = b"\x00never"
-"""No message's content starts so: it would have to start with an integer."""
-
-
-def _opening(data: bytes, position: int, end: int, numbers: Container[int]) -> bytes:
-    """With which octets the content starts of every entry for the search that this one is for."""
-    if position + 1 < end:
-        stop = position + 2 + data[position + 1]
-        is_entry = data[position] == _INTEGER and stop < end and data[stop] == _ENTRY
-        if is_entry and int.from_bytes(data[position + 2 : stop], "big") in numbers:
-            return data[position : stop + 1]
-    return _NEVER
-
-
 def result(message: bytes) -> tuple[int, Done]:
     """The id of a message that ends an operation of whatever kind, and how it ended. Raises `Malformed`."""
     try:
-        position, end = _expect(message, 0, len(message), _SEQUENCE)
-        start, stop = _expect(message, position, end, _INTEGER)
+        position, end = expect(message, 0, len(message), SEQUENCE)
+        start, stop = expect(message, position, end, INTEGER)
         tag, first, last = _header(message, stop, end)
         if tag not in _RESULTS:
             raise Malformed(f"an operation is answered by a message of type {tag:#04x}")
@@ -175,11 +138,11 @@ def decode(message: bytes) -> tuple[int, Message]:
 
 
 def _decode(message: bytes) -> tuple[int, Message]:
-    position, end = _expect(message, 0, len(message), _SEQUENCE)
-    start, stop = _expect(message, position, end, _INTEGER)
+    position, end = expect(message, 0, len(message), SEQUENCE)
+    start, stop = expect(message, position, end, INTEGER)
     number = int.from_bytes(message[start:stop], "big")
     tag, start, stop = _header(message, stop, end)
-    if tag == _ENTRY:
+    if tag == ENTRY:
         return number, _entry(message, start, stop)
     if tag == _DONE:
         return number, _done(message, start, stop, end)
@@ -204,7 +167,8 @@ def _header(data: bytes, position: int, limit: int) -> tuple[int, int, int]:
     return data[position], start, end
 
 
-def _expect(data: bytes, position: int, limit: int, expected: int) -> tuple[int, int]:
+def expect(data: bytes, position: int, limit: int, expected: int) -> tuple[int, int]:
+    """Where the content of an element of that tag starts and ends. Raises `Malformed` and `IndexError`."""
     tag, start, end = _header(data, position, limit)
     if tag != expected:
         raise Malformed(f"expected an element of type {expected:#04x}, found {tag:#04x}")
@@ -212,114 +176,23 @@ def _expect(data: bytes, position: int, limit: int, expected: int) -> tuple[int,
 
 
 def _entry(data: bytes, position: int, end: int) -> Entry:
-    start, stop = _expect(data, position, end, _OCTETS)
+    start, stop = expect(data, position, end, OCTETS)
     dn = data[start:stop].decode()
     attributes: dict[str, list[bytes]] = {}
-    position, end = _expect(data, stop, end, _SEQUENCE)
+    position, end = expect(data, stop, end, SEQUENCE)
     while position < end:
-        start, stop = _expect(data, position, end, _SEQUENCE)
+        start, stop = expect(data, position, end, SEQUENCE)
         position = stop
-        name_start, name_stop = _expect(data, start, stop, _OCTETS)
-        start, stop = _expect(data, name_stop, stop, _SET)
-        attributes[data[name_start:name_stop].decode("ascii").lower()] = list(_octets(data, start, stop))
+        name_start, name_stop = expect(data, start, stop, OCTETS)
+        start, stop = expect(data, name_stop, stop, SET)
+        attributes[data[name_start:name_stop].decode("ascii").lower()] = list(octet_strings(data, start, stop))
     return Entry(dn, attributes)
 
 
-class _Names(dict[bytes, str]):
-    """Attribute descriptions in lower case, by their octets: there are few, and they come a million times."""
-
-    def __missing__(self, octets: bytes) -> str:
-        name = octets.decode("ascii").lower()
-        if len(self) < _MOST_NAMES:
-            self[octets] = name
-        return name
-
-
-_MOST_NAMES = 1000
-_names = _Names()
-
-
-def _quick_entry(data: bytes, position: int, end: int) -> Entry | None:
-    """An entry, from the length of its element to the end of its message; None where its shape is not the usual one.
-
-    INVARIANT: an answer is what `_entry` would give. Every element ends exactly where what contains it ends.
-    """
-    try:
-        position = _content(data, position, end)
-        start = position + 2
-        length = data[position + 1]
-        if data[position] != _OCTETS or length >= 0x80:
-            return None
-        position = start + length
-        dn = data[start:position].decode()
-        if data[position] != _SEQUENCE:
-            return None
-        position = _content(data, position + 1, end)
-        attributes: dict[str, list[bytes]] = {}
-        while position < end:
-            position = _quick_attribute(data, position, end, attributes)
-    except (IndexError, UnicodeDecodeError, _Unusual):
-        return None
-    return Entry(dn, attributes)
-
-
-class _Unusual(Exception):
-    """The quick reading does not know this shape."""
-
-
-def _content(data: bytes, position: int, end: int) -> int:
-    """Where the content starts of an element whose length stands here, and which has to reach to `end`."""
-    length = data[position]
-    position += 1
-    if length & 0x80:
-        octets = length & 0x7F
-        length = int.from_bytes(data[position : position + octets], "big")
-        position += octets
-    if position + length != end:
-        raise _Unusual
-    return position
-
-
-def _quick_attribute(data: bytes, position: int, limit: int, attributes: dict[str, list[bytes]]) -> int:
-    """Read one attribute into the others; where it ends. The inner loop of all bulk reading, hence without calls."""
-    length = data[position + 1]
-    start = position + 2
-    if length & 0x80:
-        octets = length & 0x7F
-        length = int.from_bytes(data[start : start + octets], "big")
-        start += octets
-    end = start + length
-    length = data[start + 1]
-    at = start + 2 + length
-    if data[position] != _SEQUENCE or data[start] != _OCTETS or length >= 0x80 or data[at] != _SET or end > limit:
-        raise _Unusual
-    name = _names[data[start + 2 : at]]
-    length = data[at + 1]
-    at += 2
-    if length & 0x80:
-        octets = length & 0x7F
-        length = int.from_bytes(data[at : at + octets], "big")
-        at += octets
-    if at + length != end:
-        raise _Unusual
-    values = attributes[name] = []
-    while at < end:
-        length = data[at + 1]
-        if data[at] != _OCTETS or length >= 0x80:
-            values += _octets(data, at, end)
-            return end
-        start = at + 2
-        at = start + length
-        values.append(data[start:at])
-    if at != end:
-        raise _Unusual
-    return end
-
-
-def _octets(data: bytes, position: int, end: int) -> Iterator[bytes]:
-    """The octet strings between two positions."""
+def octet_strings(data: bytes, position: int, end: int) -> Iterator[bytes]:
+    """The octet strings between two positions. Raises `Malformed` and `IndexError`."""
     while position < end:
-        if data[position] != _OCTETS:
+        if data[position] != OCTETS:
             raise Malformed(f"expected an octet string, found {data[position]:#04x}")
         length = data[position + 1]
         position += 2
@@ -334,15 +207,15 @@ def _octets(data: bytes, position: int, end: int) -> Iterator[bytes]:
 
 
 def _strings(data: bytes, position: int, end: int) -> Iterator[str]:
-    return (value.decode("utf-8", "replace") for value in _octets(data, position, end))
+    return (value.decode("utf-8", "replace") for value in octet_strings(data, position, end))
 
 
 def _done(data: bytes, position: int, end: int, message_end: int) -> Done:
-    start, stop = _expect(data, position, end, _ENUMERATED)
+    start, stop = expect(data, position, end, _ENUMERATED)
     code = int.from_bytes(data[start:stop], "big")
-    start, stop = _expect(data, stop, end, _OCTETS)
+    start, stop = expect(data, stop, end, OCTETS)
     matched = data[start:stop].decode("utf-8", "replace")
-    start, stop = _expect(data, stop, end, _OCTETS)
+    start, stop = expect(data, stop, end, OCTETS)
     words = data[start:stop].decode("utf-8", "replace")
     referrals: tuple[str, ...] = ()
     if stop < end:
@@ -355,11 +228,11 @@ def _cookie(data: bytes, position: int, end: int) -> bytes:
     """The cookie of the paged results control among a message's controls; empty where there is none."""
     if position >= end:
         return b""
-    position, end = _expect(data, position, end, _CONTROLS)
+    position, end = expect(data, position, end, _CONTROLS)
     while position < end:
-        start, stop = _expect(data, position, end, _SEQUENCE)
+        start, stop = expect(data, position, end, SEQUENCE)
         position = stop
-        name_start, name_stop = _expect(data, start, stop, _OCTETS)
+        name_start, name_stop = expect(data, start, stop, OCTETS)
         if data[name_start:name_stop] == _PAGED_RESULTS:
             return _paged_value(data, name_stop, stop)
     return b""
@@ -367,9 +240,9 @@ def _cookie(data: bytes, position: int, end: int) -> bytes:
 
 def _paged_value(data: bytes, position: int, end: int) -> bytes:
     tag, start, stop = _header(data, position, end)
-    if tag != _OCTETS:  # the criticality stands between the name and the value
-        start, stop = _expect(data, stop, end, _OCTETS)
-    start, stop = _expect(data, start, stop, _SEQUENCE)
-    _, size_stop = _expect(data, start, stop, _INTEGER)
-    start, stop = _expect(data, size_stop, stop, _OCTETS)
+    if tag != OCTETS:  # the criticality stands between the name and the value
+        start, stop = expect(data, stop, end, OCTETS)
+    start, stop = expect(data, start, stop, SEQUENCE)
+    _, size_stop = expect(data, start, stop, INTEGER)
+    start, stop = expect(data, size_stop, stop, OCTETS)
     return data[start:stop]

@@ -13,7 +13,8 @@ from adapters.ldap import ber, requests
 
 __all__ = ["Exchange"]
 
-_RECEIVED_AT_ONCE = 1 << 18
+_RECEIVED_AT_ONCE = 1 << 16
+"""More takes longer: such pieces the allocator fetches from the system anew each time (mmap's threshold, 128 KiB)."""
 _FIRST_NUMBER = 100  # signing in took the first few
 
 
@@ -26,9 +27,11 @@ class Exchange:
         self._waiting: list[bytes] = []
         self.open: set[int] = set()
         """The requests whose answer has not been seen to its end."""
-        self._rest = bytearray()
+        self._pieces: list[bytes] = []
+        """What has arrived of a message that is not there whole; its beginning first."""
+        self._arrived = 0
         self._wanted = 0
-        """So long is the message of which `_rest` is the beginning; 0 where that cannot be told yet."""
+        """So many octets are in the pieces, and so long is that message; 0 where that cannot be told yet."""
 
     def queue(self, operation: bytes, *controls: bytes) -> int:
         """Have a request sent with the next `flush`; its number."""
@@ -49,13 +52,14 @@ class Exchange:
             received = self._way.recv(_RECEIVED_AT_ONCE)
             if not received:
                 raise ConnectionResetError("the server closed the connection")
-            self._rest += received
-            if len(self._rest) < self._wanted:
+            self._pieces.append(received)
+            self._arrived += len(received)
+            if self._arrived < self._wanted:
                 continue
-            octets = bytes(self._rest)
+            octets = b"".join(self._pieces)
             found = ber.bounds(octets)
-            if found:
-                self._rest = bytearray(octets[found[-1][1] :])
-            self._wanted = max(0, ber.message_end(self._rest, 0))
+            rest = octets[found[-1][1] :] if found else octets
+            self._pieces, self._arrived = [rest] if rest else [], len(rest)
+            self._wanted = max(0, ber.message_end(rest, 0))
             if found:
                 return octets, found

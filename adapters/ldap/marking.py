@@ -14,7 +14,7 @@ from adapters.directory.settings import Layout
 from adapters.ldap.server import Server
 from adapters.marks import mark_of
 
-__all__ = ["mark"]
+__all__ = ["context_of", "mark"]
 
 _CONTENT_SYNC = "1.3.6.1.4.1.4203.1.9.1.1"
 
@@ -27,7 +27,7 @@ def mark(server: Server, layout: Layout, *settings: str) -> str:
     contexts = [value.decode("utf-8", "surrogateescape") for value in root.values("namingContexts")]
     states: list[bytes] = []
     for base in (layout.people_base, layout.groups_base):
-        context = _context_of(base, contexts)
+        context = context_of(base, contexts)
         entry = server.read(context, ("contextCSN",)) if context else None
         found = sorted(entry.values("contextCSN")) if entry is not None else []
         if not found:
@@ -36,7 +36,7 @@ def mark(server: Server, layout: Layout, *settings: str) -> str:
     return mark_of(repr(layout), *settings, *states)
 
 
-def _context_of(base: str, contexts: Sequence[str]) -> str:
+def context_of(base: str, contexts: Sequence[str]) -> str:
     """The naming context that the base lies in; blank where none of them has it."""
     around = [each for each in contexts if names.canonical(each) == names.canonical(base)]
     around += [each for each in contexts if names.lies_under(base, each)]

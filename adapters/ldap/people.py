@@ -6,7 +6,6 @@ connection cannot write. An entry without an id is a row without one, so that so
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,10 +18,10 @@ from adapters.columns import Columns
 from adapters.directory import names
 from adapters.directory.entries import Entry
 from adapters.directory.settings import DnText
-from adapters.ldap.requests import Scope, any_value
+from adapters.ldap.schema import attributes_known
 from adapters.ldap.session import encoded_filter, filter_flaw
 from adapters.ldap.settings import Connection, endpoint_of
-from adapters.ldap.wire import NoSuchBase, ReadOnlyWire, opened
+from adapters.ldap.wire import ReadOnlyWire, opened
 from adapters.records import SET_SEPARATORS, Gathering
 from reconciler.sources import Feed, Place, Source, SourceContext, SourceError
 from reconciler.targets import TargetError
@@ -34,7 +33,6 @@ _OWN_NAME = "dn"
 """What `columns` calls the entry's name, which is no attribute of it."""
 _FIRST_ONLY = frozenset({"name", "email"})
 """Columns that hold one value, of attributes that often hold several."""
-_SCHEMA_NAMES = re.compile(r"NAME\s+(?:'(?P<one>[^']+)'|\((?P<many>[^)]*)\))")
 
 
 def _is_filter(text: str) -> str:
@@ -91,7 +89,7 @@ class LdapPeople(Source):
         if listing.shortfalls:
             raise self._error(
                 f"it delivers only a part ({len(entries)} entries): {'; '.join(sorted(set(listing.shortfalls)))}",
-                f"let {self._endpoint.bind_dn} read all of {people.base}; nothing was taken",
+                f"let {self._endpoint.user} read all of {people.base}; nothing was taken",
             )
         return entries
 
@@ -153,7 +151,8 @@ class LdapPeople(Source):
         One that the schema knows and nobody has is left out of the delivery: what was known of it stays as it was.
         """
         missing = gathering.missing(required)
-        schema = {name.lower(): name for name in self._schema(wire)} if missing else {}
+        known = attributes_known(wire, self._settings.people.base) if missing else ()
+        schema = {name.lower(): name for name in known}
         blank = [column for column in missing if column not in required and self._base_name(column) in schema]
         for column in missing:
             schema.pop(self._base_name(column), None)  # nobody has it: it would be proposed for itself
@@ -161,12 +160,6 @@ class LdapPeople(Source):
 
     def _base_name(self, column: str) -> str:
         return self._columns.theirs(column).partition(";")[0].lower()
-
-    def _schema(self, wire: ReadOnlyWire) -> Sequence[str]:
-        """The attributes that this server knows (RFC 4512, section 4.2); nothing where it does not say."""
-        [own, *_] = [*_one(wire, self._settings.people.base, "subschemaSubentry"), ""]
-        types = _one(wire, own, "attributeTypes") if own else []
-        return sorted({name for text in types for name in _schema_names(text)})
 
     def _error(self, said: str, remedy: str) -> SourceError:
         return SourceError(f"source `{self._context.name}`: {said}", place=self._place, remedy=remedy)
@@ -193,19 +186,3 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise ValueError("its value is no text") from None
-
-
-def _one(wire: ReadOnlyWire, dn: str, attribute: str) -> list[str]:
-    """An attribute of one entry, as texts."""
-    try:
-        entries = list(wire.search(dn, any_value("objectClass"), (attribute,), scope=Scope.BASE))
-    except NoSuchBase:
-        return []
-    return [value.decode("utf-8", "replace") for entry in entries for value in entry.values(attribute)]
-
-
-def _schema_names(description: str) -> Sequence[str]:
-    found = _SCHEMA_NAMES.search(description)
-    if found is None:
-        return ()
-    return [found["one"]] if found["one"] else re.findall(r"'([^']+)'", found["many"] or "")

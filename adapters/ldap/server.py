@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from adapters.directory.entries import Answer, Entry, GroupName, Listing, NewEntry, Request
+from adapters.directory.entries import Answer, Entry, GroupName, Listing, Move, NewEntry, Request, Verdict
 from adapters.directory.groups import GROUP_CLASSES
+from adapters.directory.leavers import follow
+from adapters.directory.names import own_part
 from adapters.directory.settings import Layout
 from adapters.ldap.filters import HOLDERS_PER_FILTER, alternatives, people_filter
 from adapters.ldap.requests import Filter, Scope, all_of, any_of, any_value, equal
@@ -113,8 +116,25 @@ class WritableServer(Server):
     def delete(self, wanted: Request) -> Answer:
         return self._writes.delete(wanted)
 
+    def move(self, wanted: Sequence[Move]) -> Sequence[Answer]:
+        moves = [
+            (Request(each.entry.dn, provided=self.same(each.entry)), own_part(each.entry.dn), each.unit)
+            for each in wanted
+        ]
+        answers = self._writes.move(moves)
+        renamed = {
+            request.dn: f"{rdn},{unit}"
+            for (request, rdn, unit), answer in zip(moves, answers, strict=True)
+            if answer.verdict is Verdict.DONE
+        }
+        told = follow(self, self._layout.kind, renamed)
+        return [replace(each, words=told) if each.verdict is Verdict.DONE else each for each in answers]
+
     def add(self, wanted: NewEntry) -> Answer:
         return self._writes.add(wanted)
+
+    def with_secret(self, wanted: NewEntry, secret: str) -> NewEntry | None:
+        return None  # the server hashes what its own operation sets, and keeps what comes with an entry as it came
 
     def give_secret(self, dn: str, secret: str) -> Answer:
         return self._writes.give_secret(dn, secret)

@@ -98,7 +98,7 @@ def _signed_in(endpoint: Endpoint) -> Any:
     )
     connection = ldap3.Connection(
         server,
-        user=endpoint.bind_dn,
+        user=endpoint.user,
         password=endpoint.password.get_secret_value(),
         auto_referrals=False,
         auto_range=False,
@@ -157,7 +157,8 @@ def _not_signed_in(endpoint: Endpoint, result: Any) -> TargetError:
     if code in LATER:
         return TargetUnavailable(f"{endpoint.url}: {told}", remedy="try again later")
     return TargetError(
-        f"{endpoint.url} does not let {endpoint.bind_dn} in: {told}", remedy="check bind.dn and bind.password"
+        f"{endpoint.url} does not let {endpoint.user} in: {told}",
+        remedy="check the name and the password under `bind`",
     )
 
 
@@ -166,7 +167,7 @@ def unavailable(endpoint: Endpoint, error: Exception) -> TargetUnavailable:
     late = isinstance(error, TimeoutError) or "timed out" in str(error)
     told = f"no answer within {endpoint.timeout} s" if late else str(error)
     return TargetUnavailable(
-        f"{endpoint.url} (as {endpoint.bind_dn}) does not answer: {told}",
+        f"{endpoint.url} (as {endpoint.user}) does not answer: {told}",
         remedy="check that the server runs and that host, port and firewall are right",
     )
 

@@ -20,6 +20,7 @@ __all__ = [
     "Endpoint",
     "EndpointUrl",
     "LdapSettings",
+    "endpoint_at",
     "endpoint_of",
     "ldap_settings",
 ]
@@ -85,7 +86,7 @@ class LdapSettings(Settings, Connection):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how to connect, and as whom."""
+    """Where and how to connect, and as whom: `user` is a DN, or what else the server takes for a name."""
 
     url: str
     host: str
@@ -93,7 +94,7 @@ class Endpoint:
     tls: Tls
     ca: Path | None
     timeout: int
-    bind_dn: str
+    user: str
     password: SecretStr = field(repr=False)
 
 
@@ -104,17 +105,15 @@ def ldap_settings(settings: Mapping[str, object], context: TargetContext) -> Lda
 
 def endpoint_of(settings: Connection, folder: Path) -> Endpoint:
     """Where these settings point to; a relative CA file is looked for in `folder`."""
-    parts, port = _split(settings.url)
-    return Endpoint(
-        url=settings.url,
-        host=parts.hostname or "",
-        port=port or _PORTS[parts.scheme],
-        tls=settings.tls or "ldaps",
-        ca=folder / settings.ca if settings.ca else None,
-        timeout=settings.timeout,
-        bind_dn=settings.bind.dn,
-        password=settings.bind.password,
-    )
+    ca = folder / settings.ca if settings.ca else None
+    tls = settings.tls or "ldaps"
+    return endpoint_at(settings.url, tls, ca, settings.timeout, settings.bind.dn, settings.bind.password)
+
+
+def endpoint_at(url: str, tls: Tls, ca: Path | None, timeout: int, user: str, password: SecretStr) -> Endpoint:
+    """The server at this url."""
+    parts, port = _split(url)
+    return Endpoint(url, parts.hostname or "", port or _PORTS[parts.scheme], tls, ca, timeout, user, password)
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:

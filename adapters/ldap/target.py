@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from adapters.directory.leavers import step_writer
 from adapters.directory.reading import observation
 from adapters.directory.settings import layout_of
-from adapters.directory.writing import DirectoryStepWriter
+from adapters.directory.vocabulary import asked_of, unknown
+from adapters.ldap.lockout import SESSIONS, without_effect
 from adapters.ldap.marking import mark
+from adapters.ldap.schema import attributes_known
 from adapters.ldap.server import Server, WritableServer
 from adapters.ldap.settings import endpoint_of, ldap_settings
 from adapters.ldap.wire import ReadOnlyWire, Wire, opened
@@ -44,9 +48,10 @@ class LdapTarget(Target):
         self._endpoint = endpoint_of(parsed, context.folder)
         self._layout = layout_of(parsed, context.folder)
         self._people_filter = parsed.people.filter
+        self._sessions = SESSIONS.get(parsed.accounts.disable or "", "")
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=self._layout.ops, batch_size=BATCH)
+        return Capabilities(ops=self._layout.ops, batch_size=BATCH, sessions_live_on=self._sessions)
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
@@ -60,8 +65,10 @@ class LdapTarget(Target):
     def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
-            at, bound_as = datetime.now(UTC), self._endpoint.bind_dn
-            return observation(server, self._layout, locators, accounts, at, bound_as)
+            at, bound_as = datetime.now(UTC), self._endpoint.user
+            seen = observation(server, self._layout, locators, accounts, at, bound_as)
+            found = () if accounts is not None else self._unknown(wire)
+            return replace(seen, findings=(*seen.findings, *found))
 
     def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
         """One search, by the attributes that accounts are matched by."""
@@ -74,25 +81,32 @@ class LdapTarget(Target):
         """By the state of the directory as a whole; blank where the server does not offer content synchronization."""
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
-            return mark(server, self._layout, self._endpoint.url, self._endpoint.bind_dn, self._people_filter or "")
+            return mark(server, self._layout, self._endpoint.url, self._endpoint.user, self._people_filter or "")
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:
         with opened(Wire, self._endpoint) as wire:
             server = WritableServer(wire, self._layout, self._people_filter)
-            yield DirectoryStepWriter(server, self._layout, lambda: datetime.now(UTC))
+            yield step_writer(server, self._layout, lambda: datetime.now(UTC))
 
     def probe(self) -> Sequence[TargetFinding]:
-        """Both bases can be read, and the password does not cross a network in the clear."""
+        """Both bases can be read, the schema knows what the settings name, what locks has an effect, and the password
+        does not cross a network in the clear.
+        """
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
             for base in (self._layout.people_base, self._layout.groups_base):
                 if server.read(base, ("objectClass",)) is None:
                     raise TargetError(
-                        f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.bind_dn} can see",
+                        f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.user} can see",
                         remedy="correct the base, or give this account the right to read it",
                     )
-        return tuple(self._unsafe())
+            found = [*self._unknown(wire), *without_effect(wire, server, self._layout)]
+        return (*found, *self._unsafe())
+
+    def _unknown(self, wire: ReadOnlyWire) -> Iterator[TargetFinding]:
+        known = attributes_known(wire, self._layout.people_base)
+        return unknown(asked_of(self._layout, self._people_filter), known, f"the schema of {self._endpoint.url}")
 
     def _unsafe(self) -> Iterator[TargetFinding]:
         if self._endpoint.tls == "none" and not is_loopback(self._endpoint.host):

@@ -11,13 +11,14 @@ read here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from adapters.directory.entries import Answer, Entry, Listing, NewEntry, Request, Verdict
 from adapters.ldap import ber, requests
+from adapters.ldap.bulk import Habits, decoded
 from adapters.ldap.exchange import Exchange
 from adapters.ldap.requests import Filter, Scope
 from adapters.ldap.session import LATER, Session, said, unavailable
@@ -60,11 +61,20 @@ class Question:
     condition: Filter
 
 
-class ReadOnlyWire:
-    """A signed-in connection that can search and nothing else. Connects at the first search and again after a loss."""
+Greeting: TypeAlias = "Callable[[ReadOnlyWire], None]"
+"""What is said first on a connection."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+
+class ReadOnlyWire:
+    """A signed-in connection that can search and nothing else. Connects at the first search and again after a loss.
+
+    `greet` is called with each new connection before anything else is asked; where it raises `TargetError`, that
+    connection is not used.
+    """
+
+    def __init__(self, endpoint: Endpoint, greet: Greeting | None = None) -> None:
         self._endpoint = endpoint
+        self._greet = greet
         self._session: Session | None = None
         self._exchange: Exchange | None = None
 
@@ -96,11 +106,20 @@ class ReadOnlyWire:
         return listing
 
     def connect(self) -> Exchange:
-        """Connect and sign in, unless that is so already."""
+        """Connect and sign in, unless that is so already. Raises `TargetUnavailable` and `TargetError`."""
         if self._session is None or self._exchange is None:
             self._session = Session(self._endpoint)
             self._exchange = Exchange(self._session.socket)
+            self._greeted()
         return self._exchange
+
+    def _greeted(self) -> None:
+        try:
+            if self._greet is not None:
+                self._greet(self)
+        except TargetError:
+            self.close()
+            raise
 
     def close(self) -> None:
         session, self._session, self._exchange = self._session, None, None
@@ -108,6 +127,7 @@ class ReadOnlyWire:
             session.close()
 
     def _pages(self, request: bytes, base: str, page: int, shortfalls: list[str]) -> Iterator[Entry]:
+        habits = Habits()
         with self._conversation() as exchange:
             number = _asked(exchange, request, requests.page(page, b""))
             while number:
@@ -119,7 +139,7 @@ class ReadOnlyWire:
                         exchange.open.discard(number)
                     if done is not None and done.code == _SUCCESS and done.cookie:
                         following = _asked(exchange, request, requests.page(page, done.cookie))
-                    yield from _entries(octets, found, (number,), shortfalls)
+                    yield from _entries(octets, found, (number,), shortfalls, habits)
                 self._judge(done, base, shortfalls)
                 number = following
 
@@ -127,7 +147,7 @@ class ReadOnlyWire:
         self, questions: Sequence[Question], attributes: Sequence[str], shortfalls: list[str]
     ) -> Iterator[Entry]:
         under_way: dict[int, Question] = {}
-        waiting = deque(questions)
+        waiting, habits = deque(questions), Habits()
         with self._conversation() as exchange:
             while waiting or under_way:
                 while waiting and len(under_way) < OUTSTANDING:
@@ -137,7 +157,7 @@ class ReadOnlyWire:
                 octets, found = exchange.arrived()
                 ends = [bound for bound in found if ber.ended(octets, *bound) in under_way]
                 others = [bound for bound in found if bound not in ends] if ends else found
-                yield from _entries(octets, others, under_way, shortfalls)
+                yield from _entries(octets, others, under_way, shortfalls, habits)
                 for bound in ends:
                     number, done = ber.result(octets[slice(*bound)])
                     exchange.open.discard(number)
@@ -165,12 +185,12 @@ class ReadOnlyWire:
             return
         told = said(done.code, done.words)
         if done.code in _CUT_SHORT:
-            who = self._endpoint.bind_dn
+            who = self._endpoint.user
             shortfalls.append(f"the server ended the search under {base} early ({told}); raise the limit for {who}")
         elif done.code == _NO_SUCH_OBJECT:
             seen = f"; the nearest entry above it is {done.matched}" if done.matched else ""
             raise NoSuchBase(
-                f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.bind_dn} can see{seen}",
+                f"{self._endpoint.url}: there is no entry {base} that {self._endpoint.user} can see{seen}",
                 remedy="correct the base, or give this account the right to read it",
             )
         elif done.code in LATER:
@@ -178,7 +198,7 @@ class ReadOnlyWire:
         else:
             referred = f", referring to {', '.join(done.referrals)}" if done.referrals else ""
             raise TargetError(
-                f"{self._endpoint.url}: {self._endpoint.bind_dn} may not search under {base}: {told}{referred}",
+                f"{self._endpoint.url}: {self._endpoint.user} may not search under {base}: {told}{referred}",
                 remedy="give this account the right to search and read there",
             )
 
@@ -195,8 +215,8 @@ class ReadOnlyWire:
 class Wire(ReadOnlyWire):
     """A signed-in connection that can also change entries. Only a run is handed one."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
+    def __init__(self, endpoint: Endpoint, greet: Greeting | None = None) -> None:
+        super().__init__(endpoint, greet)
         self._asserts: bool | None = None
 
     def modify(self, wanted: Sequence[Request]) -> Sequence[Answer]:
@@ -213,10 +233,10 @@ class Wire(ReadOnlyWire):
         [answer] = self._write([requests.addition(wanted.dn, wanted.attributes)], [Request(wanted.dn)])
         return answer
 
-    def move(self, dn: str, rdn: str, superior: str) -> Answer:
-        """Put one entry below another one, under this name of its own."""
-        [answer] = self._write([requests.move(dn, rdn, superior)], [Request(dn)])
-        return answer
+    def move(self, wanted: Sequence[tuple[Request, str, str]]) -> Sequence[Answer]:
+        """Put each of these entries below another one: (which, under which name of its own, below which)."""
+        moves = [requests.move(each.dn, rdn, superior) for each, rdn, superior in wanted]
+        return self._write(moves, [each for each, *_ in wanted])
 
     def give_secret(self, dn: str, secret: str) -> Answer:
         """Set an entry's password; the server hashes it as it hashes all (RFC 3062)."""
@@ -277,9 +297,9 @@ def _asked(exchange: Exchange, request: bytes, *controls: bytes) -> int:
 
 
 def _entries(
-    octets: bytes, found: Sequence[tuple[int, int]], numbers: Container[int], shortfalls: list[str]
+    octets: bytes, found: Sequence[tuple[int, int]], numbers: Container[int], shortfalls: list[str], habits: Habits
 ) -> Sequence[Entry]:
-    entries, others = ber.decoded(octets, found, numbers)
+    entries, others = decoded(octets, found, numbers, habits)
     for answered, message in others:
         if answered == 0:
             raise ConnectionResetError("the server gave notice of disconnection")

@@ -13,7 +13,7 @@ from adapters.directory.entries import Modification
 from adapters.ldif.document import attribute_lines
 from adapters.ldif.files import replace_file
 
-__all__ = ["add_record", "append_changes", "delete_record", "modify_record"]
+__all__ = ["add_record", "append_changes", "delete_record", "modify_record", "move_record"]
 
 _HEADER = b"""\
 # What `reconciler apply` changed in the LDIF beside this file. Bring it to the directory with ldapmodify, then delete
@@ -42,6 +42,12 @@ def add_record(dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
 def delete_record(dn: str) -> bytes:
     """A change record that deletes an entry."""
     return _attribute("dn", dn.encode()) + b"changetype: delete\n" + _NEWLINE
+
+
+def move_record(dn: str, rdn: str, superior: str) -> bytes:
+    """A change record that puts an entry below another one, under this name of its own."""
+    parts = [_attribute("dn", dn.encode()), b"changetype: modrdn\n", _attribute("newrdn", rdn.encode())]
+    return b"".join((*parts, b"deleteoldrdn: 1\n", _attribute("newsuperior", superior.encode()))) + _NEWLINE
 
 
 def append_changes(path: Path, records: Sequence[bytes]) -> None:

@@ -9,12 +9,23 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from adapters.directory import names
-from adapters.directory.entries import Answer, Edit, Entry, GroupName, Listing, Modification, NewEntry, Request, Verdict
+from adapters.directory.entries import (
+    Answer,
+    Edit,
+    Entry,
+    GroupName,
+    Listing,
+    Modification,
+    Move,
+    NewEntry,
+    Request,
+    Verdict,
+)
 from adapters.directory.groups import GROUP_CLASSES, value_principal
 from adapters.directory.names import canonical
 from adapters.directory.reading import group_keys
 from adapters.directory.settings import Layout
-from adapters.ldif.changes import add_record, delete_record, modify_record
+from adapters.ldif.changes import add_record, delete_record, modify_record, move_record
 from adapters.ldif.document import Document, Record
 from reconciler.targets import TargetError
 
@@ -113,6 +124,54 @@ class Contents:
         self.changes.append(delete_record(record.dn))
         return Answer(Verdict.DONE)
 
+    def move(self, wanted: Sequence[Move]) -> Sequence[Answer]:
+        return [self._moved(each.entry, each.unit) for each in wanted]
+
+    def _moved(self, entry: Entry, unit: str) -> Answer:
+        """Where the file goes, groups may follow by themselves or not: so they lose the account before it is moved and
+        get it back afterwards, which comes to the same on every server.
+        """
+        own, above = names.own_part(entry.dn), self._by_name.get(names.canonical(unit))
+        record, now = self._by_name[names.canonical(entry.dn)], f"{own},{unit}"
+        if not entry.text("entryuuid"):
+            words = f"the export has no entryUUID of {entry.dn}, by which it would be known again under another name"
+            return Answer(Verdict.REFUSED, words)
+        if above is None:
+            return Answer(Verdict.GONE, f"{unit} is not in {self._source}")
+        if names.canonical(now) in self._by_name:
+            return Answer(Verdict.CONFLICT, f"{now} is in {self._source}")
+        if any(_under(other, names.canonical(entry.dn)) for other in self._document.records):
+            return Answer(Verdict.REFUSED, f"there are entries below {entry.dn}")
+        groups = self._left_by(entry.dn)
+        self._document.rename(record, now)
+        if _place(self._document.records, record) < _place(self._document.records, above):
+            self._document.put_last(record)  # what adds entries one after the other needs the one above first
+        del self._by_name[names.canonical(entry.dn)]
+        self._by_name[names.canonical(now)] = record
+        self.changes.append(move_record(entry.dn, own, unit))
+        self._joined_by(now, groups)
+        return Answer(Verdict.DONE)
+
+    def _left_by(self, dn: str) -> Sequence[Entry]:
+        """Take an account out of the groups that go by names; which those are."""
+        kind, value = self._layout.kind, dn.encode()
+        if not kind.by_dn:
+            return ()
+        groups = [group for group in self._groups() if self._holds(group, [value])]
+        for group in groups:
+            alone = kind.needs_member and len(group.values(kind.attribute)) == 1
+            placeholder = [Modification(kind.attribute, Edit.ADD, [self._layout.placeholder.encode()])] if alone else []
+            self._modified(group.dn, [*placeholder, Modification(kind.attribute, Edit.DELETE, [value])])
+        return groups
+
+    def _joined_by(self, dn: str, groups: Sequence[Entry]) -> None:
+        """Put it into them again."""
+        kind, placeholder = self._layout.kind, self._layout.placeholder.encode()
+        for group in groups:
+            alone = kind.needs_member and len(group.values(kind.attribute)) == 1
+            out = [Modification(kind.attribute, Edit.DELETE, [placeholder])] if alone else []
+            self._modified(group.dn, [Modification(kind.attribute, Edit.ADD, [dn.encode()]), *out])
+
     def having(self, values: Mapping[str, str]) -> Listing:
         wanted = {attribute.lower(): value_principal(value.encode()) for attribute, value in values.items()}
         listing = self.accounts(())
@@ -130,6 +189,9 @@ class Contents:
         self._by_name[name] = self._document.append(wanted.dn, wanted.attributes.items())
         self.changes.append(add_record(wanted.dn, wanted.attributes))
         return Answer(Verdict.DONE)
+
+    def with_secret(self, wanted: NewEntry, secret: str) -> NewEntry | None:
+        return None
 
     def give_secret(self, dn: str, secret: str) -> Answer:
         return Answer(Verdict.REFUSED, "a secret does not belong into a file that goes from hand to hand")
@@ -176,6 +238,10 @@ class Contents:
         return [
             f"{self._source} ends in the middle of a line: it may have been cut off; complete it, or end its last line"
         ]
+
+
+def _place(records: Sequence[Record], record: Record) -> int:
+    return next(place for place, other in enumerate(records) if other is record)
 
 
 def _entry(record: Record) -> Entry:

@@ -100,6 +100,19 @@ class Document:
         self.records.append(record)
         return record
 
+    def rename(self, record: Record, dn: str) -> None:
+        """Give an entry another name; all else that stands in it stays as it is."""
+        record.dn = dn
+        record.lines[0] = Line(attribute_lines("dn", dn.encode(), self.newline), "dn", dn.encode())
+
+    def put_last(self, record: Record) -> None:
+        """Move an entry to the end, behind all others."""
+        self.drop(record)
+        if not self.rendered().endswith(self.newline * 2):
+            self.parts.append(self.newline)
+        self.parts.append(record)
+        self.records.append(record)
+
     def drop(self, record: Record) -> None:
         """Remove an entry and the blank line after it."""
         place = next(place for place, part in enumerate(self.parts) if part is record)

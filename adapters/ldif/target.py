@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from adapters.directory.leavers import step_writer
 from adapters.directory.reading import observation
 from adapters.directory.settings import Layout, Settings, checked, layout_of
-from adapters.directory.writing import DirectoryStepWriter
 from adapters.ldif.changes import append_changes
 from adapters.ldif.contents import Contents
 from adapters.ldif.document import Document, Malformed, parse
@@ -118,7 +118,7 @@ class _FileWriter(TargetWriter):
         before = _read(self._path)
         document = _document(before, self._path)
         contents = Contents(document, self._layout, str(self._path))
-        outcomes = DirectoryStepWriter(contents, self._layout, lambda: datetime.now(UTC)).apply(steps)
+        outcomes = step_writer(contents, self._layout, lambda: datetime.now(UTC)).apply(steps)
         if not contents.changes:
             return outcomes
         if _read(self._path) != before:

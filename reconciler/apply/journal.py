@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -73,11 +73,11 @@ class OpenIntent:
 
 @dataclass(frozen=True, slots=True)
 class DisabledHere:
-    """The keys of the accounts that runs disabled and none has enabled since, and of those among them whose sessions
-    none has ended since.
+    """The keys of the accounts that runs disabled and none has enabled since, with the moment when they did, and of
+    those among them whose sessions none has ended since.
     """
 
-    accounts: frozenset[str] = frozenset()
+    accounts: Mapping[str, datetime] = field(default_factory=dict)
     sessions_left: frozenset[str] = frozenset()
 
 
@@ -107,11 +107,10 @@ class Journal:
     # --- questions --------------------------------------------------------------------------------------------------
 
     def links(self, connection: Connection, target: str) -> dict[str, str]:
-        """Account key → person id, as remembered for this target."""
-        rows = connection.execute(
-            select(account_links.c.account_key, account_links.c.person).where(account_links.c.target == target)
-        )
-        return {row.account_key: row.person for row in rows}
+        """Account key → person id, as remembered for this target. What was deleted is nobody's any more: a target whose
+        accounts have no other key than their names may give it to somebody else.
+        """
+        return self._living(connection, target, account_links.c.target == target)
 
     def approvals(self, connection: Connection, now: datetime) -> Approvals:
         """The approvals that are neither used nor expired."""
@@ -180,24 +179,25 @@ class Journal:
         """The accounts that a run disabled, and that none has enabled since. What was disabled before we came
         (`already`) was not disabled from here.
         """
-        c, found, left = effects.c, set(), set()
-        asked = (
-            select(c.op, c.outcome, intents.c.account_key)
-            .join(intents, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
-            .where(c.target == target, c.op.in_(["disable-account", "enable-account", "end-sessions"]), _done())
-            .order_by(c.entry)
-        )
-        for row in connection.execute(asked):
-            key = row.account_key
+        found: dict[str, datetime] = {}
+        left: set[str] = set()
+        ops = ("disable-account", "enable-account", "end-sessions", "delete-account")
+        for row, key in _of_accounts(connection, target, ops):
             if row.op == "end-sessions":
                 left.discard(key)
-            elif row.op == "enable-account":
-                found.discard(key)
+            elif row.op in ("enable-account", "delete-account"):
+                found.pop(key, None)
                 left.discard(key)
             elif row.outcome == "applied":
-                found.add(key)
+                found[key] = datetime.fromisoformat(row.recorded_at)
                 left.add(key)
-        return DisabledHere(frozenset(found), frozenset(left))
+        return DisabledHere(found, frozenset(left))
+
+    def had(self, connection: Connection, target: str, subject: str) -> list[str]:
+        """The keys of the entitlements that runs granted to this person, or took from them, on the target."""
+        c = effects.c
+        own = c.subject == subject, c.target == target, c.op.in_(["grant", "revoke"])
+        return sorted(connection.execute(select(c.entitlement_key).where(*own, _done()).distinct()).scalars())
 
     def open_intents(self, connection: Connection) -> list[OpenIntent]:
         """What has no outcome yet: of runs that died, and of those that are at it right now."""
@@ -271,10 +271,12 @@ class Journal:
     def links_of(self, connection: Connection, target: str, person: str, keys: Collection[str]) -> dict[str, str]:
         """As `links`: the accounts of this person, and whose these other ones are."""
         c = account_links.c
-        asked = select(c.account_key, c.person).where(
-            c.target == target, or_(c.person == person, c.account_key.in_(keys))
-        )
-        return {row.account_key: row.person for row in connection.execute(asked)}
+        return self._living(connection, target, c.target == target, or_(c.person == person, c.account_key.in_(keys)))
+
+    def _living(self, connection: Connection, target: str, *conditions: ColumnElement[bool]) -> dict[str, str]:
+        deleted = {key: row.entry for row, key in _of_accounts(connection, target, ("delete-account",))}
+        rows = connection.execute(select(account_links).where(*conditions))
+        return {row.account_key: row.person for row in rows if row.entry > deleted.get(row.account_key, -1)}
 
     def contradicted_runs(self, connection: Connection, since: datetime) -> dict[str, int]:
         """Target → in how many runs since then reading back did not show what it had confirmed."""
@@ -358,6 +360,19 @@ def _intended(connection: Connection, entries: Collection[int]) -> dict[tuple[in
         for entry in read_numbered(connection, some)
         for change in spelled_out(entry.payload)
     }
+
+
+def _of_accounts(connection: Connection, target: str, ops: Sequence[str]) -> Iterator[tuple[Any, str]]:
+    """What runs did to accounts of a target, in order, each with the account's key."""
+    c = effects.c
+    asked = (
+        select(c.entry, c.op, c.outcome, c.recorded_at, intents.c.account_key)
+        .join(intents, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
+        .where(c.target == target, c.op.in_(ops), _done())
+        .order_by(c.entry)
+    )
+    for row in connection.execute(asked):
+        yield row, row.account_key
 
 
 def _done() -> ColumnElement[bool]:

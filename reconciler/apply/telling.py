@@ -85,12 +85,14 @@ class Intended:
 
 def effects_of(done: Sequence[Done], intended: Intended, told: Told) -> list[tuple[NewEntry, Sequence[Done]]]:
     """What became of changes of one batch. Those of whom no more is to be said than the same outcome stand in one
-    entry, which leads to what was intended; every other one has an entry of its own, which can be erased by itself.
+    entry, which leads to what was intended; every other one has an entry of its own, which can be erased by itself, and
+    so has every deletion: that entry says what the account was.
     """
     alike: dict[str, list[Done]] = {}
     entries: list[tuple[NewEntry, Sequence[Done]]] = []
     for each in done:
-        if each.outcome.detail or each.change.id not in intended.changes:
+        alone = each.outcome.detail or each.change.op is Op.DELETE_ACCOUNT
+        if alone or each.change.id not in intended.changes:
             entries.append((effect(each, told), [each]))
         else:
             alike.setdefault(each.outcome.kind.value, []).append(each)
@@ -127,10 +129,11 @@ def _effects(
 
 
 def effect(done: Done, told: Told) -> NewEntry:
-    """What became of a change."""
+    """What became of a change; of a deletion, also what the account had been: nothing else will say so any more."""
     change = done.change
     payload: dict[str, Any] = {
         **described(change),
+        **({"had": list(change.had)} if change.op is Op.DELETE_ACCOUNT else {}),
         "run": told.run,
         "change": change.id,
         "target": change.target,

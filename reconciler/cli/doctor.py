@@ -114,7 +114,7 @@ def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
     for key, read in observation.entitlements.items():
         if not read.reading.whole:
             yield _Finding("error", f"target {name}", f"{key} was read {read.reading}: {read.detail}")
-    told = [(finding.kind, finding.text) for finding in (*warnings, *observation.findings)]
+    told = [(each.kind, each.text) for each in dict.fromkeys([*warnings, *observation.findings])]
     told += [(finding.kind, finding.text) for finding in contained_entitlements(name, policy, observation)]
     for kind, text in told:
         yield _Finding("warning", f"target {name}", f"{kind}: {text}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -335,9 +335,32 @@ def run(
         patience=wiring.patience,
         side_by_side=wiring.side_by_side,
     )
-    report = carry_out(due, context)
+    report = carry_out(_remembering(wiring, seen, due), context)
     report.findings += [*_liars(wiring, report), *_fought_over(wiring, report)]
     return report
+
+
+def _remembering(wiring: Wiring, seen: Look, due: Sequence[Change]) -> Sequence[Change]:
+    """The changes, those that delete an account with what it had by the record and by what was just read."""
+    if not any(change.op is Op.DELETE_ACCOUNT for change in due):
+        return due
+    with wiring.store.reading() as connection:
+
+        def whole(change: Change) -> Change:
+            own = {*wiring.journal.had(connection, change.target, change.subject), *_holding(seen, change)}
+            return replace(change, had=tuple(sorted(own)))
+
+        return [whole(change) if change.op is Op.DELETE_ACCOUNT else change for change in due]
+
+
+def _holding(seen: Look, change: Change) -> Iterator[str]:
+    """The entitlements in which the change's account was read."""
+    observation = seen.observations[change.target]
+    accounts = enumerate(observation.accounts.accounts) if observation else ()
+    position = next((at for at, account in accounts if account.key == change.account_key), None)
+    for key, read in observation.entitlements.items() if observation else ():
+        if position is not None and position in read.members:
+            yield key
 
 
 def _done_by_others(wiring: Wiring, run: str, changes: Sequence[Change]) -> frozenset[str]:

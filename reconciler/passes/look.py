@@ -177,6 +177,7 @@ def view_of(
         capabilities=configured.target.describe(),
         match_attributes=configured.target.match_attributes(),
         creation_attributes=configured.target.creation_attributes(),
+        creation_problem=configured.target.creation_problem,
         observation=observation,
         error=error,
         revoke_foreign=configured.revoke_foreign,

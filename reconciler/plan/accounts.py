@@ -8,7 +8,7 @@ A target that cannot do what the policy asks yields a finding, never a change th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from reconciler.plan.model import Cause, CauseKind, Change, Finding
 from reconciler.policy.model import Policy
 from reconciler.targets import ObservedAccount, Op
 
+_MOST_NAMED = 5
 ACCOUNTS_CLASS = "accounts"
 """Account operations are a class of their own for the guards."""
 
@@ -41,10 +42,12 @@ class AccountNeeds:
     ops: Collection[Op]
     disable_orphans: bool
     implicit: bool
-    disabled_here: Collection[str] = frozenset()
-    """Keys of the accounts that a run of ours disabled, and that none has enabled since."""
+    disabled_here: Mapping[str, datetime] = field(default_factory=dict)
+    """Keys of the accounts that a run of ours disabled, and that none has enabled since; and when it did."""
     sessions_left: Collection[str] = frozenset()
     """Keys of those among them whose sessions no run of ours has ended since."""
+    sessions_live_on: str = ""
+    """What stays open of an account that is disabled here, where sessions cannot be ended."""
     having: BitMap = field(default_factory=BitMap)
     """The people who should have something on this target."""
 
@@ -55,7 +58,16 @@ def account_changes(needs: AccountNeeds) -> tuple[list[Change], list[Finding]]:
     findings: list[Finding] = []
     for each in [*_leavers(needs), *_locked_out(needs), *_suspended(needs), *_returned(needs), *_orphans(needs)]:
         (changes if isinstance(each, Change) else findings).append(each)  # type: ignore[arg-type]
-    return changes, findings
+    return changes, [*findings, *_open_sessions(needs, changes)]
+
+
+def _open_sessions(needs: AccountNeeds, changes: Iterable[Change]) -> Iterator[Finding]:
+    """That what is open stays open: who reads "disabled" takes it for "out"."""
+    shut = sorted({change.subject for change in changes if change.op is Op.DISABLE_ACCOUNT})
+    if shut and needs.sessions_live_on and Op.END_SESSIONS not in needs.ops:
+        more = f" and {len(shut) - _MOST_NAMED} more" if len(shut) > _MOST_NAMED else ""
+        text = f"disabling ends no session of {', '.join(shut[:_MOST_NAMED])}{more}: {needs.sessions_live_on}"
+        yield Finding("sessions-live-on", needs.target, needs.target, text)
 
 
 def lockout_at(person: Person, at: datetime) -> Span | None:
@@ -80,7 +92,7 @@ def _leavers(needs: AccountNeeds) -> Iterator[Change | Finding]:
             person, account = needs.people[number], needs.accounts[position]
             cause = Cause(CauseKind.PERSON, f"ledger:{_left(person, needs)[0]}", f"{person.id} has left")
             yield from _shutting(needs, account, cause, person.id)
-            if _retention_over(person, needs):
+            if _retention_over(person, account, needs):
                 yield from _deletion(needs, account, cause, person.id)
 
 
@@ -216,10 +228,15 @@ def _left(person: Person, needs: AccountNeeds) -> tuple[int, datetime | None]:
     return (last.end_entry or last.entry, last.end) if last else (person.last_entry, None)
 
 
-def _retention_over(person: Person, needs: AccountNeeds) -> bool:
-    period = needs.policy.lifecycle.delete_after
-    since = _left(person, needs)[1]
-    return period is not None and since is not None and add_period(since, period, needs.zone) <= needs.desired.at
+def _retention_over(person: Person, account: ObservedAccount, needs: AccountNeeds) -> bool:
+    """Whether the person has been out for so long, and the account disabled: what was shut a moment ago, because the
+    news came late, may yet turn out to be needed.
+    """
+    period, left = needs.policy.lifecycle.delete_after, _left(person, needs)[1]
+    if period is None or left is None or (account.enabled and Op.DISABLE_ACCOUNT in needs.ops):
+        return False
+    since = max(left, needs.disabled_here.get(account.key, left))
+    return add_period(since, period, needs.zone) <= needs.desired.at
 
 
 def _change(op: Op, needs: AccountNeeds, account: ObservedAccount, cause: Cause, person: str | None) -> Change:

@@ -126,7 +126,7 @@ class _Making:
         needs = self._account_needs(name, view, observation, links)
         accounts, findings = account_changes(needs)
         whole = observation.accounts.reading.whole
-        created = list(creations(needs, view.match_attributes, view.creation_attributes, proven=whole))
+        created = list(creations(needs, view, proven=whole))
         accounts += [each for each in created if isinstance(each, Change)]
         findings += [each for each in created if isinstance(each, Finding)]
         if created:  # what is done about it, or why nothing is, says more
@@ -166,6 +166,7 @@ class _Making:
             implicit=view.capabilities.implicit_accounts,
             disabled_here=view.disabled_here,
             sessions_left=view.sessions_left,
+            sessions_live_on=view.capabilities.sessions_live_on,
             having=BitMap().union(*own),
         )
 

@@ -1,8 +1,9 @@
 """Accounts for people who should have something on a target and have none there.
 
 One is created only where its absence is proven (the target's accounts were read whole), where it could be found again
-(everything that accounts are matched by has a value, which nobody else has), and where all that the target's template
-asks for is known. What it is for is granted once it is there: its key is the target's own to give.
+(everything that accounts are matched by has a value, which nobody else has), where all that the target's template asks
+for is known, and where the target has nothing against what comes of it. What it is for is granted once it is there: its
+key is the target's own to give.
 """
 
 from __future__ import annotations
@@ -16,17 +17,15 @@ from reconciler.facts.model import Person
 from reconciler.plan.accounts import ACCOUNTS_CLASS, AccountNeeds, is_shut_out
 from reconciler.plan.linking import attribute_of, folded
 from reconciler.plan.model import Cause, CauseKind, Change, Finding
+from reconciler.plan.situation import TargetView
 from reconciler.targets import Op
 
 __all__ = ["creations"]
 
 
-def creations(
-    needs: AccountNeeds, match: Sequence[str], asked: Sequence[str], *, proven: bool
-) -> Iterator[Change | Finding]:
-    """The accounts to be created. `match` are the attributes that accounts are matched by, `asked` those that the
-    target's template needs; `proven` says whether all accounts were read.
-    """
+def creations(needs: AccountNeeds, view: TargetView, *, proven: bool) -> Iterator[Change | Finding]:
+    """The accounts to be created; `proven` says whether all that are there were read."""
+    match, asked = view.match_attributes, view.creation_attributes
     if Op.CREATE_ACCOUNT not in needs.ops or needs.implicit or not proven:
         return
     newcomers = list(_without_account(needs))
@@ -38,6 +37,8 @@ def creations(
             yield _impossible(needs, person, f"nothing is known of their {' and '.join(blank)}")
         elif taken[_matched(person, match)] > 1:
             yield _impossible(needs, person, f"somebody else has the same {' and '.join(match)}")
+        elif problem := view.creation_problem(profile):
+            yield _impossible(needs, person, problem)
         else:
             yield _creation(needs, person, profile)
 

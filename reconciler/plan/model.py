@@ -126,6 +126,8 @@ class Change:
     held: Held | None = None
     profile: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Of an account to be created, what the target needs to know of the person; on no record and in no output."""
+    had: tuple[str, ...] = ()
+    """Of an account to be deleted, the keys of the entitlements that it had; nothing until it is carried out."""
     id: str = ""
     """Digest of what it does and of what it saw before: 32 hexadecimal digits, worked out where it is not given."""
 
@@ -168,6 +170,7 @@ class Change:
             approved,
             held,
             self.profile,
+            self.had,
             self.id,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,10 +27,12 @@ class TargetView:
     disable_orphans: bool = False
     creation_attributes: Sequence[str] = ()
     """What has to be known of a person to create their account."""
+    creation_problem: Callable[[Mapping[str, str]], str | None] = lambda _person: None
+    """Why the target would not have the account of a person of whom this is known; asks nobody."""
     remembered: Mapping[str, str] = field(default_factory=dict)
     """Account key → person id, as linked before."""
-    disabled_here: frozenset[str] = frozenset()
-    """Keys of the accounts that a run of ours disabled, and that none has enabled since."""
+    disabled_here: Mapping[str, datetime] = field(default_factory=dict)
+    """Keys of the accounts that a run of ours disabled, and that none has enabled since; and when it did."""
     sessions_left: frozenset[str] = frozenset()
     """Keys of those among them whose sessions no run of ours has ended since."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.active_directory.domain import Domain
 from reconciler.targets import Op, OutcomeKind, ProblemsFound, Reading, TargetError
 from reconciler.testing.targets import (
     GROUPS,
@@ -19,7 +20,7 @@ from tests.adapters.domain_lab import (
     target,
 )
 from tests.servers.fixtures import samba, samba_seed, slapd  # noqa: F401
-from tests.servers.samba import DOMAIN, Samba
+from tests.servers.samba import DOMAIN, PASSWORD, Samba
 from tests.servers.slapd import PASSWORD as SLAPD_PASSWORD
 from tests.servers.slapd import Slapd
 
@@ -78,6 +79,23 @@ def test_nothing_is_done_with_accounts_unless_configured() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("bind", "words"),
+    [
+        ({"dn": "CN=x,DC=y", "user": "x@y"}, "is said once"),
+        ({}, "is said once"),
+        ({"user": "CN=x,DC=y"}, "goes into `bind.dn`"),
+        ({"user": "x"}, "neither NAME@DOMAIN nor"),
+        ({"user": "A\\B\\C"}, "neither NAME@DOMAIN nor"),
+    ],
+)
+def test_whom_to_sign_in_as_is_said_once_and_in_a_way_that_a_domain_takes(bind: dict[str, str], words: str) -> None:
+    with pytest.raises(ProblemsFound) as caught:
+        target({**SETTINGS, "bind": {**bind, "password": "hunter2"}})
+    assert words in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +133,31 @@ def test_the_account_we_bind_with_is_known(lab: DomainLab) -> None:
 
     [account] = [each for each in observation.accounts.accounts if each.login == "reconciler"]
     assert observation.own == {account.key}
+
+
+@pytest.mark.parametrize("user", ["reconciler@lab.test", "RECONCILER@LAB.TEST", "LAB\\reconciler", "lab\\Reconciler"])
+def test_d5_the_account_we_sign_in_with_is_known_by_whatever_name(lab: DomainLab, user: str) -> None:
+    bind, people = {"user": user, "password": PASSWORD}, {"base": DOMAIN, "match": {"employeeNumber": "id"}}
+    lab.put_value("docs-readers", lab.server.account("reconciler"))
+
+    (spelled,) = target(settings_of(lab.server, lab.unit, bind=bind)).observe([DOCS]).own
+    observation = target(settings_of(lab.server, lab.unit, bind=bind, people=people)).observe([DOCS])
+
+    assert spelled.casefold() == lab.server.account("reconciler").casefold()
+    [account] = [each for each in observation.accounts.accounts if each.login == "reconciler"]
+    assert observation.own == {account.key}
+    assert "own-account-unknown" not in {each.kind for each in observation.findings}
+
+
+def test_d5_where_nobody_can_say_who_we_are_that_is_said(lab: DomainLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Domain, "own_name", lambda _self: "")
+    bind = {"user": "reconciler@lab.test", "password": PASSWORD}
+
+    observation = target(settings_of(lab.server, lab.unit, bind=bind)).observe([DOCS])
+
+    [finding] = [each for each in observation.findings if each.kind == "own-account-unknown"]
+    assert finding.subject == "reconciler@lab.test"
+    assert observation.own == frozenset()
 
 
 @pytest.mark.parametrize("way", ["starttls", "ldaps"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.directory import names
-from adapters.directory.creating import Create, filled_in
+from adapters.directory.creating import Create, Handover, filled_in
 from adapters.ldap import LdapTarget
 from adapters.ldif import LdifTarget
 from reconciler.targets import Op, Outcome, OutcomeKind, ProblemsFound, Step, Target
@@ -108,6 +109,33 @@ def test_the_initial_secret_opens_the_account_and_stands_nowhere_but_in_its_file
     assert secret not in stored[0], "the server keeps no password in clear"
     assert outcome(target).kind is OutcomeKind.ALREADY
     assert file.read_text("utf-8").strip() == secret
+
+
+def test_a_folder_that_takes_no_secret_means_no_account(lab: LdapLab, tmp_path: Path) -> None:
+    (tmp_path / "handover").write_text("in the way", "utf-8")
+    before = lab.picture()
+
+    refused = outcome(creating(lab, tmp_path, secret={"folder": "handover"}))
+
+    assert (refused.kind, "nothing was created" in refused.detail) == (OutcomeKind.REFUSED, True)
+    assert lab.picture() == before
+
+
+def test_nobody_is_handed_the_secret_of_an_account_that_did_not_come_about(lab: LdapLab, tmp_path: Path) -> None:
+    refused = outcome(creating(lab, tmp_path, secret={"folder": "handover"}, classes=["organizationalUnit"]))
+
+    assert refused.kind is OutcomeKind.REFUSED
+    assert list((tmp_path / "handover").iterdir()) == []
+
+
+@given(st.integers(16, 127))
+def test_every_secret_has_what_a_policy_asks_for(length: int) -> None:
+    with TemporaryDirectory() as folder:
+        secret, path = Handover(Path(folder), length).make("E1/../x")
+        assert path.parent == Path(folder)
+        assert path.read_text("utf-8") == f"{secret}\n"
+    assert len(secret) == length
+    assert all(any(map(kind, secret)) for kind in (str.isupper, str.islower, str.isdigit))
 
 
 def test_what_could_not_work_is_refused_before_anything_is_asked() -> None:

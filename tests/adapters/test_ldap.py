@@ -375,73 +375,6 @@ def test_a1_a_server_that_ends_leaves_outcomes_open_and_is_found_again(own_serve
             assert lab.members("docs-readers") == {"zhang"}
 
 
-# -- accounts ---------------------------------------------------------------------------------------------------------
-
-
-def account_step(lab: LdapLab, op: Op, login: str) -> Step:
-    return Step(op, lab.key(login), lab.account_name(login))
-
-
-def enabled(of: LdapTarget) -> dict[str, bool]:
-    return {account.login: account.enabled for account in of.observe([]).accounts.accounts}
-
-
-def as_admin(lab: LdapLab, **accounts: object) -> LdapTarget:
-    return target(server_settings(lab.server, lab.branch, who="admin", accounts=accounts))
-
-
-def test_nothing_is_done_with_accounts_unless_configured(lab: LdapLab) -> None:
-    assert lab.target.describe().ops == {Op.GRANT, Op.REVOKE}
-    assert apply(lab, account_step(lab, Op.DELETE_ACCOUNT, "smith")) == [REFUSED]
-
-
-def test_an_account_is_locked_and_unlocked_by_password_policy(lab: LdapLab) -> None:
-    admin = as_admin(lab, disable="ppolicy")
-    disable, enable = (account_step(lab, op, "smith") for op in (Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT))
-    assert admin.describe().ops == {Op.GRANT, Op.REVOKE, Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT}
-
-    assert [result.kind for result in outcomes(admin, disable)] == [APPLIED]
-    assert enabled(admin) == {"zhang": True, "smith": False, "muller": True, "plain": True}
-    assert [result.kind for result in outcomes(admin, disable)] == [ALREADY]
-    assert [result.kind for result in outcomes(admin, enable)] == [APPLIED]
-    assert enabled(admin)["smith"]
-    assert [result.kind for result in outcomes(admin, enable)] == [ALREADY]
-
-
-def test_a_lock_out_after_wrong_passwords_is_no_disabling(lab: LdapLab) -> None:
-    dn = lab.account_name("smith")
-    change = "changetype: modify\nadd: pwdAccountLockedTime\npwdAccountLockedTime: 20260101000000Z\n"
-    lab.server.modify(f"dn: {dn}\n{change}")
-    admin = as_admin(lab, disable="ppolicy")
-
-    assert enabled(admin)["smith"]
-    assert [result.kind for result in outcomes(admin, account_step(lab, Op.DISABLE_ACCOUNT, "smith"))] == [APPLIED]
-    assert not enabled(admin)["smith"]
-
-
-def test_an_account_is_locked_by_an_expiry_only_where_it_can_have_one(lab: LdapLab) -> None:
-    dn = lab.account_name("smith")
-    lab.server.modify(f"dn: {dn}\nchangetype: modify\nadd: objectClass\nobjectClass: shadowAccount\n")
-    admin = as_admin(lab, disable="shadow-expire")
-
-    smith, plain = outcomes(
-        admin, account_step(lab, Op.DISABLE_ACCOUNT, "smith"), account_step(lab, Op.DISABLE_ACCOUNT, "plain")
-    )
-
-    assert (smith.kind, plain.kind) == (APPLIED, REFUSED)
-    assert "is no shadowAccount" in plain.detail
-    assert enabled(admin) == {"zhang": True, "smith": False, "muller": True, "plain": True}
-
-
-def test_an_account_is_deleted_once_and_gone_the_second_time(lab: LdapLab) -> None:
-    admin = as_admin(lab, delete=True)
-    step = account_step(lab, Op.DELETE_ACCOUNT, "smith")
-
-    assert [result.kind for result in outcomes(admin, step)] == [APPLIED]
-    assert "smith" not in enabled(admin)
-    assert [result.kind for result in outcomes(admin, step)] == [ALREADY]
-
-
 # -- other kinds of group ---------------------------------------------------------------------------------------------
 
 
@@ -528,7 +461,7 @@ GOOD: dict[str, Any] = {
         ({"groups": {**GOOD["groups"], "kind": "posixgroup"}}, "`groups.kind`"),
         ({"people": {**GOOD["people"], "match": {}}}, "`people.match`"),
         ({"accounts": {"disable": "nsAccountLock"}}, "`accounts.disable`"),
-        ({"accounts": {"remove": True}}, "possible here: disable, delete"),
+        ({"accounts": {"remove": True}}, "possible here: leavers, home, disable"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_and_secrets_not_shown(change: dict[str, object], message: str) -> None:

@@ -23,7 +23,8 @@ from ldap3.protocol.rfc4511 import (
 from pyasn1.codec.ber import encoder
 
 from adapters.directory.entries import Entry
-from adapters.ldap.ber import Done, Malformed, Reference, bounds, decode, decoded, ended, message_end
+from adapters.ldap.ber import Done, Malformed, Reference, bounds, decode, ended, message_end
+from adapters.ldap.bulk import Habits, decoded
 
 ATTRIBUTES = st.dictionaries(
     st.from_regex(r"[a-z][a-z0-9-]{0,8}(;lang-zh)?", fullmatch=True),
@@ -145,7 +146,7 @@ def test_many_entries_are_read_as_one_by_one_and_what_is_not_there_whole_is_left
     whole = [entry for entry, end in zip(entries, _ends(messages), strict=True) if end <= len(octets)]
 
     found = bounds(octets)
-    mine, others = decoded(octets, found, {entries[0][0]})
+    mine, others = decoded(octets, found, {entries[0][0]}, Habits())
 
     assert [decode(octets[start:end])[0] for start, end in found] == [number for number, _, _ in whole]
     assert mine == [Entry(dn, values) for number, dn, values in whole if number == entries[0][0]]
@@ -172,7 +173,7 @@ def test_damaged_octets_are_read_as_strictly_in_bulk_as_one_by_one(
 
     def in_bulk() -> object:
         try:
-            entries, others = decoded(message, [(0, len(message))], {3})
+            entries, others = decoded(message, [(0, len(message))], {3}, Habits())
         except Malformed:
             return Malformed
         return (3, entries[0]) if entries else others[0]
@@ -186,3 +187,55 @@ def test_the_end_of_a_search_is_known_without_reading_it() -> None:
     assert ended(end, 0, len(end)) == 300
     assert ended(entry, 0, len(entry)) == -1
     assert ended(end[:3], 0, 3) == -1
+
+
+LIKE_ATTRIBUTES = st.dictionaries(
+    st.sampled_from(["cn", "mail", "uid", "employeenumber"]), st.lists(st.binary(max_size=140), max_size=2), max_size=4
+)
+MANY = st.lists(
+    st.lists(st.binary(min_size=34, max_size=40), min_size=70, max_size=80).map(lambda values: [*values, b"\x04" * 36]),
+    min_size=1,
+    max_size=4,
+)
+
+
+def read_in_bulk(messages: list[bytes]) -> list[Entry]:
+    """As answers to one search, so that each has the habits of those before it."""
+    habits, octets = Habits(), b"".join(messages)
+    entries, others = decoded(octets, bounds(octets), {3}, habits)
+    assert others == []
+    return entries
+
+
+@given(st.lists(LIKE_ATTRIBUTES, min_size=2, max_size=6))
+def test_entries_that_are_much_alike_are_read_as_they_were_sent(entries: list[dict[str, list[bytes]]]) -> None:
+    messages = [entry_message(3, f"cn={number}", each) for number, each in enumerate(entries)]
+
+    assert read_in_bulk(messages) == [decode(each)[1] for each in messages]
+
+
+@given(MANY)
+def test_groups_of_many_are_read_as_they_were_sent(groups: list[list[bytes]]) -> None:
+    messages = [entry_message(3, "cn=g", {"cn": [b"g"], "member": members}) for members in groups]
+
+    assert read_in_bulk(messages) == [Entry("cn=g", {"cn": [b"g"], "member": members}) for members in groups]
+
+
+@given(st.one_of(LIKE_ATTRIBUTES, MANY.map(lambda groups: {"cn": [b"g"], "member": groups[0]})), st.data())
+def test_damaged_octets_are_read_as_strictly_whatever_came_before(
+    attributes: dict[str, list[bytes]], data: st.DataObject
+) -> None:
+    whole = entry_message(3, "cn=a", attributes)
+    octets = bytearray(whole)
+    octets[data.draw(st.integers(5, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    message, habits = bytes(octets), Habits()
+    decoded(whole, [(0, len(whole))], {3}, habits)
+
+    try:
+        expected: object = decode(message)
+    except Malformed:
+        with pytest.raises(Malformed):
+            decoded(message, [(0, len(message))], {3}, habits)
+        return
+    entries, others = decoded(message, [(0, len(message))], {3}, habits)
+    assert ([(3, each) for each in entries] or others) == [expected]

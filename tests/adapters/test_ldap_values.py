@@ -41,7 +41,7 @@ from reconciler.testing.targets import (
 )
 from tests.adapters.directory_lab import branch_entries, branch_settings, context, fresh_branch, person_entry
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.servers.cutting import cutting
+from tests.servers.fault_proxy import Disturbance, Fault, Way, between
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import Slapd
 
@@ -366,16 +366,16 @@ def test_f4_what_was_answered_before_a_connection_broke_is_known_and_the_rest_is
     steps = [grant(lab, group, "plain") for group in MANY]
     original = Wire.modify
 
-    with cutting(slapd.port) as way:
+    with between(slapd.port) as proxy:
 
         def breaking(self: Wire, wanted: Sequence[Request]) -> Sequence[Answer]:
-            way.arm(passing)
+            proxy.disturb(Disturbance(Way.ANSWER, passing, Fault.CUT))
             return original(self, wanted)
 
         monkeypatch.setattr(Wire, "modify", breaking)
-        with through(lab, way.url).writer() as writer:
+        with through(lab, proxy.url).writer() as writer:
             first = [outcome.kind for outcome in writer.apply(steps)]
-            way.passing = None
+            proxy.disturb(None)
             monkeypatch.setattr(Wire, "modify", original)
             again = [outcome.kind for outcome in writer.apply(steps)]
 
@@ -390,13 +390,13 @@ def test_a2_b3_a_reading_that_breaks_off_is_no_reading(slapd: Slapd, passing: in
     lab = LdapLab(slapd, PEOPLE, MANY)
     locators: list[Locator] = [{"group": group} for group in MANY]
 
-    with cutting(slapd.port) as way:
-        target = through(lab, way.url)
+    with between(slapd.port) as proxy:
+        target = through(lab, proxy.url)
         assert len(target.observe(locators).entitlements) == len(MANY)
-        way.arm(1 + passing)  # the first is the answer to signing in
+        proxy.disturb(Disturbance(Way.ANSWER, 1 + passing, Fault.CUT))  # the first is the answer to signing in
         with pytest.raises(TargetUnavailable, match="does not answer"):
             target.observe(locators)
-        assert way.cut.wait(10)
+        assert proxy.struck
 
 
 def test_every_group_of_a_batch_has_its_own_outcome(slapd: Slapd) -> None:  # noqa: F811

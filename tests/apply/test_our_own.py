@@ -33,7 +33,9 @@ memberships = st.lists(
 )
 operations = st.lists(
     st.tuples(
-        st.sampled_from(["disable-account", "enable-account", "end-sessions"]), OUTCOMES, st.sampled_from(["k1", "k2"])
+        st.sampled_from(["disable-account", "enable-account", "end-sessions", "delete-account"]),
+        OUTCOMES,
+        st.sampled_from(["k1", "k2"]),
     ),
     max_size=12,
 )
@@ -96,7 +98,7 @@ def test_disabled_here_is_what_we_disabled_and_nobody_enabled(drawn: list[tuple[
         if op == "disable-account" and outcome == "applied":
             expected.add(key)
             left.add(key)
-        elif op == "enable-account" and outcome in ("applied", "already"):
+        elif op in ("enable-account", "delete-account") and outcome in ("applied", "already"):
             expected.discard(key)
             left.discard(key)
         elif op == "end-sessions" and outcome in ("applied", "already"):
@@ -104,5 +106,6 @@ def test_disabled_here_is_what_we_disabled_and_nobody_enabled(drawn: list[tuple[
     with TemporaryDirectory() as folder:
         facts = recorded(folder, told)
         with facts.store.reading() as connection:
-            assert Journal().disabled_here(connection, "dir") == DisabledHere(frozenset(expected), frozenset(left))
+            here = DisabledHere(dict.fromkeys(expected, NOW), frozenset(left))
+            assert Journal().disabled_here(connection, "dir") == here
             assert Journal().disabled_here(connection, "elsewhere") == DisabledHere()

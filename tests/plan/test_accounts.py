@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from reconciler.facts.model import Assignment, Person, Population, Span
 from reconciler.plan import Plan, Situation, TargetView, make_plan
 from reconciler.plan.guards import Approvals
 from reconciler.policy import load_policy
+from reconciler.policy.model import Policy
 from reconciler.targets import (
     AccountsRead,
     BitMap,
@@ -26,9 +28,7 @@ from reconciler.targets import (
 )
 from tests.plan.test_building import NOW, START, NoMemory
 
-POLICY = load_policy(
-    {
-        "p.yaml": b"""
+TEXT = b"""
 attributes: {department: {kind: tree}}
 clearances: [{public: {}}]
 resources:
@@ -37,9 +37,8 @@ roles:
   everybody: {match: {department: rd}, grants: {read: [docs]}}
 lifecycle: {leave: {suspend: true}, exited: {disable: immediately}}
 """
-    },
-    revision="r1",
-)
+POLICY = load_policy({"p.yaml": TEXT}, revision="r1")
+RETAINING = load_policy({"p.yaml": TEXT.replace(b"immediately}", b"immediately, delete_after: 90d}")}, revision="r2")
 ALL = frozenset({Op.GRANT, Op.REVOKE, Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT})
 BEFORE, LATER = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC)
 AWAY, BACK = Span(BEFORE, None, 7), Span(BEFORE, LATER, 7, 9)
@@ -51,18 +50,25 @@ def person(number: int = 0, department: str = "rd", **spans: tuple[Span, ...]) -
 
 
 def plan(
-    *people: Person, enabled: bool = True, ours: bool = True, ops: frozenset[Op] = ALL, inside: bool = True
+    *people: Person,
+    enabled: bool = True,
+    ours: bool = True,
+    ops: frozenset[Op] = ALL,
+    inside: bool = True,
+    since: datetime = BEFORE,
+    policy: Policy = POLICY,
+    live_on: str = "",
 ) -> Plan:
     population = Population(people, {}, 10)
     accounts = [ObservedAccount(f"k{p.number}", f"uid=u{p.number}", "", {"id": p.id}, enabled) for p in people]
     members = BitMap(range(len(people))) if inside else BitMap()
     reads = {"group=docs": EntitlementRead("group=docs", "docs", Reading.COMPLETE, members)}
     seen = Observation(NOW, AccountsRead(Reading.COMPLETE, accounts), reads)
-    here = frozenset(account.key for account in accounts) if ours else frozenset[str]()
-    view = TargetView(Capabilities(ops), ("id",), seen, disabled_here=here)
-    desired = evaluate(POLICY, population, NOW)
+    here = dict.fromkeys((account.key for account in accounts), since) if ours else {}
+    view = TargetView(Capabilities(ops, sessions_live_on=live_on), ("id",), seen, disabled_here=here)
+    desired = evaluate(policy, population, NOW)
     return make_plan(
-        Situation(NOW, "w", POLICY, population, desired, {"dir": view}, NoMemory(), {}, Approvals({}, {}), {})
+        Situation(NOW, "w", policy, population, desired, {"dir": view}, NoMemory(), {}, Approvals({}, {}), {})
     ).plan
 
 
@@ -71,8 +77,9 @@ def ended(*people: Person, left: bool, ops: frozenset[Op] = ALL | {Op.END_SESSIO
     population = Population(people, {}, 10)
     accounts = [ObservedAccount(f"k{p.number}", f"uid=u{p.number}", "", {"id": p.id}, enabled=False) for p in people]
     seen = Observation(NOW, AccountsRead(Reading.COMPLETE, accounts), {})
-    here = frozenset(account.key for account in accounts)
-    view = TargetView(Capabilities(ops), ("id",), seen, disabled_here=here, sessions_left=here if left else frozenset())
+    here = dict.fromkeys((account.key for account in accounts), BEFORE)
+    open_still = frozenset(here) if left else frozenset[str]()
+    view = TargetView(Capabilities(ops), ("id",), seen, disabled_here=here, sessions_left=open_still)
     desired = evaluate(POLICY, population, NOW)
     return make_plan(
         Situation(NOW, "w", POLICY, population, desired, {"dir": view}, NoMemory(), {}, Approvals({}, {}), {})
@@ -132,6 +139,47 @@ def test_a_target_that_cannot_disable_says_why_it_should() -> None:
 def test_who_is_locked_out_gets_no_account_back() -> None:
     made = plan(person(leave=(BACK,), lockouts=(AWAY,)), enabled=False, inside=False)
     assert (ops(made), kinds(made)) == ([], [])
+
+
+def test_f12_that_open_sessions_live_on_is_said_where_they_cannot_be_ended() -> None:
+    away = [person(number, leave=(AWAY,)) for number in range(7)]
+    words = "connections stay until they are closed"
+
+    [finding] = plan(*away, live_on=words).findings
+    assert (finding.kind, finding.target) == ("sessions-live-on", "dir")
+    assert finding.text == f"disabling ends no session of E0, E1, E2, E3, E4 and 2 more: {words}"
+    assert plan(*away, live_on=words, ops=ALL | {Op.END_SESSIONS}).findings == ()
+    assert plan(*away, live_on=words, enabled=False).findings == ()
+    assert plan(*away).findings == ()
+
+
+DELETING = ALL | {Op.DELETE_ACCOUNT}
+LONG_AGO = datetime(2026, 8, 1, tzinfo=UTC)
+"""More than the retention ago."""
+GONE = Span(LONG_AGO, None, 7)
+
+
+def deletion(person: Person, **how: Any) -> list[Op]:
+    return ops(plan(person, ops=how.pop("ops", DELETING), policy=RETAINING, inside=False, **how))
+
+
+def test_who_is_out_and_disabled_for_the_whole_retention_is_deleted_once_somebody_decides() -> None:
+    made = plan(person(exited=(GONE,)), enabled=False, since=LONG_AGO, ops=DELETING, policy=RETAINING, inside=False)
+    [change] = made.changes
+    assert change.op is Op.DELETE_ACCOUNT
+    assert change.held is not None
+    assert "always waits for a decision" in change.held.text
+
+
+def test_late_news_disables_and_deletes_nobody_before_the_retention_has_passed_since() -> None:
+    assert deletion(person(exited=(GONE,))) == [Op.DISABLE_ACCOUNT]
+    assert deletion(person(exited=(GONE,)), enabled=False, since=BEFORE) == []
+    assert deletion(person(exited=(AWAY,)), enabled=False, since=LONG_AGO) == []
+    assert deletion(person(exited=(GONE,)), enabled=False, ours=False) == [Op.DELETE_ACCOUNT]
+
+
+def test_where_nothing_can_be_disabled_the_exit_alone_counts() -> None:
+    assert deletion(person(exited=(GONE,)), ours=False, ops=DELETING - {Op.DISABLE_ACCOUNT}) == [Op.DELETE_ACCOUNT]
 
 
 spans = st.sampled_from([(), (AWAY,), (BACK,)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,7 @@ def planned(
     capabilities: Capabilities = CREATING,
     reading: Reading = Reading.COMPLETE,
     match: tuple[str, ...] = ("id",),
+    problem: Callable[[Mapping[str, str]], str | None] = lambda _person: None,
 ) -> Plan:
     population = Population(people, {each.id: [proof(each.number)] for each in people}, 1)
     reads = {
@@ -42,6 +44,7 @@ def planned(
         match,
         Observation(NOW, AccountsRead(reading, accounts), reads),
         creation_attributes=("name", "department"),
+        creation_problem=problem,
     )
     desired = evaluate(POLICY, population, NOW)
     return plan_of(
@@ -96,3 +99,15 @@ def test_what_could_not_be_found_again_or_filled_in_is_not_made() -> None:
     )
     assert shared.changes == ()
     assert [each.kind for each in shared.findings if each.subject in ("E0", "E1")] == ["cannot-create"] * 2
+
+
+def test_what_the_target_would_not_have_is_said_and_not_tried() -> None:
+    def problem(known: Mapping[str, str]) -> str | None:
+        assert known.keys() == {"id", "name", "department"}
+        return "their login would be longer than 20 characters" if len(known["name"]) > 2 else None
+
+    plan = planned(named(0), named(1, name="欧阳娜娜"), problem=problem)
+
+    assert [(each.op, each.person) for each in plan.changes] == [(Op.CREATE_ACCOUNT, "E0")]
+    [finding] = [each for each in plan.findings if each.subject == "E1"]
+    assert (finding.kind, "longer than 20" in finding.text) == ("cannot-create", True)

@@ -162,20 +162,21 @@ def started(
     suffix: str = SUFFIX,
     overlays: Sequence[str] = (),
     limits: str = "",
+    hides_schema: bool = False,
 ) -> Iterator[Slapd]:
     """A server with its data in `folder`, ready to answer; ended when the block ends. `overlays`: memberof, ppolicy,
-    refint, syncprov.
+    refint, syncprov. `hides_schema`: nobody may read which attributes there are.
 
     `limits` is a `limits` line of slapd.conf for others than the administrator. A folder that holds data already keeps
     them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     certificates(folder)
-    (folder / "slapd.conf").write_text(_configuration(folder, suffix, overlays, limits), encoding="utf-8")
+    (folder / "slapd.conf").write_text(_configuration(folder, suffix, overlays, limits, hides_schema), encoding="utf-8")
     program = _program(folder)
     if not (folder / "data" / "data.mdb").exists():
         (folder / "data").mkdir(exist_ok=True)
-        _load(program, folder, ldif, suffix)
+        _load(program, folder, ldif, suffix, lockout="ppolicy" in overlays)
     server = _start(program, folder, port, suffix)
     try:
         yield server
@@ -232,12 +233,12 @@ def _program(folder: Path) -> Path:
     return copy
 
 
-def _configuration(folder: Path, suffix: str, overlays: Sequence[str], limits: str) -> str:
+def _configuration(folder: Path, suffix: str, overlays: Sequence[str], limits: str, hides_schema: bool) -> str:
     schemas = "\n".join(
         f"include {_SCHEMAS / name}.schema" for name in ("core", "cosine", "inetorgperson", "nis", "dyngroup")
     )
     modules = "\n".join(f"moduleload {name}" for name in ("back_mdb", *overlays)) if _MODULES.is_dir() else ""
-    extras = "\n".join(f"overlay {name}\n{_OVERLAYS.get(name, '')}" for name in overlays)
+    extras = "\n".join(f"overlay {name}\n{_OVERLAYS[name].format(suffix=suffix)}" for name in overlays)
     return f"""
 {schemas}
 {f"modulepath {_MODULES}" if modules else ""}
@@ -246,6 +247,7 @@ pidfile {folder}/slapd.pid
 TLSCACertificateFile {folder}/ca.pem
 TLSCertificateFile {folder}/server.pem
 TLSCertificateKeyFile {folder}/server.key
+{'access to dn.base="cn=Subschema" by * none' if hides_schema else ""}
 database mdb
 suffix "{suffix}"
 rootdn "cn=admin,{suffix}"
@@ -267,18 +269,20 @@ access to * by users read by anonymous auth
 
 _OVERLAYS = {
     "memberof": "memberof-refint true",
-    "ppolicy": "",
+    "ppolicy": 'ppolicy_default "cn=lockout,{suffix}"',
     "refint": "refint_attributes member",
     "syncprov": "",
 }
 
 
-def _load(program: Path, folder: Path, ldif: Path | None, suffix: str) -> None:
+def _load(program: Path, folder: Path, ldif: Path | None, suffix: str, *, lockout: bool) -> None:
     content = ldif.read_text(encoding="utf-8") if ldif else _tree(suffix)
     content = content.removeprefix("version: 1\n")  # slapadd takes it for an entry where a blank line follows
     for name in ("reconciler", "limited"):
         if f"dn: cn={name},{suffix}".lower() not in content.lower():
             content = content.rstrip() + "\n\n" + _service_account(name, suffix)
+    if lockout and f"dn: cn=lockout,{suffix}".lower() not in content.lower():
+        content = content.rstrip() + "\n\n" + _lockout(suffix)
     command = [str(program), "-Tadd", "-q", "-f", str(folder / "slapd.conf")]
     done = subprocess.run(command, input=content.encode(), capture_output=True, check=False)
     if done.returncode:
@@ -288,6 +292,12 @@ def _load(program: Path, folder: Path, ldif: Path | None, suffix: str) -> None:
 def _tree(suffix: str) -> str:
     dc = suffix.split(",", maxsplit=1)[0].removeprefix("dc=")
     return f"dn: {suffix}\nobjectClass: organization\nobjectClass: dcObject\no: Example\ndc: {dc}\n"
+
+
+def _lockout(suffix: str) -> str:
+    """The policy without which a lock keeps nobody out."""
+    classes = "objectClass: device\nobjectClass: pwdPolicy"
+    return f"dn: cn=lockout,{suffix}\n{classes}\ncn: lockout\npwdAttribute: userPassword\npwdLockout: TRUE\n"
 
 
 def _service_account(name: str, suffix: str) -> str:

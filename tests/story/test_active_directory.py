@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,61 @@ def test_b1_a_group_that_grows_past_the_limit_of_a_range_revokes_nobody(samba: S
     after = company.plan("--detailed-exitcode")
     assert after["changes"] == []
     assert after["targets"]["corp"]["accounts"] == 1501
+
+
+CREATING = """\
+    accounts:
+      disable: user-account-control
+      leavers: "OU=left,OU=people,{unit}"
+      home: "OU=people,{unit}"
+      create:
+        attributes:
+          cn: "{{name}} {{id}}"
+          sAMAccountName: "{{id|lower}}"
+          employeeNumber: "{{id}}"
+          department: "{{department}}"
+        secret: {{folder: handover}}
+"""
+
+
+def test_a_newcomer_gets_an_account_leaves_and_comes_back_to_the_same_one(samba: Samba, tmp_path: Path) -> None:  # noqa: F811
+    lab = DomainLab(samba, PEOPLE, {"wiki": [], "代码": []})
+    samba.add(f"dn: OU=left,OU=people,{lab.unit}\nobjectClass: organizationalUnit\n")
+    company = company_on(samba, lab, tmp_path, engineers=0)
+    workspace = (tmp_path / "reconciler.yaml").read_text("utf-8")
+    workspace = workspace.replace('dn: "CN=reconciler,CN=Users,DC=lab,DC=test"', "user: Administrator@lab.test")
+    accounts = "    accounts: {disable: user-account-control}\n"
+    company.write("reconciler.yaml", workspace.replace(accounts, CREATING.format(unit=lab.unit)))
+    company.roll_out()
+    people = (tmp_path / "people.csv").read_text("utf-8")
+    number = f"N{uuid.uuid4().hex[:12]}"
+    hired = f"{people}{number},孟晓,2020-01-01,rd,active\n{number}[1],孟甲,2020-01-01,rd,active\n"
+    company.write("people.csv", hired)
+    company.run("people", "import")
+
+    run = company.run("apply", "--yes", "--output", "json").json
+
+    login = number.lower()
+    assert [each["kind"] for each in run["plan"]["findings"]] == ["cannot-create"]
+    assert "sAMAccountName would have '['" in run["plan"]["findings"][0]["text"]
+    assert run["outcomes"] == {"applied": 3}
+    assert lab.members("代码") == {login}
+    dn, attributes = lab.attributes(login, "department", "objectGUID", "userAccountControl")
+    assert (dn, attributes["department"]) == (f"CN=孟晓 {number},OU=people,{lab.unit}", ["rd"])
+    [secret] = (tmp_path / "handover").iterdir()
+    told = company.run("ledger", "export", "--output", "json").said
+    assert secret.name in told
+    assert secret.read_text("utf-8").strip() not in told
+
+    company.write(
+        "people.csv", hired.replace(f"{number},孟晓,2020-01-01,rd,active", f"{number},孟晓,2020-01-01,rd,exited")
+    )
+    company.run("people", "import")
+    company.run("apply", "--yes")
+    assert lab.account_name(login) == f"CN=孟晓 {number},OU=left,OU=people,{lab.unit}"
+    assert lab.members("代码") == set()
+
+    company.run("people", "event", "rehired", number, "--at", "now", "--set", "department=rd")
+    company.run("apply", "--yes")
+    assert lab.attributes(login, "department", "objectGUID", "userAccountControl") == (dn, attributes)
+    assert lab.members("代码") == {login}
