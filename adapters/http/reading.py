@@ -62,7 +62,7 @@ def observation(api: Api, locators: Sequence[Locator], keys: Collection[str] | N
     found = find_entitlements(api, locators)
     return Observation(
         at,
-        AccountsRead(accounts.reading, [each.observed for each in accounts.by_key.values()], accounts.detail),
+        AccountsRead(accounts.reading, tuple(each.observed for each in accounts.by_key.values()), accounts.detail),
         {
             entitlement_key(locator): _read(locator, each, principals, positions, narrow=keys is not None)
             for locator, each in zip(locators, found, strict=True)
@@ -94,5 +94,5 @@ def _read(
             foreign.append(text_of(each))
     reading = Reading.PARTIAL if details and found.reading.whole else found.reading
     return EntitlementRead(
-        entitlement_key(locator), found.name, reading, members, list(dict.fromkeys(foreign)), "; ".join(details)
+        entitlement_key(locator), found.name, reading, members, tuple(dict.fromkeys(foreign)), "; ".join(details)
     )

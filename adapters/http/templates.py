@@ -27,7 +27,10 @@ Values = Mapping[str, object]
 """`account.key` → the value as the system has it."""
 
 EACH = "for_each_account"
-"""The one key of an object in whose place stands a list: what it holds, once for each account."""
+"""The key of an object in whose place stands a list: what is under it, once for each account. With `joined_by` these
+are texts, and in its place stands one text, between what is under `before` and `after`.
+"""
+_JOINING = {EACH, "joined_by", "before", "after"}
 _PART = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}:]*)(?::(?P<form>[^{}]*))?\}|[{}]")
 _NAME = re.compile(r"(?:account|entitlement)\.[a-z][a-z0-9_]*")
 _FORMS = ("json", "url", "text")
@@ -78,6 +81,10 @@ class Template:
         if len(self._parts) == 1 and isinstance(self._parts[0], tuple) and self._parts[0][1] in ("", "text"):
             name, _ = self._parts[0]
             return _text(name, _known(name, values))
+        return self.amid(values)
+
+    def amid(self, values: Values) -> str:
+        """The same where more text goes before or after it."""
         return "".join(part if isinstance(part, str) else _amid(*part, values) for part in self._parts)
 
     def path(self, values: Values, *, slashes: bool) -> str:
@@ -144,6 +151,27 @@ class _Each:
     def __init__(self, shape: object) -> None:
         self.shape = shape
 
+    def filled(self, values: Values, accounts: Sequence[Values]) -> object:
+        return [_filled(self.shape, {**values, **each}, ()) for each in accounts]
+
+
+class _Joined(_Each):
+    """The same in one text."""
+
+    __slots__ = ("_after", "_before", "_joined_by", "_template")
+
+    def __init__(self, shape: Mapping[str, object]) -> None:
+        texts = [shape[EACH], shape["joined_by"], shape.get("before", ""), shape.get("after", "")]
+        if not all(isinstance(each, str) for each in texts):
+            raise ValueError(f"with `joined_by`, `{EACH}`, `before` and `after` are texts")
+        each, self._joined_by, self._before, self._after = map(str, texts)
+        self._template = Template(each)
+        super().__init__(self._template)
+
+    def filled(self, values: Values, accounts: Sequence[Values]) -> object:
+        said = (self._template.amid({**values, **each}) for each in accounts)
+        return f"{self._before}{self._joined_by.join(said)}{self._after}"
+
 
 def _prepared(shape: object) -> object:
     if isinstance(shape, str):
@@ -151,10 +179,12 @@ def _prepared(shape: object) -> object:
     if isinstance(shape, Mapping):
         if set(shape) == {EACH}:
             return _Each(_prepared(shape[EACH]))
+        if {EACH, "joined_by"} <= set(shape) <= _JOINING:
+            return _Joined(shape)
         for name in shape:
             if not isinstance(name, str) or name == EACH or "{" in name:
                 raise ValueError(
-                    f"`{name}` cannot be a name in a body: a name is plain text, and `{EACH}` stands alone"
+                    f"`{name}` cannot be a name in a body: a name is plain text, and `{EACH}` alone or with `joined_by`"
                 )
         return {name: _prepared(each) for name, each in shape.items()}
     if isinstance(shape, list):
@@ -168,7 +198,7 @@ def _filled(shape: object, values: Values, accounts: Sequence[Values]) -> object
     if isinstance(shape, Template):
         return shape.value(values)
     if isinstance(shape, _Each):
-        return [_filled(shape.shape, {**values, **each}, ()) for each in accounts]
+        return shape.filled(values, accounts)
     if isinstance(shape, Mapping):
         return {name: _filled(each, values, accounts) for name, each in shape.items()}
     if isinstance(shape, list):

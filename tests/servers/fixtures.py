@@ -10,8 +10,10 @@ import pytest
 
 from tests.servers import postgresql as postgresql_server
 from tests.servers import samba as samba_server
+from tests.servers import scim2 as scim2_server
 from tests.servers.postgresql import Database, Postgresql
 from tests.servers.samba import Samba
+from tests.servers.scim2 import Scim
 from tests.servers.slapd import Slapd, required, started
 
 
@@ -35,6 +37,13 @@ def samba_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def samba(samba_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
     """One domain controller for all tests of a process; each test works in a unit of its own."""
     with samba_server.started(samba_seed, tmp_path_factory.mktemp("samba")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def scim2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scim]:
+    """One server for all tests of a process; each test has a tenant of its own."""
+    with scim2_server.started(tmp_path_factory.mktemp("scim2")) as server:
         yield server
 
 
