@@ -13,7 +13,7 @@ from functools import partial
 
 from adapters.columns import COLUMN_SETTINGS, Columns, check_keys
 from adapters.records import Gathering
-from adapters.rest.json_values import MISSING, NotJson, cell, find, read
+from adapters.api.json_values import MISSING, NotJson, cell, find, read
 from reconciler.sources import Feed, FeedEmpty, Place, Row, Source, SourceContext, SourceError
 
 __all__ = ["JsonLinesSource"]
