@@ -59,12 +59,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: its body, whole, and the URL that follows it (RFC 8288), or a blank."""
+    """An answer: its body, whole, the URL that follows it (RFC 8288) and its entity tag (RFC 9110), or blanks."""
 
     url: str
     body: bytes = field(repr=False)
     link: str = ""
     status: int = 200
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ class Client:
                 prepared.headers.setdefault("Content-Type", "application/json")
             with self._answer(prepared, until) as (answer, body):
                 if answer.status_code not in _REDIRECTING:
-                    return Response(answer.url, body, self._link(answer), answer.status_code)
+                    version = answer.headers.get("ETag", "")
+                    return Response(answer.url, body, self._link(answer), answer.status_code, version)
                 target = self._elsewhere(answer)
                 if not follow or request.method != "GET":
                     raise Trouble(
@@ -412,7 +414,7 @@ def seconds_to_wait(header: str, now: float) -> float | None:
 
 
 def _is_busy(status: int) -> bool:
-    return status == 429 or status >= 500
+    return status == 429 or (status >= 500 and status != 501)  # what is not implemented today is not in a minute
 
 
 def _octets(body: object) -> bytes | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from adapters.http import HttpTarget
 from reconciler.targets import Locator, Place, TargetContext
 from tests.contract.suite import Lab, LabAccount
-from tests.servers.scim2 import TOKEN, Scim
+from tests.servers.scim import TOKEN, Tenant
 
 PAGES = {"by": "offset", "parameter": "startIndex", "first": 1, "size": {"parameter": "count", "value": 500}}
 MEMBERS = {
@@ -85,53 +83,58 @@ def target(settings: Mapping[str, object], folder: Path = Path()) -> HttpTarget:
 
 
 class ScimLab(Lab):
-    """A tenant of its own, seen by urllib."""
+    """A tenant of its own, looked at by other means than the adapter."""
 
     def __init__(
         self,
-        server: Scim,
+        tenant: Tenant,
         accounts: Sequence[LabAccount],
         groups: Mapping[str, Sequence[str]],
-        settings: Mapping[str, object] | None = None,
+        url: str = "",
+        **more: object,
     ) -> None:
-        self.server = server.of(f"t{uuid.uuid4().hex}")
-        self._accounts = {each.login: each for each in accounts}
-        self._keys = {
-            each.login: self.server.add_user(each.login, externalId=each.id, displayName=each.name) for each in accounts
+        self.tenant = tenant
+        self._names = {each.login: each.name for each in accounts}
+        users = [{"userName": each.login, "externalId": each.id, "displayName": each.name} for each in accounts]
+        self.keys = dict(zip(self._names, tenant.add_users(users), strict=True))
+        self.groups = {
+            name: tenant.add_group(name, [{"value": self.keys[login]} for login in members])
+            for name, members in groups.items()
         }
-        for name, members in groups.items():
-            self.server.add_group(name, [self._keys[login] for login in members])
-        self.target = target({**declaration(self.server.url), **(settings or {})})
+        self.settings = declaration(url or tenant.url, **more)
+        self.target = target(self.settings)
 
     def locator(self, group: str) -> Locator:
         return {"group": group}
 
     def key(self, login: str) -> str:
-        return self._keys[login]
+        return self.keys[login]
 
     def account_name(self, login: str) -> str:
-        return self._accounts[login].name
+        return self._names[login]
 
     def members(self, group: str) -> set[str]:
-        logins = {key: login for login, key in self._keys.items()}
-        values = [each["value"] for each in self.server.group(group).get("members", [])]
-        return {logins.get(each, each) for each in values}
+        logins = {key: login for login, key in self.keys.items()}
+        members = self.tenant.get(f"/Groups/{self.groups[group]}").get("members", [])
+        return {logins.get(each["value"], each["value"]) for each in members}
 
     def put(self, group: str, login: str) -> None:
-        self._add(group, {"value": self._keys[login], "display": "Somebody else", "type": "User"})
+        self._add(group, {"value": self.keys[login], "display": "Somebody else", "type": "User"})
 
     def put_foreign(self, group: str) -> str:
-        spelling = 'urn:robot:"核心", 7'
+        spelling = 'legacy "old"\nteam; 部门/\\'
         self._add(group, {"value": spelling})
         return spelling
 
     def remove_account(self, login: str) -> None:
-        self.server.ask("DELETE", f"Users/{self._keys[login]}")
+        self.tenant.delete(f"/Users/{self.keys[login]}")
 
-    def picture(self) -> Any:
-        return [self.server.all("Users"), self.server.all("Groups")]
+    def picture(self) -> object:
+        return [self.tenant.everything("Users"), self.tenant.everything("Groups")]
+
+    def enabled(self, login: str) -> bool:
+        """Whether somebody may sign in."""
+        return bool(self.tenant.get(f"/Users/{self.keys[login]}")["active"])
 
     def _add(self, group: str, member: Mapping[str, str]) -> None:
-        operations = [{"op": "add", "path": "members", "value": [dict(member)]}]
-        body = {"schemas": [PATCH], "Operations": operations}
-        self.server.ask("PATCH", f"Groups/{self.server.group(group)['id']}", body)
+        self.tenant.patch(f"/Groups/{self.groups[group]}", {"op": "add", "path": "members", "value": [dict(member)]})

@@ -10,10 +10,10 @@ import pytest
 
 from tests.servers import postgresql as postgresql_server
 from tests.servers import samba as samba_server
-from tests.servers import scim2 as scim2_server
+from tests.servers import scim as scim_server
 from tests.servers.postgresql import Database, Postgresql
 from tests.servers.samba import Samba
-from tests.servers.scim2 import Scim
+from tests.servers.scim import ScimServer
 from tests.servers.slapd import Slapd, required, started
 
 
@@ -41,17 +41,17 @@ def samba(samba_seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def scim2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scim]:
-    """One server for all tests of a process; each test has a tenant of its own."""
-    with scim2_server.started(tmp_path_factory.mktemp("scim2")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
     """One server for all tests of a process; each test has databases of its own."""
     postgresql_server.required()
     with postgresql_server.started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def scim() -> Iterator[ScimServer]:
+    """One server for all tests of a process; each test has users and groups of its own."""
+    with scim_server.started() as server:
         yield server
 
 
