@@ -27,11 +27,9 @@ _PART = r"^[a-z][a-z0-9_]*$"
 Part = Annotated[str, Field(pattern=_PART)]
 
 
-class Listed(Pages):
+class Listed(Pages[At]):
     """`next_may_be_absent`: the last page leaves `next` out, so that a mistake in it would pass for the last page."""
 
-    total: At | None = None  # type: ignore[assignment]  # a JSONPath, where a people source has a dotted path
-    next: At | None = None  # type: ignore[assignment]
     next_may_be_absent: bool = False
 
 
