@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.adapters.http_lab import ScimLab
+from tests.adapters.http.lab import ScimLab
 from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 from tests.servers.fixtures import scim  # noqa: F401
 from tests.servers.scim import ScimServer
