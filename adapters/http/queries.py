@@ -29,8 +29,8 @@ class Query:
         self.text = text
         try:
             self._compiled = _ENVIRONMENT.compile(text)
-        except JSONPathError as error:
-            why = str(error).splitlines()[0]
+        except (JSONPathError, ValueError, RecursionError) as error:  # of a blank it says no more than ValueError
+            why = str(error).partition("\n")[0]
             raise ValueError(f"is no JSONPath (RFC 9535), such as $.items or $.id: {why}") from None
         self._steps = _steps(self._compiled)
 
