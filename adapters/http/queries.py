@@ -29,8 +29,8 @@ class Query:
         self.text = text
         try:
             self._compiled = _ENVIRONMENT.compile(text)
-        except (JSONPathError, ValueError, RecursionError) as error:  # of a blank it says no more than ValueError
-            why = str(error).partition("\n")[0]
+        except (JSONPathError, RecursionError) as error:
+            why = str(error.args[0]).partition("\n")[0]  # `str` of it fails where the text is blank
             raise ValueError(f"is no JSONPath (RFC 9535), such as $.items or $.id: {why}") from None
         self._steps = _steps(self._compiled)
 
