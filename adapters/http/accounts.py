@@ -96,6 +96,8 @@ def _read(settings: Accounts, items: Sequence[Any]) -> tuple[list[Account], list
     found: list[Account] = []
     wrong: list[str] = []
     for item in items:
+        if not _counts(settings, item):
+            continue
         try:
             found.append(account_of(settings, item))
         except _Unreadable as error:
@@ -110,6 +112,10 @@ def _read(settings: Accounts, items: Sequence[Any]) -> tuple[list[Account], list
     return found, details
 
 
+def _counts(settings: Accounts, item: Any) -> bool:
+    return settings.where is None or settings.where.holds(item)
+
+
 def _one_by_one(api: Api, keys: Collection[str]) -> AccountsFound:
     settings = api.settings.accounts
     assert settings.one is not None  # noqa: S101  # the caller has looked
@@ -117,7 +123,10 @@ def _one_by_one(api: Api, keys: Collection[str]) -> AccountsFound:
     details: list[str] = []
     for key in keys:
         try:
-            account = account_of(settings, api.one(settings.one, {"account.key": key}))
+            item = api.one(settings.one, {"account.key": key})
+            if not _counts(settings, item):
+                continue
+            account = account_of(settings, item)
         except Trouble as trouble:
             if trouble.status not in (404, 410):
                 raise

@@ -15,7 +15,7 @@ from pydantic import PlainValidator
 
 from adapters.api.json_values import MISSING
 
-__all__ = ["At", "Query", "plain", "text_of"]
+__all__ = ["At", "Condition", "Query", "Where", "plain", "text_of"]
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 
@@ -70,6 +70,25 @@ class Query:
         return value
 
 
+class Condition:
+    """What must hold of an item for it to count: the inside of a JSONPath filter, e.g. `@.type == 'User'`. Raises
+    `ValueError`, in words, for a text that is none.
+    """
+
+    __slots__ = ("_query", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self._query = Query(f"$[?{text}]")
+        except ValueError:
+            raise ValueError("is no condition (RFC 9535, 2.3.5), such as @.type == 'User'") from None
+
+    def holds(self, item: object) -> bool:
+        """Whether it holds."""
+        return bool(self._query.all([item]))
+
+
 def _steps(compiled: Any) -> tuple[str | int, ...] | None:
     """The names and numbers of a query that can find one thing only; None of any other."""
     if not compiled.singular_query():
@@ -96,6 +115,16 @@ def _query(value: object) -> Query:
 
 At = Annotated[Query, PlainValidator(_query)]
 """A query as a setting."""
+
+
+def _condition(value: object) -> Condition:
+    if not isinstance(value, str):
+        raise ValueError("is no condition (RFC 9535, 2.3.5), such as @.type == 'User'")
+    return Condition(value)
+
+
+Where = Annotated[Condition, PlainValidator(_condition)]
+"""A condition as a setting."""
 
 
 def text_of(value: object) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from adapters.api.settings import ApiSettings, Pages, Text
 from adapters.checking import Strict, checked
-from adapters.http.queries import At
+from adapters.http.queries import At, Where
 from adapters.http.templates import EACH, BodyTemplate, PathTemplate, TextTemplate
 from reconciler.targets import Op, OutcomeKind, TargetContext
 
@@ -91,9 +91,12 @@ class Enabled(Strict):
 
 
 class Accounts(Strict):
-    """The accounts, and where in each of them its parts stand. `one`: the same of one account, by its key."""
+    """The accounts, and where in each of them its parts stand. `where`: what must hold of an item for it to be one.
+    `one`: the same of one account, by its key.
+    """
 
     list: Listing
+    where: Where | None = None
     key: At
     name: At
     login: At | None = None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonpath import JSONPathEnvironment
 
 from adapters.api.json_values import MISSING
-from adapters.http.queries import Query, plain, text_of
+from adapters.http.queries import Condition, Query, plain, text_of
 
 NAMES = st.sampled_from(["a", "b", "c", "核心"])
 VALUES = st.recursive(
@@ -66,10 +66,20 @@ def test_any_text_is_a_query_or_an_error_in_words(text: str) -> None:
 
 def test_what_can_name_something() -> None:
     assert [text_of("x"), text_of(7), text_of(10**30)] == ["x", "7", "1" + "0" * 30]
-    for value in (None, True, [], {}, "", MISSING):
+    nameless: tuple[object, ...] = (None, True, [], {}, "", MISSING)
+    for value in nameless:
         with pytest.raises(ValueError, match="is "):
             text_of(value)
 
 
 def test_what_settings_compare() -> None:
     assert [plain(True), plain(False), plain(None), plain(0), plain("ok")] == ["true", "false", "null", "0", "ok"]
+
+
+def test_a_condition_holds_of_an_item_or_does_not() -> None:
+    condition = Condition("@.type == 'User' && @.name != 'root'")
+
+    items = [{"type": "User", "name": "zhang"}, {"type": "User", "name": "root"}, {"name": "zhang"}, None, 7]
+    assert [condition.holds(each) for each in items] == [True, False, False, False, False]
+    with pytest.raises(ValueError, match="is no condition"):
+        Condition("type = User")

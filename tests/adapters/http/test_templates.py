@@ -51,12 +51,10 @@ def test_with_encoded_slashes_only_dots_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("value", ["", None, True, [], {}, "\ud800"])
 def test_what_names_nothing_is_refused_in_words(value: object) -> None:
-    for say in (
-        lambda: Template("users/{account.key}").path(values(value), slashes=True),
-        lambda: Template("id={account.key}").within(values(value)),
-    ):
-        with pytest.raises(CannotSay, match=r"account\.key"):
-            say()
+    with pytest.raises(CannotSay, match=r"account\.key"):
+        Template("users/{account.key}").path(values(value), slashes=True)
+    with pytest.raises(CannotSay, match=r"account\.key"):
+        Template("id={account.key}").within(values(value))
 
 
 def test_a_number_is_as_good_as_its_digits_in_a_path() -> None:
