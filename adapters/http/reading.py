@@ -17,6 +17,7 @@ from reconciler.targets import (
     Locator,
     Observation,
     Reading,
+    TargetFinding,
     entitlement_key,
 )
 
@@ -67,8 +68,17 @@ def observation(api: Api, locators: Sequence[Locator], keys: Collection[str] | N
             entitlement_key(locator): _read(locator, each, principals, positions, narrow=keys is not None)
             for locator, each in zip(locators, found, strict=True)
         },
+        findings=rehearsal(api.settings),
         own=own_spellings(api.settings, accounts),
     )
+
+
+def rehearsal(settings: HttpSettings) -> tuple[TargetFinding, ...]:
+    """That nothing is ever changed, where that is so."""
+    if not settings.dry:
+        return ()
+    text = "nothing is ever sent to change something: `dry: true` is for checking a declaration"
+    return (TargetFinding("dry-target", settings.url, f"{settings.url}: {text}"),)
 
 
 def own_spellings(settings: HttpSettings, accounts: AccountsFound) -> frozenset[str]:

@@ -97,9 +97,6 @@ class HttpTarget(Target):
         if not self._settings.encrypted:
             text = "everything crosses the network unencrypted; use https"
             found.append(TargetFinding("unencrypted", shown, f"{shown}: {text}"))
-        if self._settings.dry:
-            text = "nothing is ever sent to change something: `dry: true` is for checking a declaration"
-            found.append(TargetFinding("dry-target", shown, f"{shown}: {text}"))
         if self._settings.conversation:
             text = "all requests and answers are written to it, personal data included; remove it once it is checked"
             file = self._settings.conversation

@@ -146,7 +146,8 @@ def test_a_record_that_cannot_be_written_is_told_at_once(lab: ScimLab, proxy: Sc
 
 def found_by_doctor(settings: dict[str, object], folder: Path) -> dict[str, str]:
     own = HttpTarget(TargetContext("wiki", folder, Place("reconciler.yaml")), settings)
-    return {finding.kind: finding.text for finding in own.probe()}
+    said = [*own.probe(), *own.observe([]).findings]
+    return {finding.kind: finding.text for finding in said}
 
 
 def test_doctor_finds_nothing_where_there_is_nothing(lab: ScimLab, tmp_path: Path) -> None:
@@ -157,7 +158,11 @@ def test_doctor_says_what_is_only_for_trying(lab: ScimLab, tmp_path: Path) -> No
     found = found_by_doctor({**lab.settings, "conversation": FILE, "dry": True}, tmp_path)
 
     assert set(found) == {"dry-target", "conversation-recorded"}
-    assert [each["understood"] for each in recorded(tmp_path) if "understood" in each] == ["accounts", "entitlements"]
+    assert [each["understood"] for each in recorded(tmp_path) if "understood" in each] == [
+        "accounts",
+        "entitlements",
+        "accounts",
+    ]
 
 
 def test_doctor_says_what_is_read_in_part(lab: ScimLab, proxy: ScimProxy, tmp_path: Path) -> None:
