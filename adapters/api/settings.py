@@ -31,7 +31,14 @@ _DURATION = re.compile(r"(?P<count>[0-9]{1,6}) ?(?P<unit>[smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PORTS = {"http": 80, "https": 443}
-_OWN_HEADERS = {"authorization": "use `auth`", "host": "it follows from `url`", "content-length": "nothing is sent"}
+_OWN_HEADERS = {
+    "authorization": "use `auth`",
+    "host": "it follows from `url`",
+    "content-length": "it follows from what is sent",
+    **dict.fromkeys(
+        ("x-http-method", "x-http-method-override", "x-method-override"), "a request is what its method says"
+    ),
+}
 
 
 def seconds_of(value: object) -> object:

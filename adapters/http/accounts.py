@@ -18,7 +18,7 @@ from adapters.http.settings import Accounts
 from adapters.http.templates import CannotSay, Values
 from reconciler.targets import ObservedAccount, Reading
 
-__all__ = ["Account", "AccountsFound", "account_of", "find_accounts"]
+__all__ = ["Account", "AccountsFound", "find_accounts", "find_of_person"]
 
 _NARROW = 10
 """So many accounts are asked for one by one, where the system can; more are a list."""
@@ -67,6 +67,36 @@ def find_accounts(api: Api, keys: Collection[str] | None = None) -> AccountsFoun
     if keys is not None:
         by_key = {key: by_key[key] for key in keys if key in by_key}
     return AccountsFound(by_key, reading, "; ".join(details), None if keys is None else frozenset(keys))
+
+
+def find_of_person(api: Api, values: Mapping[str, str]) -> frozenset[str] | None:
+    """The keys of one person's accounts, asked narrowly; None where that cannot be asked, or not told whole. Raises
+    `Trouble`.
+    """
+    settings = api.settings.accounts
+    if settings.find is None:
+        return None
+    known = {f"person.{attribute}": value for attribute, value in values.items()}
+    if not set(settings.find.names) <= known.keys():
+        return None
+    try:
+        listed = api.all(settings.find, known)
+    except CannotSay:
+        return None
+    found, details = _read(settings, listed.items)
+    if listed.detail or details:
+        return None
+    return frozenset(account.key for account in found if _is_of(account, values))
+
+
+def _is_of(account: Account, values: Mapping[str, str]) -> bool:
+    """The system may find more than was meant."""
+    own = account.observed.match
+    return all(_spelled(own.get(attribute, "")) == _spelled(value) for attribute, value in values.items())
+
+
+def _spelled(value: str) -> str:
+    return value.strip().casefold()
 
 
 def account_of(settings: Accounts, item: Any) -> Account:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adapters.api.settings import ApiSettings, Pages, Text
+from adapters.api.settings import ApiSettings, Pages, Text, check_header
 from adapters.checking import Strict, checked
 from adapters.http.queries import At, Where
 from adapters.http.templates import EACH, BodyTemplate, PathTemplate, TextTemplate
@@ -92,7 +92,7 @@ class Enabled(Strict):
 
 class Accounts(Strict):
     """The accounts, and where in each of them its parts stand. `where`: what must hold of an item for it to be one.
-    `one`: the same of one account, by its key.
+    `one`: the same of one account, by its key; `find`: a list of those of one person.
     """
 
     list: Listing
@@ -104,6 +104,7 @@ class Accounts(Strict):
     enabled: Enabled | None = None
     fields: Mapping[Part, At] = Field(default_factory=dict)
     one: Single | None = None
+    find: Listing | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -114,6 +115,10 @@ class Accounts(Strict):
         check_names(self.list.names, (), "list")
         if self.one:
             check_names(self.one.names, ("account.key",), "one")
+        if self.find:
+            check_names(self.find.names, [f"person.{attribute}" for attribute in self.match.values()], "find")
+            if not list(self.find.names):
+                raise ValueError("`find` names nothing of a person: it would find the same for every one")
         return self
 
 
@@ -221,6 +226,8 @@ class Write(Strict):
             raise ValueError(f"`many` needs `{EACH}` in the body: where the accounts stand")
         if self.many is not None and any(name.startswith("account.") for name in self.names_outside):
             raise ValueError(f"with `many`, accounts are named within `{EACH}` only")
+        if self.idempotency:
+            check_header(self.idempotency)
         listed = [status for each in self.statuses.values() for status in each]
         if len(set(listed)) < len(listed):
             raise ValueError("`statuses` names a status twice")
@@ -274,7 +281,7 @@ class HttpSettings(ApiSettings):
     @property
     def endpoints(self) -> Sequence[Endpoint]:
         """Everything that is asked without changing anything."""
-        lists = (self.accounts.list, self.entitlements.list, self.entitlements.members.list)
+        lists = (self.accounts.list, self.accounts.find, self.entitlements.list, self.entitlements.members.list)
         return [each for each in (*lists, self.accounts.one, self.entitlements.one) if each]
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from adapters.api.client import Client
 from adapters.api.settings import secrets_of
 from adapters.api.trouble import Trouble, bare
 from adapters.api.words import Words
+from adapters.http.accounts import find_of_person
 from adapters.http.conversation import Conversation
 from adapters.http.guard import reading_only, writing_too
 from adapters.http.listing import Api
@@ -77,6 +78,10 @@ class HttpTarget(Target):
             seen = observation(api, locators, accounts, self._clock())
             _tell(conversation, seen)
             return seen
+
+    def keys_matching(self, values: Mapping[str, str]) -> Collection[str] | None:
+        with self._connected() as (api, _, _):
+            return find_of_person(api, values)
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

@@ -32,7 +32,7 @@ are texts, and in its place stands one text, between what is under `before` and 
 """
 _JOINING = {EACH, "joined_by", "before", "after"}
 _PART = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}:]*)(?::(?P<form>[^{}]*))?\}|[{}]")
-_NAME = re.compile(r"(?:account|entitlement)\.[a-z][a-z0-9_]*")
+_NAME = re.compile(r"(?:account|entitlement|person)\.[a-z][a-z0-9_]*")
 _FORMS = ("json", "url", "text")
 _HARMLESS = re.compile(r"[A-Za-z0-9._~-]+")
 """RFC 3986's unreserved characters."""

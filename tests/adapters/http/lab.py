@@ -29,6 +29,12 @@ def declaration(url: str, **more: object) -> dict[str, object]:
         "accounts": {
             "list": {"path": "Users", "items": "$.Resources", "pages": {**PAGES, "total": "$.totalResults"}},
             "one": {"path": "Users/{account.key}"},
+            "find": {
+                "path": "Users",
+                "query": {"filter": "externalId eq {person.id:json}"},
+                "items": "$.Resources",
+                "pages": {"total": "$.totalResults"},
+            },
             "key": "$.id",
             "name": "$.displayName",
             "login": "$.userName",

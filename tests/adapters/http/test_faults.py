@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.api import client
-from reconciler.targets import Observation, Reading, TargetError, TargetUnavailable
+from reconciler.targets import Observation, ProblemsFound, Reading, TargetError, TargetUnavailable
 from tests.adapters.http.lab import ScimLab, declaration, target
 from tests.contract.suite import entitlement, observe, seen
 from tests.servers.hr_api import HrApi, Reply, certified, serving, text_reply
@@ -415,3 +415,44 @@ def test_a_search_by_post_is_read_where_it_is_said_to_be_safe(lab: ScimLab, prox
 
     assert len(observe(lab, "docs-readers").accounts.accounts) == 4
     assert [(asked.method, asked.path) for asked in proxy.asked] == [("POST", "/Users/.search"), ("GET", "/Groups")]
+
+
+# --- one person -------------------------------------------------------------------------------------------------------
+
+
+def test_whose_account_it_is_takes_one_question(lab: ScimLab, proxy: ScimProxy) -> None:
+    assert lab.target.keys_matching({"id": "E1002"}) == {lab.key("smith")}
+    assert lab.target.keys_matching({"id": "e1002"}) in (set(), {lab.key("smith")})
+    assert lab.target.keys_matching({"id": 'E1002" or userName pr or userName eq "'}) == frozenset()
+    assert [asked.path for asked in proxy.asked] == ["/Users"] * 3
+
+
+def test_a_system_that_finds_more_than_was_meant_is_not_believed(lab: ScimLab, proxy: ScimProxy) -> None:
+    """It knows no such filter, and shows everybody."""
+    everybody = lab.tenant.get("/Users")
+    proxy.always("GET", "/Users", json_reply(everybody))
+
+    assert lab.target.keys_matching({"id": "E1002"}) == {lab.key("smith")}
+
+
+@pytest.mark.parametrize(
+    "answer", [{"Resources": [], "totalResults": 3}, {"Resources": [{"id": "u1"}], "totalResults": 1}]
+)
+def test_what_is_told_in_part_is_no_answer(lab: ScimLab, proxy: ScimProxy, answer: object) -> None:
+    proxy.always("GET", "/Users", json_reply(answer))
+
+    assert lab.target.keys_matching({"id": "E1002"}) is None
+
+
+def test_without_a_question_for_one_person_all_accounts_are_read(lab: ScimLab, proxy: ScimProxy) -> None:
+    settings = json.loads(json.dumps(lab.settings))
+    del settings["accounts"]["find"]
+
+    assert target(settings).keys_matching({"id": "E1002"}) is None
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("query", [{}, {"q": "E1002"}])
+def test_a_question_that_asks_for_nobody_is_a_mistake(lab: ScimLab, query: Mapping[str, str]) -> None:
+    with pytest.raises(ProblemsFound, match="names nothing of a person"):
+        target(changed(lab.settings, "accounts.find", query=query))

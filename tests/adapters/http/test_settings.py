@@ -103,6 +103,8 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ("requests_per_second", 0, "greater than 0"),
         ("auth", {"bearer": TOKEN, "basic": {"user": "u", "password": "p"}}, "give one of `bearer`"),
         ("headers", {"Authorization": "x"}, "use `auth`"),
+        ("headers", {"X-HTTP-Method-Override": "DELETE"}, "a request is what its method says"),
+        ("add.idempotency", "Authorization", "use `auth`"),
         ("tls", "off", "`tls`"),
     ],
 )
@@ -170,3 +172,11 @@ def test_f1_a_reading_client_sends_nothing_else_even_if_it_is_told_to() -> None:
         client.close()
 
         assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("url", "encrypted"),
+    [("https://wiki.example.com", True), ("http://127.0.0.1:80", True), ("http://wiki.example.com", False)],
+)
+def test_whether_anything_leaves_this_machine_in_the_clear(url: str, *, encrypted: bool) -> None:
+    assert http_settings(declaration(url, tls="none"), CONTEXT).encrypted is encrypted

@@ -178,6 +178,13 @@ def test_an_answer_has_its_meaning(lab: ScimLab, proxy: ScimProxy, reply: Reply,
     assert lab.picture() == before
 
 
+def test_f10_a_removal_that_answers_404_is_no_success_while_the_member_is_there(lab: ScimLab, proxy: ScimProxy) -> None:
+    proxy.always("PATCH", "/", Reply(404))
+
+    assert kinds(lab, revoke(lab, "docs-readers", "smith")) == [STALE]
+    assert "smith" in lab.members("docs-readers")
+
+
 def test_a_meaning_may_be_declared(lab: ScimLab, proxy: ScimProxy) -> None:
     one_by_one(lab, statuses={"stale": [409], "unavailable": [423]})
 
