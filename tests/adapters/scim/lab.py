@@ -6,11 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adapters.scim import ScimTarget
-from reconciler.targets import Locator, Observation, Op, Outcome, Place, Step, TargetContext, TargetFinding
+from reconciler.targets import (
+    EntitlementRead,
+    Locator,
+    Observation,
+    Op,
+    Outcome,
+    Place,
+    Step,
+    TargetContext,
+    TargetFinding,
+)
 from tests.contract.suite import Lab, LabAccount
 from tests.servers.scim import TOKEN, Tenant
+from tests.servers.scim_proxy import ScimProxy
 
-__all__ = ["ScimLab", "context", "outcomes", "settings_for", "told"]
+__all__ = ["ProxiedLab", "ScimLab", "context", "outcomes", "settings_for", "told"]
 
 
 def context(folder: Path = Path()) -> TargetContext:
@@ -86,3 +97,38 @@ def outcomes(target: ScimTarget, *steps: Step) -> Sequence[Outcome]:
 
 def told(observation: Observation, kind: str) -> Sequence[TargetFinding]:
     return [finding for finding in observation.findings if finding.kind == kind]
+
+
+class ProxiedLab:
+    """A provider that is reached through a proxy. `target` is made anew with other settings by `configured`."""
+
+    def __init__(self, lab: ScimLab, proxy: ScimProxy) -> None:
+        self.lab = lab
+        self.proxy = proxy
+        self.target = self.configured()
+
+    def configured(self, **more: object) -> ScimTarget:
+        """A target with these settings, from now on."""
+        self.target = ScimTarget(context(), settings_for(self.proxy.url, **more))
+        return self.target
+
+    def observe(self, *groups: str, accounts: Sequence[str] | None = None) -> Observation:
+        keys = None if accounts is None else [self.lab.key(login) for login in accounts]
+        return self.target.observe([{"group": group} for group in groups], keys)
+
+    def read(self, group: str) -> EntitlementRead:
+        """One group, read."""
+        [read] = self.observe(group).entitlements.values()
+        return read
+
+    def apply(self, *steps: Step) -> Sequence[Outcome]:
+        return outcomes(self.target, *steps)
+
+    def grant(self, login: str, group: str) -> Step:
+        return self.lab.step(Op.GRANT, login, group=group)
+
+    def revoke(self, login: str, group: str) -> Step:
+        return self.lab.step(Op.REVOKE, login, group=group)
+
+    def members(self, group: str) -> set[str]:
+        return self.lab.members(group)
