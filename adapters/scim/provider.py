@@ -91,6 +91,8 @@ class Provider:
         self._session = session
         self._layout = layout
         self._filters_refused = False
+        self._listed_some = False
+        """Whether a listing has shown members: then a group that shows none has none."""
 
     @cached_property
     def features(self) -> Features:
@@ -215,7 +217,8 @@ class Provider:
             listing = self._list("/Groups", attributes)
         groups = Groups(shortfall=listing.shortfall)
         folded = {name.casefold() for name in names}
-        self._listed_some = any(part(each, "members") for each in listing.resources.values())
+        shown = (part(each, "members") for each in listing.resources.values())
+        self._listed_some = self._listed_some or any(members is not None for members in shown)
         for resource in listing.resources.values():
             group = _group(resource)
             if group.key in keys or group.name.casefold() in folded:
