@@ -109,7 +109,9 @@ def test_members_that_are_none_make_the_groups_unreadable_and_nobody_a_leaver(la
 def test_a_provider_that_is_not_there() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        target = ScimTarget(context(), settings_for(f"http://127.0.0.1:{probe.getsockname()[1]}/v2", retry={"attempts": 1}))
+        target = ScimTarget(
+            context(), settings_for(f"http://127.0.0.1:{probe.getsockname()[1]}/v2", retry={"attempts": 1})
+        )
         with pytest.raises(TargetUnavailable, match="Connection refused"):
             target.observe([])
 
@@ -118,10 +120,10 @@ def test_a_provider_that_is_not_there() -> None:
     ("how", "said"),
     [("own", "self-signed"), ("expired", "expired"), ("other-host", "doesn't match|not valid for|mismatch")],
 )
-def test_a_certificate_that_is_not_to_be_trusted_says_why(
-    lab: ProxiedLab, tmp_path: Path, how: str, said: str
-) -> None:
-    certificate = certified(tmp_path, expired=how == "expired", host="192.0.2.1" if how == "other-host" else "127.0.0.1")
+def test_a_certificate_that_is_not_to_be_trusted_says_why(lab: ProxiedLab, tmp_path: Path, how: str, said: str) -> None:
+    certificate = certified(
+        tmp_path, expired=how == "expired", host="192.0.2.1" if how == "other-host" else "127.0.0.1"
+    )
     with standing_between(lab.lab.tenant.url, certificate) as proxy:
         more: dict[str, object] = {} if how == "own" else {"ca": str(certificate)}
         target = ScimTarget(context(), settings_for(proxy.url, **more))
@@ -171,7 +173,7 @@ def test_doctor_reads_both_lists_and_changes_nothing(lab: ProxiedLab) -> None:
 def test_a_token_that_is_wrong_is_told(lab: ProxiedLab) -> None:
     target = ScimTarget(context(), settings_for(lab.lab.tenant.url) | {"auth": {"bearer": "wr0ng"}})
 
-    with pytest.raises(TargetError, match="401.*does not accept the token") as caught:
+    with pytest.raises(TargetError, match=r"401.*does not accept the token") as caught:
         target.probe()
 
     assert "wr0ng" not in json.dumps(str(caught.value))

@@ -347,7 +347,20 @@ def test_a_provider_that_says_nothing_of_itself_is_asked_for_no_more_than_any_ha
     assert not any("filter" in asked.query for asked in lab.proxy.asked)
 
 
-NAMES = ["a/b", "../..", 'quo"te', "back\\slash", "new\nline", "核心 算法", "שלום", "🔐", "x' OR 1=1", "(a) or [b]", "%2e", "?a=b&c"]
+NAMES = [
+    "a/b",
+    "../..",
+    'quo"te',
+    "back\\slash",
+    "new\nline",
+    "核心 算法",
+    "שלום",
+    "🔐",
+    "x' OR 1=1",
+    "(a) or [b]",
+    "%2e",
+    "?a=b&c",
+]
 
 
 def test_hostile_names_simply_work(lab: ProxiedLab) -> None:
