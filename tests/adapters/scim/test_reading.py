@@ -45,19 +45,52 @@ def test_a_whole_reading_takes_a_question_for_each_page_and_no_more(lab: Proxied
     assert len(observation.accounts.accounts) == 4
     assert [asked.path for asked in lab.proxy.asked] == ["/ServiceProviderConfig", "/Groups", "/Users", "/Me"]
     users = lab.proxy.asked[2]
-    assert users.query["attributes"] == "userName,active,externalId,meta"
+    assert users.query["attributes"] == "userName,active,externalId"
 
 
 def test_one_persons_reading_asks_for_that_person_alone(lab: ProxiedLab) -> None:
     observation = lab.observe("docs-readers", "核心算法", accounts=["smith"])
 
     assert seen(observation, observation.entitlements["group=docs-readers"]) == {"smith"}
-    assert [asked.path for asked in lab.proxy.asked] == [
-        "/ServiceProviderConfig",
-        "/Groups",
-        f"/Users/{lab.lab.key('smith')}",
-        "/Me",
-    ]
+    key = lab.lab.key("smith")
+    asked = [asked.path for asked in lab.proxy.asked]
+    assert asked == ["/ServiceProviderConfig", "/Groups", "/Groups", f"/Users/{key}", "/Me"]
+    assert lab.proxy.asked[1].query["filter"] == f'members.value eq "{key}"'
+    assert lab.proxy.asked[2].query["attributes"] == "displayName"
+
+
+@pytest.mark.parametrize("way", ["refused", "finds nothing", "finds everything", "shows no members"])
+def test_which_groups_somebody_is_in_is_believed_only_of_who_understands_the_question(
+    lab: ProxiedLab, way: str
+) -> None:
+    def is_asked(asked: Asked) -> bool:
+        return "members.value" in asked.query.get("filter", "")
+
+    def otherwise(asked: Asked) -> Asked:
+        query = {name: value for name, value in asked.query.items() if name != "filter"}
+        return replace(asked, query=query) if is_asked(asked) else asked
+
+    if way == "finds everything":
+        lab.proxy.rewritten = otherwise
+    elif way == "shows no members":
+        lab.proxy.answered = reshaped(without_members, "/Groups")
+    else:
+        answer = error(400, "invalidFilter") if way == "refused" else json_reply({"totalResults": 0})
+        lab.proxy.instead = lambda asked: answer if is_asked(asked) else None
+
+    observation = lab.observe("docs-readers", "核心算法", accounts=["smith", "muller"])
+
+    readers, core = observation.entitlements.values()
+    assert (seen(observation, readers), seen(observation, core)) == ({"smith"}, {"muller"})
+    assert readers.reading.whole
+
+
+def test_somebody_who_is_in_no_group_is_in_none(lab: ProxiedLab) -> None:
+    observation = lab.observe("docs-readers", "nowhere", accounts=["plain"])
+
+    readers, nowhere = observation.entitlements.values()
+    assert (readers.reading, len(readers.members)) == (Reading.COMPLETE, 0)
+    assert nowhere.reading is Reading.FAILED
 
 
 def test_several_peoples_reading_is_one_filter(lab: ProxiedLab) -> None:
