@@ -100,7 +100,7 @@ class AccountSteps:
             if not answer.done:
                 return outcome_of(reply_of(answer))
             key = one_text(part(answer.value, "id"))
-            if not key or key not in self.provider.users_of({key}).resources:
+            if not key or key not in self.provider.users_of({key}, bare=True).resources:
                 return Outcome(OutcomeKind.REFUSED, "it said that it was done, and there is no such user")
         except Trouble as trouble:
             return lost(trouble)

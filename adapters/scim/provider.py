@@ -22,6 +22,8 @@ __all__ = ["Features", "Group", "Groups", "Provider", "User", "members_of"]
 
 _MOST_NAMED = 120
 """Up to so many groups are asked for by name; beyond that, all of them are read."""
+_MOST_OF = 40
+"""Up to so many users are asked for the groups that they are in; beyond that, the groups are read."""
 _NOT_OFFERED = frozenset({400, 403, 404, 405, 501})
 """How a provider refuses a question that it does not understand."""
 
@@ -90,7 +92,10 @@ class Provider:
     def __init__(self, session: Session, layout: Layout) -> None:
         self._session = session
         self._layout = layout
-        self._filters_refused = False
+        self._refused: set[str] = set()
+        """The attributes that it takes no filter of."""
+        self._listed_some = False
+        """Whether a listing has shown members: then a group that shows none has none."""
 
     @cached_property
     def features(self) -> Features:
@@ -130,28 +135,31 @@ class Provider:
     # --- users ------------------------------------------------------------------------------------------------------
 
     def users(self) -> Listing:
-        """All of them."""
+        """All of them, without versions."""
         return self._list("/Users", self._of_users)
 
-    def users_of(self, keys: Collection[str]) -> Listing:
-        """Those of these keys that there are, in about as few questions as possible."""
+    def users_of(self, keys: Collection[str], *, bare: bool = False) -> Listing:
+        """Those of these keys that there are, with their versions, in about as few questions as possible; `bare`: with
+        nothing but their keys.
+        """
+        attributes = "id" if bare else f"{self._of_users},meta"
         wanted = {key for key in keys if address("Users", key)}
         if len(wanted) <= 1:
-            return Listing({key: found for key in wanted if (found := self._one("Users", key, self._of_users))})
-        listing = self._filtered("/Users", "id", sorted(wanted), self._of_users) if self._is_narrow(wanted) else None
+            return Listing({key: found for key in wanted if (found := self._one("Users", key, attributes))})
+        listing = self._filtered("/Users", "id", sorted(wanted), attributes) if self._is_narrow(wanted) else None
         missing = wanted - set(listing.resources) if listing else wanted
         if listing is None or len(missing) > 1:
-            listing = self._list("/Users", self._of_users)
+            listing = self._list("/Users", attributes)
         elif missing:
-            listing.resources |= self.users_of(missing).resources
+            listing.resources |= self.users_of(missing, bare=bare).resources
         return Listing({key: each for key, each in listing.resources.items() if key in wanted}, listing.shortfall)
 
     def users_having(self, asked: Mapping[str, str]) -> Listing | None:
         """Those who have all these values (attribute of a person → value); None where that cannot be asked."""
-        if not self._can_filter:
+        if not self.features.filter:
             return None
         clauses = [self._layout.match[person].equals(value) for person, value in asked.items()]
-        return self._ask_filtered("/Users", " and ".join(clauses), self._of_users)
+        return self._ask_filtered("/Users", "match", " and ".join(clauses), self._of_users)
 
     def user(self, resource: Resource) -> User:
         """A user as it was read."""
@@ -163,11 +171,11 @@ class Provider:
     def _of_users(self) -> str:
         layout = self._layout
         named = [*layout.match.values(), *layout.managed.values()]
-        return ",".join(dict.fromkeys(["userName", "active", *(each.asked for each in named), "meta"]))
+        return ",".join(dict.fromkeys(["userName", "active", *(each.asked for each in named)]))
 
     def _is_narrow(self, wanted: Collection[str]) -> bool:
         """Whether asking for these is less work than reading everybody."""
-        if not self._can_filter:
+        if not self._can_filter("id"):
             return False
         questions = len(list(any_of("id", wanted)))
         if questions == 1:
@@ -177,22 +185,20 @@ class Provider:
 
     # --- groups -----------------------------------------------------------------------------------------------------
 
-    def groups(self, names: Collection[str], keys: Collection[str]) -> Groups:
-        """The groups of these names and keys, with their members."""
-        groups = self._named(names, keys, f"{_OF_GROUPS},members")
-        if not self._shows_members(groups):
-            for listed in groups.by_key.values():
-                self._replace(groups, listed)
-        return groups
+    def groups(self, names: Collection[str], keys: Collection[str], of: Collection[str] | None = None) -> Groups:
+        """The groups of these names and keys, with their members; `of`: of the members, only these users count."""
+        if of is not None and (groups := self._groups_of_few(names, keys, of)) is not None:
+            return groups
+        return self._with_members(self._named(names, keys, "displayName,members"))
 
     def groups_without_members(self, names: Collection[str]) -> Groups:
-        """The same, of names alone, without anybody in them."""
-        return self._named(names, (), _OF_GROUPS)
+        """The groups of these names, without anybody in them."""
+        return self._named(names, (), "displayName")
 
     def groups_of(self, keys: Collection[str]) -> dict[str, Group]:
         """Those of these keys that there are, as they are now."""
         if len(keys) > 1 and self._layout.lists_members:
-            groups = self.groups((), keys)
+            groups = self._with_members(self._named((), keys, _WITH_VERSION))
             missing = set(keys) - set(groups.by_key)
             found = {key: group for key, group in groups.by_key.items() if key in keys}
         else:
@@ -200,47 +206,68 @@ class Provider:
         each = (self._group_alone(key) for key in missing)
         return found | {group.key: group for group in each if group}
 
+    def _groups_of_few(self, names: Collection[str], keys: Collection[str], of: Collection[str]) -> Groups | None:
+        """By asking which groups these users are in, rather than who is in these groups; None where the provider does
+        not show that it understands the question, by one group at least, in which one of them is.
+        """
+        if not of or len(of) > _MOST_OF or not self._layout.lists_members or not self._can_filter("members.value"):
+            return None
+        found = self._filtered("/Groups", "members.value", sorted(of), "displayName,members")
+        if found is None or found.shortfall or not found.resources:
+            return None
+        holding = {key: _group(resource) for key, resource in found.resources.items()}
+        if not all(set(group.members) & set(of) for group in holding.values()):
+            return None
+        groups = self._named(names, keys, "displayName")
+        for named in groups.by_name.values():
+            named[:] = [holding.get(group.key, group) for group in named]
+        groups.by_key |= {key: group for key, group in holding.items() if key in groups.by_key}
+        return groups
+
     def _named(self, names: Collection[str], keys: Collection[str], attributes: str) -> Groups:
-        listing = Listing()
         wanted = {"displayName": sorted({name.casefold(): name for name in names}.values()), "id": sorted(set(keys))}
-        narrow = self._can_filter and len(names) + len(keys) <= _MOST_NAMED
-        for attribute, values in wanted.items() if narrow else ():
-            found = self._filtered("/Groups", attribute, values, attributes)
-            if found is None:
-                narrow = False
-                break
-            listing.resources |= found.resources
-            listing.shortfall = listing.shortfall or found.shortfall
-        if not narrow:
+        listing = self._narrowly(wanted, attributes) if len(names) + len(keys) <= _MOST_NAMED else None
+        if listing is None:
             listing = self._list("/Groups", attributes)
+        shown = (part(each, "members") for each in listing.resources.values())
+        self._listed_some = self._listed_some or any(members is not None for members in shown)
         groups = Groups(shortfall=listing.shortfall)
         folded = {name.casefold() for name in names}
-        self._listed_some = any(part(each, "members") for each in listing.resources.values())
         for resource in listing.resources.values():
             group = _group(resource)
             if group.key in keys or group.name.casefold() in folded:
                 groups.enter(group)
         return groups
 
-    def _shows_members(self, groups: Groups) -> bool:
-        return not groups.by_key or (self._layout.lists_members and self._listed_some)
+    def _narrowly(self, wanted: Mapping[str, Sequence[str]], attributes: str) -> Listing | None:
+        listing = Listing()
+        for attribute, values in wanted.items():
+            found = self._filtered("/Groups", attribute, values, attributes) if values else Listing()
+            if found is None:
+                return None
+            listing.resources |= found.resources
+            listing.shortfall = listing.shortfall or found.shortfall
+        return listing
 
-    def _replace(self, groups: Groups, listed: Group) -> None:
-        alone = self._group_alone(listed.key)
-        named = groups.by_name[listed.name.casefold()]
-        named.remove(listed)
-        if alone is not None:
-            named.append(alone)
+    def _with_members(self, groups: Groups) -> Groups:
+        """Each group read by itself, where the listing that they come from shows nobody's members."""
+        if self._layout.lists_members and self._listed_some:
+            return groups
+        read = {key: self._group_alone(key) for key in groups.by_key}
+        alone = Groups(shortfall=groups.shortfall)
+        for group in read.values():
+            if group is not None:
+                alone.enter(group)
+        return alone
 
     def _group_alone(self, key: str) -> Group | None:
-        found = self._one("Groups", key, f"{_OF_GROUPS},members")
+        found = self._one("Groups", key, _WITH_VERSION)
         return None if found is None else _group(found)
 
     # --- questions --------------------------------------------------------------------------------------------------
 
-    @property
-    def _can_filter(self) -> bool:
-        return self.features.filter and not self._filters_refused
+    def _can_filter(self, attribute: str) -> bool:
+        return self.features.filter and attribute not in self._refused
 
     @property
     def _page_size(self) -> int:
@@ -256,20 +283,21 @@ class Provider:
         except NoList as error:
             raise Trouble(f"{path} answers with something else than a list: {error}", "check `url`") from None
 
-    def _ask_filtered(self, path: str, filter_: str, attributes: str) -> Listing | None:
+    def _ask_filtered(self, path: str, attribute: str, filter_: str, attributes: str) -> Listing | None:
         try:
             return self._list(path, attributes, filter_)
         except Trouble as trouble:
             if trouble.status not in _NOT_OFFERED:
                 raise
-            self._filters_refused = True
+            self._refused.add(attribute)
             return None
 
     def _filtered(self, path: str, attribute: str, values: Sequence[str], attributes: str) -> Listing | None:
         """Whatever has one of these values; None where the provider does not take such a filter."""
         listing = Listing()
         for filter_ in any_of(attribute, values):
-            found = self._ask_filtered(path, filter_, attributes)
+            asked = self._can_filter(attribute)
+            found = self._ask_filtered(path, attribute, filter_, attributes) if asked else None
             if found is None:
                 return None
             listing.resources |= found.resources
@@ -292,7 +320,7 @@ class Provider:
         return {**value, _VERSION: answer.version} if answer.version else value
 
 
-_OF_GROUPS = "displayName,meta"
+_WITH_VERSION = "displayName,members,meta"
 _VERSION = "\0version"
 """Where the version of a resource is noted that was read alone: no attribute has such a name."""
 

@@ -35,7 +35,7 @@ def observation(
     """What the provider says about its accounts and these entitlements; `keys` limits the accounts (a narrow read).
     Raises `Trouble` where the accounts cannot be read.
     """
-    groups, obstacle = _groups(provider, locators)
+    groups, obstacle = _groups(provider, locators, keys)
     listing = provider.users() if keys is None else provider.users_of(keys)
     users = [provider.user(resource) for resource in listing.resources.values()]
     scene = _Scene(layout, users, listing, narrow=keys is not None)
@@ -53,14 +53,14 @@ def observation(
     return Observation(at, scene.accounts_read(accounts), read, scene.findings, frozenset({own} if own else ()))
 
 
-def _groups(provider: Provider, locators: Sequence[Locator]) -> tuple[Groups, str]:
+def _groups(provider: Provider, locators: Sequence[Locator], of: Collection[str] | None) -> tuple[Groups, str]:
     """The groups of these locators, or why they cannot be read."""
     names = {locator["group"] for locator in locators if "group" in locator}
     keys = {locator["id"] for locator in locators if "id" in locator}
     if not names and not keys:
         return Groups(), ""
     try:
-        return provider.groups(names, keys), ""
+        return provider.groups(names, keys, of), ""
     except Trouble as trouble:
         return Groups(), f"the groups cannot be read: {trouble.said}; {trouble.remedy}"
 

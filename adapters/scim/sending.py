@@ -15,7 +15,7 @@ from adapters.scim.attributes import one_text, part
 from adapters.scim.dialects import Operation
 from adapters.scim.provider import Features
 from adapters.scim.replies import Kind, Reply, reply_of, unanswered
-from adapters.scim.session import Answer, Session
+from adapters.scim.session import Session
 from adapters.scim.settings import Layout
 
 __all__ = ["Change", "Sender"]
@@ -199,10 +199,8 @@ class Sender:
 
     def _bulk_reply(self, said: object) -> Reply:
         status = one_text(part(said, "status")) or one_text(part(part(said, "status"), "code"))
-        words = self.session.said(part(said, "response"))
         code = int(status) if status.isascii() and status.isdigit() else 0
-        version = one_text(part(said, "version"))
-        return reply_of(Answer(code, None, version, f"it answers {code}" + (f"; it says “{words}”" if words else "")))
+        return reply_of(self.session.part_of_many(code, part(said, "response"), one_text(part(said, "version"))))
 
 
 def _by_path(said: object) -> Mapping[str, object]:

@@ -78,15 +78,12 @@ class Session:
             return (
                 self._understood(response) if response.body.strip() else Answer(response.status, None, response.version)
             )
-        return Answer(response.status, None, "", self._refusal(response))
+        return Answer(response.status, None, "", _refused(response.status, self._words.of(response.body), advice=True))
 
-    def said(self, value: object) -> str:
-        """What it says in a part of an answer that is an error."""
-        return self._words.message(value)
-
-    def quoted(self, text: str) -> str:
-        """Somebody else's words, fit to be shown."""
-        return self._words.quoted(text)
+    def part_of_many(self, status: int, said: object, version: str) -> Answer:
+        """What became of one change among many, as the answer to all of them says."""
+        done = 200 <= status < 300
+        return Answer(status, None, version, "" if done else _refused(status, self._words.message(said), advice=True))
 
     def _understood(self, response: Response) -> Answer:
         try:
@@ -98,9 +95,6 @@ class Session:
             raise Trouble("its answer is JSON, and no SCIM resource", "check `url`; nothing was taken")
         return Answer(response.status, value, response.version or one_text(part(part(value, "meta"), "version")))
 
-    def _refusal(self, response: Response) -> str:
-        return _refused(response.status, self._words.of(response.body))
-
     def _reworded(self, trouble: Trouble) -> Trouble:
         """In the words of SCIM, and not of any API."""
         if trouble.status is None or trouble.passing or trouble.status not in _MEANINGS:
@@ -111,9 +105,10 @@ class Session:
         return trouble
 
 
-def _refused(status: int, own: str) -> str:
-    meaning = _MEANINGS.get(status, ("it refuses", ""))[0]
-    return f"it answers {status}: {meaning}" + (f"; it says “{own}”" if own else "")
+def _refused(status: int, own: str, *, advice: bool = False) -> str:
+    meaning, remedy = _MEANINGS.get(status, ("it refuses", ""))
+    said = f"; it says “{own}”" if own else ""
+    return f"it answers {status}: {meaning}{said}" + (f". {remedy[0].upper()}{remedy[1:]}" if advice and remedy else "")
 
 
 def address(kind: str, key: str) -> str:

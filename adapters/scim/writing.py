@@ -157,7 +157,7 @@ class _Resolved:
         self._groups = provider.groups_without_members(names) if names else Groups()
         asked = {step.account for step in steps if step.op is Op.GRANT or "attribute" in step.locator}
         asked |= {step.account_name for step in steps if not step.account}
-        listing = provider.users_of(asked)
+        listing = provider.users_of(asked, bare=True)
         self._users = set(listing.resources)
         self._shortfall = listing.shortfall
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import applying, directory, files, leaving, people, planning, reviewing, rollout
+from tests.bench import applying, directory, files, leaving, people, planning, provisioning, reviewing, rollout
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -22,6 +22,7 @@ ROOMS: Mapping[str, Room] = {
     "apply": applying.room,
     "leaver": leaving.room,
     "files": files.room,
+    "scim": provisioning.room,
 }
 
 
