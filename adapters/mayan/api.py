@@ -151,7 +151,7 @@ class _Listing(PageReader):
             said = f"it is no listing: there is no list `results`{self._words.said(answer)}"
             raise Trouble(said, "let `url` name a Mayan EDMS, without /api/v4")
         self.more = bool(answer.get("next"))
-        return Page(number, response.url, answer, results)
+        return Page(number, response.url, answer, [_object(each) for each in results])
 
     def total(self, page: Page) -> int:
         count = _object(page.answer).get("count")

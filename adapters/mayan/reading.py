@@ -99,6 +99,8 @@ class Eye:
     def _groups(self, wanted: Mapping[str, Managed], *, told: bool) -> dict[str, int | str]:
         """Key → the group's id, or why there is none."""
         found: dict[str, int | str] = {}
+        if wanted and not self._access.groups:
+            return dict.fromkeys(wanted, "Mayan shows us no group: our role needs user_management.group_view")
         for key, each in wanted.items():
             try:
                 found[key] = group = self._access.group(each)
@@ -106,6 +108,8 @@ class Eye:
                     self._findings += self._access.told(each, group)
             except Obstacle as obstacle:
                 found[key] = str(obstacle)
+            except Trouble as trouble:
+                found[key] = f"{trouble.said}; {trouble.remedy}"
         for key, twins in _twins(found).items():
             names = " and ".join(sorted(wanted[twin].shown for twin in twins))
             found[key] = f"{names} are the same group: bind it once, or what one binding gives, another takes"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from adapters.api.trouble import Trouble, bare
+from adapters.api.trouble import Moved, Trouble, bare
 from adapters.mayan.access import Access, Roles
 from adapters.mayan.api import Api, connected
 from adapters.mayan.entitlements import locator_error
@@ -96,7 +96,7 @@ class MayanTarget(Target):
     def _error(self, trouble: Trouble) -> TargetError:
         message = f"target `{self._context.name}`: {trouble.said}"
         place = Place(bare(trouble.url) if trouble.url else self._settings.url)
-        if trouble.passing:
+        if trouble.passing or isinstance(trouble, Moved):
             return TargetUnavailable(message, place=place, remedy=trouble.remedy, retry_after=trouble.wait)
         remedy = trouble.remedy
         if trouble.status == 403:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.api.trouble import Trouble
+from adapters.api.trouble import Moved, Trouble
 from adapters.mayan.access import Access, Obstacle, Roles
 from adapters.mayan.api import LARGEST_BATCH, Answer, Api, is_number
 from adapters.mayan.entitlements import locator_error, managed
@@ -180,7 +180,7 @@ def _gone(step: Step) -> str:
 
 
 def _failed(trouble: Trouble) -> Outcome:
-    if trouble.passing:
+    if trouble.passing or isinstance(trouble, Moved):
         return Outcome(OutcomeKind.UNAVAILABLE, trouble.said, trouble.wait)
     kind = OutcomeKind.STALE if trouble.status == 404 else OutcomeKind.REFUSED
     return Outcome(kind, f"{trouble.said}; {trouble.remedy}")

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adapters.mayan import MayanTarget
-from reconciler.targets import Locator, Place, TargetContext
+from reconciler.targets import EntitlementRead, Locator, Op, Outcome, Place, Step, TargetContext
 from tests.contract.suite import Lab, LabAccount
-from tests.servers.mayan import RECONCILER, Mayan
+from tests.servers.mayan import READ, RECONCILER, Mayan
 
-__all__ = ["MayanLab", "context", "settings_for"]
+__all__ = ["VIEW", "Archive", "MayanLab", "context", "outcomes", "read", "settings_for", "step", "told"]
 
 _USERS = """
     INSERT INTO auth_user (username, first_name, last_name, email, password, is_superuser, is_staff, is_active,
@@ -88,3 +88,47 @@ class MayanLab(Lab):
     def picture(self) -> object:
         tables = ("auth_user", "auth_group", "auth_user_groups", "permissions_role", "acls_accesscontrollist")
         return [sorted(map(repr, self.server.sql(f"TABLE {table}"))) for table in (*tables, "actstream_action")]
+
+
+class Archive:
+    """A document type with a document, and the group whose role lets its members open that."""
+
+    def __init__(self, lab: MayanLab, kind: str = "设计图", group: str = "docs-readers") -> None:
+        self.lab, self.server, self.name = lab, lab.server, kind
+        self.kind = self.server.document_type(kind)
+        self.document = self.server.document(self.kind, "龙芯 v2")
+        self.role = self.let_in(f"readers of {kind}", lab.group(group))
+
+    def let_in(self, label: str, *groups: int, permissions: Sequence[str] = READ) -> int:
+        role = self.server.role(label, *groups)
+        self.server.allow("documents/documenttype", self.kind, role, *permissions)
+        return role
+
+    @property
+    def locator(self) -> Locator:
+        return {"document_type": self.name, "permission": VIEW}
+
+    def opens(self, login: str) -> bool:
+        """Asked of Mayan, as that user."""
+        return self.server.opens(self.lab.user(login), self.document)
+
+
+VIEW = "documents.document_view"
+
+
+def read(lab: MayanLab, *locators: Locator) -> list[EntitlementRead]:
+    return list(lab.target.observe(locators).entitlements.values())
+
+
+def told(lab: MayanLab, kind: str, *locators: Locator) -> list[str]:
+    """What the findings of this kind say."""
+    return [finding.text for finding in lab.target.observe(locators).findings if finding.kind == kind]
+
+
+def outcomes(lab: MayanLab, *steps: Step) -> Sequence[Outcome]:
+    with lab.target.writer() as writer:
+        return writer.apply(steps)
+
+
+def step(lab: MayanLab, op: Op, login: str, locator: Locator) -> Step:
+    return Step(op, lab.key(login), login, locator)
