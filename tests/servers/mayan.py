@@ -207,15 +207,19 @@ class Mayan:
             autocommit=True,
         )
 
+    def renew(self) -> None:
+        """Make it as it was when it was new; whoever is at work in it is cut off."""
+        with self._database("postgres") as connection:
+            quickly = "STRATEGY FILE_COPY" if connection.info.server_version >= 150000 else ""
+            connection.execute("DROP DATABASE IF EXISTS mayan WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE mayan TEMPLATE seed {quickly}")
+
     @contextmanager
     def turn(self) -> Iterator[Mayan]:
-        """The system for oneself, as it was when it was new."""
+        """The system for oneself, and new."""
         with (self.folder / "turn").open("a") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
-            with self._database("postgres") as connection:
-                connection.execute("DROP DATABASE IF EXISTS mayan WITH (FORCE)")
-                quickly = "STRATEGY FILE_COPY" if connection.info.server_version >= 150000 else ""
-                connection.execute(f"CREATE DATABASE mayan TEMPLATE seed {quickly}")
+            self.renew()
             yield self
 
 
