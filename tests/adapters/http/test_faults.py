@@ -387,7 +387,7 @@ def by_name(lab: ScimLab) -> ScimLab:
         "items": "$.Resources[0].members",
         "may_be_empty": True,
     }
-    whole = {"locator": ["group"], "members": {"list": listing, "at": "$.value"}}
+    whole = {"parts": ["group"], "members": {"list": listing, "at": "$.value"}}
     settings: dict[str, Any] = {**lab.settings, "entitlements": whole}
     lab.target = target({name: value for name, value in settings.items() if name not in ("add", "remove")})
     return lab
