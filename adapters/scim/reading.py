@@ -166,7 +166,7 @@ def _nested(group: Group) -> Iterator[TargetFinding]:
             f"the group with the id {each} is a member of {group.name}: whoever is in it has what {group.name} gives, "
             "beside any policy"
         )
-        yield TargetFinding("indirect-access", group.name, text)
+        yield TargetFinding("nested-group", group.name, text)
 
 
 def _name(locator: Locator) -> str:
