@@ -189,7 +189,7 @@ class Client:
                     version = answer.headers.get("ETag", "")
                     return Response(answer.url, body, self._link(answer), answer.status_code, version)
                 target = self._elsewhere(answer)
-                if not follow:
+                if not follow or request.method != "GET":
                     raise Trouble(
                         f"it redirects ({answer.status_code}) to {bare(target)}, where nothing is changed unasked",
                         "let `path` be the one that it redirects to",
@@ -301,10 +301,11 @@ class Client:
         return urljoin(answer.url, found) if found else ""
 
     def _may(self, method: str, url: str) -> bool:
-        """A token is asked for by POST, of its own URL alone."""
+        """A token is asked for by POST, of its own URL alone; all else of the configured server."""
         auth = self._settings.auth
-        signing_in = auth is not None and auth.oauth2 is not None and url == auth.oauth2.token_url
-        return self._allows(method, url) or (signing_in and method == "POST")
+        if auth is not None and auth.oauth2 is not None and url == auth.oauth2.token_url:
+            return method == "POST"
+        return origin(url) == self._origin and self._allows(method, url)
 
     # --- signing in -------------------------------------------------------------------------------------------------
 

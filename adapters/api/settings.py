@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Generic, Literal, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
@@ -31,7 +31,14 @@ _DURATION = re.compile(r"(?P<count>[0-9]{1,6}) ?(?P<unit>[smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PORTS = {"http": 80, "https": 443}
-_OWN_HEADERS = {"authorization": "use `auth`", "host": "it follows from `url`", "content-length": "nothing is sent"}
+_OWN_HEADERS = {
+    "authorization": "use `auth`",
+    "host": "it follows from `url`",
+    "content-length": "it follows from what is sent",
+    **dict.fromkeys(
+        ("x-http-method", "x-http-method-override", "x-method-override"), "a request is what its method says"
+    ),
+}
 
 
 def seconds_of(value: object) -> object:
@@ -115,15 +122,19 @@ class Size(Strict):
     value: Annotated[int, Field(ge=1, le=100_000)]
 
 
-class Pages(Strict):
+Where = TypeVar("Where")
+"""How a place in an answer is named: a dotted path, or a JSONPath."""
+
+
+class Pages(Strict, Generic[Where]):
     """How the answer is divided. `total` is where the answer says how many records there are."""
 
     by: Literal["none", "page", "offset", "cursor", "link"] = "none"
     parameter: _Path | None = None
     first: Annotated[int, Field(ge=0)] | None = None
     size: Size | None = None
-    next: _Path | None = None
-    total: _Path | None = None
+    next: Where | None = None
+    total: Where | None = None
     max: Annotated[int, Field(ge=1)] = 10_000
 
     @property

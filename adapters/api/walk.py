@@ -11,6 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urljoin
 
 from adapters.api.client import Response
@@ -52,7 +53,7 @@ class PageReader(ABC):
 
 
 def walk(
-    ask: Ask, reader: PageReader, pages: Pages, url: str, parameters: Mapping[str, str], words: Words
+    ask: Ask, reader: PageReader, pages: Pages[Any], url: str, parameters: Mapping[str, str], words: Words
 ) -> Iterator[Page]:
     """All pages in their order. Raises `Trouble`, `Moved` among it, that says of which page it is."""
     delivered, total = 0, None
@@ -85,7 +86,7 @@ def walk(
 class _Step:
     """One request, and how its answer leads to the next."""
 
-    def __init__(self, pages: Pages, url: str, parameters: Mapping[str, str]) -> None:
+    def __init__(self, pages: Pages[Any], url: str, parameters: Mapping[str, str]) -> None:
         self.pages = pages
         self.url = url
         self.parameters = parameters
@@ -132,7 +133,7 @@ class _Step:
         return _Step(self.pages, self.url, {**self.parameters, self.pages.asks_by: value})
 
 
-def _first(pages: Pages, parameters: Mapping[str, str], url: str) -> _Step:
+def _first(pages: Pages[Any], parameters: Mapping[str, str], url: str) -> _Step:
     asked = dict(parameters)
     if pages.size is not None:
         asked[pages.size.parameter] = str(pages.size.value)
@@ -141,7 +142,7 @@ def _first(pages: Pages, parameters: Mapping[str, str], url: str) -> _Step:
     return _Step(pages, url, asked)
 
 
-def _start(pages: Pages) -> int:
+def _start(pages: Pages[Any]) -> int:
     return pages.first if pages.first is not None else int(pages.by == "page")
 
 

@@ -30,7 +30,7 @@ class RestSettings(ApiSettings):
 
     records: str = ""
     parameters: Mapping[str, Text] = Field(default_factory=dict)
-    pages: Pages = Pages()
+    pages: Pages[Annotated[str, Field(min_length=1)]] = Pages()
     success: Mapping[str, Text] = Field(default_factory=dict)
     changes: Changes | None = None
     expect: Expect = Expect()

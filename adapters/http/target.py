@@ -1,0 +1,179 @@
+"""`HttpTarget`: a REST system as a target, as its declaration says.
+
+Observing goes over a client that cannot send what is declared to change something; only `writer` opens one that can,
+and a dry target not even then.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from adapters.api.client import Client
+from adapters.api.settings import secrets_of
+from adapters.api.trouble import Trouble, bare
+from adapters.api.words import Words
+from adapters.http.accounts import find_of_person
+from adapters.http.conversation import Conversation
+from adapters.http.guard import reading_only, writing_too
+from adapters.http.listing import Api
+from adapters.http.pace import Pace
+from adapters.http.reading import observation
+from adapters.http.requests import Sender
+from adapters.http.settings import http_settings
+from adapters.http.writing import HttpWriter
+from reconciler.targets import (
+    Capabilities,
+    Locator,
+    Observation,
+    Place,
+    Reading,
+    Target,
+    TargetContext,
+    TargetError,
+    TargetFinding,
+    TargetUnavailable,
+    TargetWriter,
+)
+
+__all__ = ["HttpTarget"]
+
+
+class HttpTarget(Target):
+    """A REST system, declared as `adapters.http.settings.HttpSettings` says."""
+
+    def __init__(
+        self,
+        context: TargetContext,
+        settings: Mapping[str, object],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._context = context
+        self._settings = http_settings(settings, context)
+        self._clock = clock
+        self._pace = Pace(self._settings.requests_per_second)
+
+    def describe(self) -> Capabilities:
+        return Capabilities(ops=frozenset(self._settings.writes))
+
+    def check_locator(self, locator: Locator) -> str | None:
+        parts = self._settings.entitlements.parts
+        for name, value in locator.items():
+            if name not in parts:
+                near = difflib.get_close_matches(name, parts, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"possible here: {', '.join(parts)}"
+                return f"`{name}` is no part of an entitlement of this target; {hint}"
+            if not value:
+                return f"`{name}` is blank"
+        missing = [part for part in parts if part not in locator]
+        return f"`{missing[0]}` is missing" if missing else None
+
+    def match_attributes(self) -> Sequence[str]:
+        return tuple(self._settings.accounts.match.values())
+
+    def observe(self, locators: Sequence[Locator], accounts: Collection[str] | None = None) -> Observation:
+        with self._connected() as (api, conversation, _):
+            seen = observation(api, locators, accounts, self._clock())
+            _tell(conversation, seen)
+            return seen
+
+    def keys_matching(self, values: Mapping[str, str]) -> Collection[str] | None:
+        with self._connected() as (api, _, _):
+            return find_of_person(api, values)
+
+    @contextmanager
+    def writer(self) -> Iterator[TargetWriter]:
+        with self._connected() as (api, conversation, words):
+            if self._settings.dry:
+                yield HttpWriter(api, Sender(api, None, conversation))
+                return
+            client = self._client(words, conversation, writes=True)
+            try:
+                yield HttpWriter(api, Sender(api, client, conversation))
+            finally:
+                client.close()
+
+    def probe(self) -> Sequence[TargetFinding]:
+        """Accounts and entitlements can be read whole, what crosses a network is encrypted, and it is no rehearsal."""
+        shown = self._settings.url
+        found: list[TargetFinding] = []
+        if not self._settings.encrypted:
+            text = "everything crosses the network unencrypted; use https"
+            found.append(TargetFinding("unencrypted", shown, f"{shown}: {text}"))
+        if self._settings.conversation:
+            text = "all requests and answers are written to it, personal data included; remove it once it is checked"
+            file = self._settings.conversation
+            found.append(TargetFinding("conversation-recorded", file, f"{file}: {text}"))
+        with self._connected() as (api, conversation, _):
+            seen = observation(api, [], None, self._clock())
+            _tell(conversation, seen)
+            if not seen.accounts.reading.whole:
+                found.append(TargetFinding("accounts-partial", shown, f"{shown}: {seen.accounts.detail}"))
+            if self._settings.entitlements.list is not None:
+                listed = api.all(self._settings.entitlements.list, {})
+                conversation.understood("entitlements", count=len(listed.items), reading=listed.reading)
+                if not listed.reading.whole:
+                    found.append(TargetFinding("entitlements-partial", shown, f"{shown}: {listed.detail}"))
+        return found
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[Api, Conversation, Words]]:
+        """A connection that cannot write. What goes wrong on it is a `TargetError`."""
+        words = Words(secrets_of(self._settings))
+        file = self._context.folder / self._settings.conversation if self._settings.conversation else None
+        conversation = Conversation(file, self._settings, words, self._clock)
+        client = self._client(words, conversation, writes=False)
+        try:
+            yield Api(client, self._settings, words), conversation, words
+        except Trouble as trouble:
+            raise self._error(trouble) from None
+        finally:
+            client.close()
+            conversation.close()
+
+    def _client(self, words: Words, conversation: Conversation, *, writes: bool) -> Client:
+        return Client(
+            self._settings,
+            self._context.folder,
+            words,
+            lambda: self._clock().timestamp(),
+            allows=writing_too(self._settings) if writes else reading_only(self._settings),
+            turn=self._pace.wait,
+            hear=conversation.heard,
+        )
+
+    def _error(self, trouble: Trouble) -> TargetError:
+        where = f", page {trouble.number}" if trouble.number > 1 else ""
+        place = Place(bare(trouble.url or self._settings.url))
+        said = f"target `{self._context.name}`{where}: {trouble.said}"
+        if trouble.passing:
+            return TargetUnavailable(said, place=place, remedy=trouble.remedy, retry_after=trouble.wait)
+        return TargetError(said, place=place, remedy=trouble.remedy)
+
+
+_SHOWN = 3
+
+
+def _tell(conversation: Conversation, seen: Observation) -> None:
+    """What was understood of the answers, a few of each kind in full."""
+    accounts = seen.accounts
+    first = [
+        {"key": each.key, "name": each.name, "login": each.login, "match": each.match, "enabled": each.enabled}
+        for each in accounts.accounts[:_SHOWN]
+    ]
+    conversation.understood(
+        "accounts", reading=accounts.reading, count=len(accounts.accounts), first=first, detail=accounts.detail
+    )
+    for key, read in seen.entitlements.items():
+        members = [accounts.accounts[position].name for position in list(read.members)[:_SHOWN]]
+        conversation.understood(
+            "entitlement",
+            entitlement=key,
+            reading=read.reading if read.reading is not Reading.FAILED else "failed",
+            count=len(read.members),
+            members=members,
+            foreign=list(read.foreign[:_SHOWN]),
+            detail=read.detail,
+        )
