@@ -13,6 +13,7 @@ from adapters.scim.provider import Provider
 from adapters.scim.reading import belongs_to, observation
 from adapters.scim.session import opened
 from adapters.scim.settings import endpoint_of, layout_of, scim_settings
+from adapters.scim.users import user_of
 from adapters.scim.writing import ScimWriter
 from reconciler.targets import (
     Capabilities,
@@ -56,10 +57,10 @@ class ScimTarget(Target):
         """One question, by filter; None where the provider has no filters."""
         with opened(self._endpoint) as session:
             provider = Provider(session, self._layout)
-            listing = provider.users_having({person: values[person].strip() for person in self._layout.match})
+            listing = provider.users.having({person: values[person].strip() for person in self._layout.match})
             if listing is None or listing.shortfall:
                 return None
-            users = map(provider.user, listing.resources.values())
+            users = map(user_of, listing.resources.values())
             return frozenset(user.key for user in users if belongs_to(self._layout, user, values))
 
     @contextmanager
@@ -72,7 +73,7 @@ class ScimTarget(Target):
         """It can be reached and read, what crosses a network is encrypted, and it can do what is asked of it."""
         with opened(self._endpoint) as session:
             provider = Provider(session, self._layout)
-            provider.probe()
+            provider.check()
             return tuple(self._weaknesses(provider))
 
     def _weaknesses(self, provider: Provider) -> Iterator[TargetFinding]:
