@@ -13,12 +13,13 @@ from adapters.api.trouble import Trouble
 from adapters.scim.attributes import Resource, any_of, is_true, one_text, part
 from adapters.scim.paging import Listing, NoList, read_list
 from adapters.scim.session import Session, address
-from adapters.scim.settings import Layout
+from adapters.scim.settings import Feature, Layout
 
 __all__ = ["NOT_OFFERED", "Features", "Questions", "version_of"]
 
 NOT_OFFERED = frozenset({400, 403, 404, 405, 501})
 """How a provider refuses a question that it does not understand."""
+_WORTH_HAVING: Sequence[Feature] = ("filter", "etag", "bulk")
 _VERSION = "\0version"
 """Where the version of a resource is noted that was read alone: no attribute has such a name."""
 
@@ -34,6 +35,8 @@ class Features:
     bulk_octets: int
     most: int
     """The most resources of one page; 0 where it does not say."""
+    lacking: Sequence[Feature]
+    """What it does not offer, and the settings do not say so."""
 
 
 class Questions:
@@ -63,6 +66,7 @@ class Questions:
             bulk=_number(bulk, "maxOperations") if "bulk" not in without and _supported(said, "bulk") else 0,
             bulk_octets=_number(bulk, "maxPayloadSize"),
             most=_number(part(said, "filter"), "maxResults"),
+            lacking=[each for each in _WORTH_HAVING if each not in without and not _supported(said, each)],
         )
 
     def count(self, path: str) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from adapters.scim.provider import Provider
 from adapters.scim.reading import belongs_to, observation
 from adapters.scim.session import opened
-from adapters.scim.settings import endpoint_of, layout_of, scim_settings
+from adapters.scim.settings import Feature, endpoint_of, layout_of, scim_settings
 from adapters.scim.users import user_of
 from adapters.scim.writing import ScimWriter
 from reconciler.targets import (
@@ -26,6 +26,12 @@ from reconciler.targets import (
 )
 
 __all__ = ["ScimTarget"]
+
+_WITHOUT: Mapping[Feature, str] = {
+    "filter": "one person's pass reads everybody and every group",
+    "etag": "what somebody else changes between reading and writing is noticed only by reading back",
+    "bulk": "each group and each account takes a request of its own",
+}
 
 
 class ScimTarget(Target):
@@ -86,4 +92,9 @@ class ScimTarget(Target):
                 f"{url} has neither PATCH nor versions: nobody could be let in or put out without undoing what "
                 "somebody else does at the same moment, so nothing is changed there"
             )
+            yield TargetFinding("missing-feature", url, text)
+        if features.lacking:
+            what = "; ".join(_WITHOUT[each] for each in features.lacking)
+            named = ", ".join(features.lacking)
+            text = f"{url} does not offer {named}: {what}. Say `without: [{named}]` where that is known"
             yield TargetFinding("missing-feature", url, text)
