@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from adapters.api.trouble import Trouble
 from adapters.scim.attributes import USER, attribute, one_text, part
 from adapters.scim.paging import Listing
-from adapters.scim.provider import Provider, User
+from adapters.scim.provider import Provider
 from adapters.scim.reading import belongs_to
 from adapters.scim.replies import Kind, Reply, lost, outcome_of, reply_of
 from adapters.scim.sending import Change, Sender
 from adapters.scim.session import Session, address
 from adapters.scim.settings import Layout
+from adapters.scim.users import User, user_of
 from adapters.templates import filled
 from reconciler.targets import Op, Outcome, OutcomeKind, Step
 
@@ -61,10 +62,10 @@ class AccountSteps:
 
     def _users(self, steps: Iterable[Step]) -> Mapping[str, User]:
         keys = {step.account for step in steps}
-        listing = self.provider.users_of(keys)
+        listing = self.provider.users.of(keys)
         if listing.shortfall and keys - set(listing.resources):
             raise Trouble(f"the list of users may not be whole: {listing.shortfall}", "try again", passing=True)
-        return {key: self.provider.user(resource) for key, resource in listing.resources.items()}
+        return {key: user_of(resource) for key, resource in listing.resources.items()}
 
     def _judged(self, step: Step, user: User | None, reply: Reply | None, *, last: bool) -> Outcome | None:
         """What became of the step, by what is there now; None where something is to be sent."""
@@ -100,7 +101,7 @@ class AccountSteps:
             if not answer.done:
                 return outcome_of(reply_of(answer))
             key = one_text(part(answer.value, "id"))
-            if not key or key not in self.provider.users_of({key}, bare=True).resources:
+            if not key or key not in self.provider.users.of({key}, bare=True).resources:
                 return Outcome(OutcomeKind.REFUSED, "it said that it was done, and there is no such user")
         except Trouble as trouble:
             return lost(trouble)
@@ -109,15 +110,15 @@ class AccountSteps:
     def _there(self, person: Mapping[str, str]) -> str:
         """The name of the account that is this person's; a blank where there is none."""
         asked = {name: person[name].strip() for name in self.layout.match}
-        listing = self.provider.users_having(asked) or self._everybody()
+        listing = self.provider.users.having(asked) or self._everybody()
         if listing.shortfall:
             raise Trouble(f"the list of users may not be whole: {listing.shortfall}", "try again", passing=True)
-        users = map(self.provider.user, listing.resources.values())
+        users = map(user_of, listing.resources.values())
         return next((user.name for user in users if belongs_to(self.layout, user, asked)), "")
 
     def _everybody(self) -> Listing:
         if self._all is None:
-            self._all = self.provider.users()
+            self._all = self.provider.users.all()
         return self._all
 
     def _new(self, person: Mapping[str, str]) -> dict[str, object]:

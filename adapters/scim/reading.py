@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.api.trouble import Trouble
+from adapters.scim.groups import Group, Groups
 from adapters.scim.paging import Listing
-from adapters.scim.provider import Group, Groups, Provider, User
+from adapters.scim.provider import Provider
 from adapters.scim.settings import Layout
+from adapters.scim.users import User, user_of
 from reconciler.targets import (
     AccountsRead,
     BitMap,
@@ -36,8 +38,8 @@ def observation(
     Raises `Trouble` where the accounts cannot be read.
     """
     groups, obstacle = _groups(provider, locators, keys)
-    listing = provider.users() if keys is None else provider.users_of(keys)
-    users = [provider.user(resource) for resource in listing.resources.values()]
+    listing = provider.users.all() if keys is None else provider.users.of(keys)
+    users = [user_of(resource) for resource in listing.resources.values()]
     scene = _Scene(layout, users, listing, narrow=keys is not None)
     accounts = tuple(scene.account(user) for user in users)
     read = {}
@@ -60,7 +62,7 @@ def _groups(provider: Provider, locators: Sequence[Locator], of: Collection[str]
     if not names and not keys:
         return Groups(), ""
     try:
-        return provider.groups(names, keys, of), ""
+        return provider.groups.named(names, keys, of), ""
     except Trouble as trouble:
         return Groups(), f"the groups cannot be read: {trouble.said}; {trouble.remedy}"
 
@@ -166,7 +168,7 @@ def _nested(group: Group) -> Iterator[TargetFinding]:
             f"the group with the id {each} is a member of {group.name}: whoever is in it has what {group.name} gives, "
             "beside any policy"
         )
-        yield TargetFinding("indirect-access", group.name, text)
+        yield TargetFinding("nested-group", group.name, text)
 
 
 def _name(locator: Locator) -> str:

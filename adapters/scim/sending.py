@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from adapters.api.trouble import Trouble
+from adapters.scim.asking import Features
 from adapters.scim.attributes import one_text, part
 from adapters.scim.dialects import Operation
-from adapters.scim.provider import Features
 from adapters.scim.replies import Kind, Reply, reply_of, unanswered
 from adapters.scim.session import Session
 from adapters.scim.settings import Layout
@@ -24,6 +24,7 @@ _MESSAGES = "urn:ietf:params:scim:api:messages:2.0"
 _NO_BULK = frozenset({400, 403, 404, 405, 413, 501})
 _DIVISIBLE = frozenset({400, 404, 409, 413})
 """Refusals that may be about one member among many."""
+_HOPELESS = 3
 _SPARE = 4096
 """Octets of a bulk request beside its operations."""
 
@@ -74,10 +75,16 @@ class Sender:
     session: Session
     features: Features
     layout: Layout
-    _bulk_refused: bool = field(default=False)
+    _bulk_refused: bool = False
+    _hopeless: bool = False
+    """Whether what it refuses is not about single members."""
+    _silence: Reply | None = None
 
     def send(self, changes: Sequence[Change]) -> Iterator[tuple[Change, Reply]]:
-        """Each change, or each part of it, with what was said to it."""
+        """Each change, or each part of it, with what was said to it. After one to which nothing was said, nothing more
+        is sent.
+        """
+        self._silence = None
         most = self.layout.members_per_request
         whole = [change for change in changes if change.size <= most]
         alone: Iterable[Change] = [change for change in changes if change.size > most]
@@ -92,37 +99,63 @@ class Sender:
     # --- one by one -------------------------------------------------------------------------------------------------
 
     def _in_parts(self, change: Change) -> Iterator[tuple[Change, Reply]]:
-        version, stopped = change.version, None
+        version, moved = change.version, None
         for each in change.parts(self.layout.members_per_request):
-            if stopped is not None:
-                yield each, stopped
+            if moved is not None:
+                yield each, moved
                 continue
             for piece, reply in self._divided(replace(each, version=version)):
                 yield piece, reply
                 version = reply.version if reply.kind is Kind.DONE else version
-                stopped = reply if reply.kind in (Kind.MOVED, Kind.UNANSWERED) else None
+                moved = reply if reply.kind is Kind.MOVED else moved
 
     def _divided(self, change: Change) -> Iterator[tuple[Change, Reply]]:
-        """One refused member does not keep the others from being changed."""
-        reply = self._one(change)
-        if reply.kind not in (Kind.REFUSED, Kind.GONE) or change.size < 2 or reply.status not in _DIVISIBLE:
-            yield change, reply
-            return
-        version = change.version
-        for half in change.halves():
-            for piece, part_reply in self._divided(replace(half, version=version)):
-                yield piece, part_reply
-                version = part_reply.version if part_reply.kind is Kind.DONE else version
+        """One refused member does not keep the others from being changed: what is refused is sent in halves. Three
+        single members refused, from both ends, and nobody taken: then it is not about the members.
+        """
+        waiting, version, from_left, refused, taken = [change], change.version, True, 0, False
+        while waiting:
+            each = replace(waiting.pop(0 if from_left else -1), version=version)
+            reply = self._one(each)
+            if self._is_divisible(each, reply):
+                waiting = [*each.halves(), *waiting] if from_left else [*waiting, *each.halves()]
+                continue
+            yield each, reply
+            if reply.kind is Kind.DONE:
+                taken, version = True, reply.version
+            elif reply.kind is Kind.MOVED:
+                break
+            elif reply.kind is not Kind.UNANSWERED:
+                refused, from_left = refused + 1, not from_left
+            if refused == _HOPELESS and not taken:
+                self._hopeless = True
+                break
+        yield from ((each, reply) for each in waiting)
+
+    def _is_divisible(self, change: Change, reply: Reply) -> bool:
+        """Whether its halves may fare better."""
+        both_ways = bool(change.remove and change.add)
+        return reply.status in _DIVISIBLE and change.size > 1 and (both_ways or not self._hopeless)
 
     def _one(self, change: Change) -> Reply:
+        if self._silence is not None:
+            return self._silence
         try:
             if change.deletes:
-                return reply_of(self.session.send("DELETE", change.path, version=self._version(change)))
-            if not self.features.patch:
-                return self._replaced(change)
-            return reply_of(self.session.send("PATCH", change.path, self._patch(change), self._version(change)))
+                reply = reply_of(self.session.send("DELETE", change.path, version=self._version(change)))
+            elif not self.features.patch:
+                reply = self._replaced(change)
+            else:
+                reply = reply_of(self.session.send("PATCH", change.path, self._patch(change), self._version(change)))
         except Trouble as trouble:
-            return unanswered(trouble)
+            reply = unanswered(trouble)
+        return self._heard(reply)
+
+    def _heard(self, reply: Reply) -> Reply:
+        """A provider that does not answer, or asks to be left alone, is left alone."""
+        if reply.kind is Kind.UNANSWERED:
+            self._silence = reply
+        return reply
 
     def _version(self, change: Change) -> str:
         return change.version if self.features.etag else ""
@@ -173,7 +206,7 @@ class Sender:
         return operation
 
     def _bulk(self, batch: Sequence[tuple[Change, Operation]]) -> Iterator[tuple[Change, Reply]]:
-        if len(batch) == 1 or self._bulk_refused:
+        if len(batch) == 1 or self._bulk_refused or self._silence is not None:
             for change, _ in batch:
                 yield from self._in_parts(change)
             return
@@ -181,7 +214,8 @@ class Sender:
         try:
             answer = self.session.send("POST", "/Bulk", body)
         except Trouble as trouble:
-            yield from ((change, unanswered(trouble)) for change, _ in batch)
+            lost = self._heard(unanswered(trouble))
+            yield from ((change, lost) for change, _ in batch)
             return
         if answer.status in _NO_BULK:
             self._bulk_refused = answer.status != 413
@@ -192,7 +226,7 @@ class Sender:
         unsaid = Reply(Kind.UNANSWERED, answer.words or "its answer does not say what became of it")
         for change, _ in batch:
             reply = self._bulk_reply(said[change.path]) if change.path in said else unsaid
-            if reply.status in _DIVISIBLE and change.size > 1:
+            if self._is_divisible(change, reply):
                 yield from self._in_parts(change)
             else:
                 yield change, reply

@@ -19,7 +19,7 @@ from reconciler.targets import Locator, Op, TargetContext
 
 __all__ = ["Endpoint", "Feature", "Layout", "ScimSettings", "endpoint_of", "layout_of", "scim_settings"]
 
-Feature = Literal["patch", "bulk", "filter", "etag"]
+Feature = Literal["patch", "bulk", "filter", "etag", "me"]
 _NEVER_ENTITLEMENTS = frozenset({"id", "username", "active", "schemas", "meta", "groups", "password", "externalid"})
 
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from adapters.scim.provider import Provider
 from adapters.scim.reading import belongs_to, observation
 from adapters.scim.session import opened
-from adapters.scim.settings import endpoint_of, layout_of, scim_settings
+from adapters.scim.settings import Feature, endpoint_of, layout_of, scim_settings
+from adapters.scim.users import user_of
 from adapters.scim.writing import ScimWriter
 from reconciler.targets import (
     Capabilities,
@@ -25,6 +26,12 @@ from reconciler.targets import (
 )
 
 __all__ = ["ScimTarget"]
+
+_WITHOUT: Mapping[Feature, str] = {
+    "filter": "one person's pass reads everybody and every group",
+    "etag": "what somebody else changes between reading and writing is noticed only by reading back",
+    "bulk": "each group and each account takes a request of its own",
+}
 
 
 class ScimTarget(Target):
@@ -56,10 +63,10 @@ class ScimTarget(Target):
         """One question, by filter; None where the provider has no filters."""
         with opened(self._endpoint) as session:
             provider = Provider(session, self._layout)
-            listing = provider.users_having({person: values[person].strip() for person in self._layout.match})
+            listing = provider.users.having({person: values[person].strip() for person in self._layout.match})
             if listing is None or listing.shortfall:
                 return None
-            users = map(provider.user, listing.resources.values())
+            users = map(user_of, listing.resources.values())
             return frozenset(user.key for user in users if belongs_to(self._layout, user, values))
 
     @contextmanager
@@ -72,7 +79,7 @@ class ScimTarget(Target):
         """It can be reached and read, what crosses a network is encrypted, and it can do what is asked of it."""
         with opened(self._endpoint) as session:
             provider = Provider(session, self._layout)
-            provider.probe()
+            provider.check()
             return tuple(self._weaknesses(provider))
 
     def _weaknesses(self, provider: Provider) -> Iterator[TargetFinding]:
@@ -85,4 +92,9 @@ class ScimTarget(Target):
                 f"{url} has neither PATCH nor versions: nobody could be let in or put out without undoing what "
                 "somebody else does at the same moment, so nothing is changed there"
             )
+            yield TargetFinding("missing-feature", url, text)
+        if features.lacking:
+            what = "; ".join(_WITHOUT[each] for each in features.lacking)
+            named = ", ".join(features.lacking)
+            text = f"{url} does not offer {named}: {what}. Say `without: [{named}]` where that is known"
             yield TargetFinding("missing-feature", url, text)

@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from adapters.api.trouble import Trouble
 from adapters.scim.accounts import AccountSteps
 from adapters.scim.attributes import Attribute
+from adapters.scim.groups import Group, Groups
 from adapters.scim.paging import Listing
-from adapters.scim.provider import Group, Groups, Provider, User
+from adapters.scim.provider import Provider
 from adapters.scim.reading import several
 from adapters.scim.replies import Kind, Reply, lost, outcome_of
 from adapters.scim.sending import Change, Sender
 from adapters.scim.session import Session, address
 from adapters.scim.settings import Layout
+from adapters.scim.users import User, user_of
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetWriter
 
 __all__ = ["ScimWriter"]
@@ -134,15 +136,15 @@ class ScimWriter(TargetWriter):
         groups = [holder for holder in holders if holder.attribute == "members"]
         users = [holder for holder in holders if holder.attribute != "members"]
         found: dict[_Holder, _State] = {}
-        known = self._provider.groups_of([holder.key for holder in groups]) if groups else {}
+        known = self._provider.groups.of([holder.key for holder in groups]) if groups else {}
         for holder in groups:
             group = known.get(holder.key)
             if group is not None and holder.name in ("", group.name.casefold()):
                 found[holder] = _of_group(group)
-        listing = self._provider.users_of({holder.key for holder in users}) if users else Listing()
+        listing = self._provider.users.of({holder.key for holder in users}) if users else Listing()
         for holder in users:
             if holder.key in listing.resources:
-                user = self._provider.user(listing.resources[holder.key])
+                user = user_of(listing.resources[holder.key])
                 found[holder] = _of_user(user, self._layout.managed[holder.attribute.casefold()])
         return found
 
@@ -154,10 +156,10 @@ class _Resolved:
         steps = [step for _, step in numbered]
         self._layout = layout
         names = {step.locator["group"] for step in steps if "group" in step.locator}
-        self._groups = provider.groups_without_members(names) if names else Groups()
+        self._groups = provider.groups.without_members(names) if names else Groups()
         asked = {step.account for step in steps if step.op is Op.GRANT or "attribute" in step.locator}
         asked |= {step.account_name for step in steps if not step.account}
-        listing = provider.users_of(asked, bare=True)
+        listing = provider.users.of(asked, bare=True)
         self._users = set(listing.resources)
         self._shortfall = listing.shortfall
 

@@ -170,6 +170,16 @@ def test_doctor_reads_both_lists_and_changes_nothing(lab: ProxiedLab) -> None:
         lab.target.probe()
 
 
+def test_doctor_says_what_is_not_offered_unless_that_is_known(lab: ProxiedLab) -> None:
+    lab.proxy.always("GET", "/ServiceProviderConfig", json_reply({"patch": {"supported": True}}))
+
+    [finding] = lab.target.probe()
+
+    assert finding.kind == "missing-feature"
+    assert "filter, etag, bulk" in finding.text
+    assert lab.configured(without=["filter", "etag", "bulk"]).probe() == ()
+
+
 def test_a_token_that_is_wrong_is_told(lab: ProxiedLab) -> None:
     target = ScimTarget(context(), settings_for(lab.lab.tenant.url) | {"auth": {"bearer": "wr0ng"}})
 

@@ -333,7 +333,7 @@ def test_a_group_in_a_group_is_foreign_and_told(lab: ProxiedLab) -> None:
     observation = lab.observe("docs-readers")
 
     assert observation.entitlements["group=docs-readers"].foreign == (inner,)
-    [finding] = told(observation, "indirect-access")
+    [finding] = told(observation, "nested-group")
     assert finding.subject == "docs-readers"
 
 

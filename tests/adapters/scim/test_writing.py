@@ -337,6 +337,27 @@ def test_one_refused_member_does_not_keep_the_others_out(lab: ProxiedLab) -> Non
     assert lab.proxy.counted("PATCH") < 14
 
 
+def test_what_is_not_about_the_members_is_not_asked_of_each_of_them(lab: ProxiedLab) -> None:
+    keys = crowd(lab, 200)
+    lab.configured(without=["bulk"])
+    lab.proxy.always("PATCH", "/Groups", error(400, "invalidPath"))
+
+    outcomes = lab.apply(*grants(keys, "docs-readers"), *grants(keys, "empty"))
+
+    assert {outcome.kind for outcome in outcomes} == {REFUSED}
+    assert lab.proxy.counted("PATCH") < 25
+
+
+def test_a_provider_that_does_not_answer_is_not_asked_for_every_group(lab: ProxiedLab) -> None:
+    lab.configured(without=["bulk"])
+    lab.proxy.always("PATCH", "/Groups", error(503, "down", Retry_After="5"))
+
+    outcomes = lab.apply(*(lab.grant("plain", group) for group in ("docs-readers", "核心算法", "empty")))
+
+    assert [(outcome.kind, outcome.retry_after) for outcome in outcomes] == [(UNAVAILABLE, 5.0)] * 3
+    assert lab.proxy.counted("PATCH") == 1
+
+
 def test_429_is_told_with_the_time_to_wait_and_not_pressed(lab: ProxiedLab) -> None:
     lab.proxy.always("PATCH", "/Groups", error(429, "slowly", Retry_After="17"))
 
@@ -429,6 +450,18 @@ def test_d5_our_own_account_is_left_alone(lab: ProxiedLab) -> None:
     outcomes = lab.apply(lab.lab.step(Op.DISABLE_ACCOUNT, "zhang"), lab.lab.step(Op.DISABLE_ACCOUNT, "smith"))
 
     assert [outcome.kind for outcome in outcomes] == [REFUSED, APPLIED]
+
+
+def test_a6_whom_to_leave_alone_is_not_forgotten_in_a_bad_minute(lab: ProxiedLab) -> None:
+    lab.configured(accounts={"disable": "active"}, retry={"attempts": 1})
+    lab.proxy.always("GET", "/Me", error(503, "busy"))
+
+    [outcome] = lab.apply(lab.lab.step(Op.DISABLE_ACCOUNT, "zhang"))
+
+    assert outcome.kind is UNAVAILABLE
+    assert lab.lab.user("zhang")["active"] is True
+    lab.configured(accounts={"disable": "active"}, without=["me"])
+    assert [outcome.kind for outcome in lab.apply(lab.lab.step(Op.DISABLE_ACCOUNT, "zhang"))] == [APPLIED]
 
 
 @pytest.mark.parametrize("without", [[], ["filter"]])

@@ -1,0 +1,88 @@
+"""The users of a provider: all of them, some of them, and whoever has some values.
+
+Where a filter narrows the question, what does not come back by it is not believed to be absent, but looked for by
+itself. Source: RFC 7643, section 4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from adapters.scim.asking import Questions, version_of
+from adapters.scim.attributes import Resource, any_of, is_true, one_text, part
+from adapters.scim.paging import Listing
+from adapters.scim.session import address
+from adapters.scim.settings import Layout
+
+__all__ = ["User", "Users", "user_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user. `version`: blank where there is none."""
+
+    key: str
+    name: str
+    active: bool
+    version: str
+    resource: Resource = field(repr=False)
+
+
+def user_of(resource: Resource) -> User:
+    """A user as it was read."""
+    key, active = one_text(part(resource, "id")), part(resource, "active")
+    name = one_text(part(resource, "userName")) or key
+    return User(key, name, active is None or is_true(active), version_of(resource), resource)
+
+
+class Users:
+    """Reads the users of one provider. Everything raises `Trouble`."""
+
+    def __init__(self, questions: Questions, layout: Layout) -> None:
+        self._questions = questions
+        self._layout = layout
+
+    def all(self) -> Listing:
+        """All of them, without versions."""
+        return self._questions.list("/Users", self._of_users)
+
+    def of(self, keys: Collection[str], *, bare: bool = False) -> Listing:
+        """Those of these keys that there are, with their versions, in about as few questions as possible; `bare`: with
+        nothing but their keys.
+        """
+        attributes = "id" if bare else f"{self._of_users},meta"
+        wanted = {key for key in keys if address("Users", key)}
+        if len(wanted) <= 1:
+            return Listing({key: found for key in wanted if (found := self._questions.one("Users", key, attributes))})
+        listing = (
+            self._questions.having("/Users", "id", sorted(wanted), attributes) if self._is_narrow(wanted) else None
+        )
+        missing = wanted - set(listing.resources) if listing else wanted
+        if listing is None or len(missing) > 1:
+            listing = self._questions.list("/Users", attributes)
+        elif missing:
+            listing.resources |= self.of(missing, bare=bare).resources
+        return Listing({key: each for key, each in listing.resources.items() if key in wanted}, listing.shortfall)
+
+    def having(self, asked: Mapping[str, str]) -> Listing | None:
+        """Those who have all these values (attribute of a person → value); None where that cannot be asked."""
+        if not self._questions.features.filter:
+            return None
+        clauses = [self._layout.match[person].equals(value) for person, value in asked.items()]
+        return self._questions.matching("/Users", "match", " and ".join(clauses), self._of_users)
+
+    @property
+    def _of_users(self) -> str:
+        layout = self._layout
+        named = [*layout.match.values(), *layout.managed.values()]
+        return ",".join(dict.fromkeys(["userName", "active", *(each.asked for each in named)]))
+
+    def _is_narrow(self, wanted: Collection[str]) -> bool:
+        """Whether asking for these is less work than reading everybody."""
+        if not self._questions.can_filter("/Users", "id"):
+            return False
+        questions = len(list(any_of("id", wanted)))
+        if questions == 1:
+            return True
+        return questions <= self._questions.count("/Users") / self._questions.page_size
