@@ -14,6 +14,7 @@ import pytest
 from adapters.http import HttpTarget
 from reconciler.targets import Op, OutcomeKind, Place, Step, TargetContext, TargetError
 from tests.adapters.http.lab import ScimLab, declaration, target
+from tests.adapters.http.test_faults import changed
 from tests.contract.suite import grant, observe, revoke
 from tests.servers.hr_api import CLIENT_SECRET, HrApi, serving
 from tests.servers.scim import TOKEN
@@ -172,3 +173,26 @@ def test_doctor_says_what_is_read_in_part(lab: ScimLab, proxy: ScimProxy, tmp_pa
 
     assert set(found) == {"accounts-partial", "entitlements-partial"}
     assert all("there should be 99" in text for text in found.values())
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        ("accounts", {"one": {"path": "Usres/{account.key}"}}, "`accounts.one` does not give account"),
+        ("accounts", {"one": {"path": "Users/{account.key}", "item": "$.user"}}, "nothing at `item: $.user`"),
+        (
+            "accounts.find",
+            {"query": {"filter": "userName eq {person.id:json}"}},
+            "`accounts.find` does not find account",
+        ),
+        ("entitlements", {"one": {"path": "Gruops/{entitlement.id}"}}, "`entitlements.one` does not give"),
+        ("entitlements", {"locator": {"group": "$.name"}}, "`locator.group: $.name` is missing"),
+    ],
+)
+def test_doctor_says_which_question_leads_nowhere(
+    lab: ScimLab, tmp_path: Path, where: str, value: dict[str, object], words: str
+) -> None:
+    found = found_by_doctor(changed(lab.settings, where, **value), tmp_path)
+
+    assert set(found) == {"questions-disagree"}
+    assert words in found["questions-disagree"]
