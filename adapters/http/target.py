@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from adapters.api.client import Client
-from adapters.api.settings import secrets_of
 from adapters.api.trouble import Trouble, bare
 from adapters.api.words import Words
 from adapters.http.accounts import find_of_person
@@ -23,7 +22,7 @@ from adapters.http.pace import Pace
 from adapters.http.probing import probed, unsafe
 from adapters.http.reading import observation
 from adapters.http.requests import Sender
-from adapters.http.settings import http_settings
+from adapters.http.settings import hidden, http_settings
 from adapters.http.writing import HttpWriter
 from reconciler.targets import (
     Capabilities,
@@ -106,7 +105,7 @@ class HttpTarget(Target):
     @contextmanager
     def _connected(self) -> Iterator[tuple[Api, Conversation, Words]]:
         """A connection that cannot write. What goes wrong on it is a `TargetError`."""
-        words = Words(secrets_of(self._settings))
+        words = Words(hidden(self._settings))
         file = self._context.folder / self._settings.conversation if self._settings.conversation else None
         conversation = Conversation(file, self._settings, words, self._clock)
         client = self._client(words, conversation, writes=False)

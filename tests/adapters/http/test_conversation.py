@@ -112,6 +112,22 @@ def test_no_secret_is_recorded_in_whatever_spelling_it_comes_back(proxy: ScimPro
     assert '"count": 3' in text
 
 
+def test_what_a_request_carries_under_the_name_of_a_secret_is_one(
+    lab: ScimLab, proxy: ScimProxy, tmp_path: Path
+) -> None:
+    settings = changed(lab.settings, "accounts.list", query={"api_key": "k3y-of-the-wiki", "attributes": "userName"})
+    settings = changed(settings, "disable.body", context={"session_token": "t0ken-in-a-body"})
+    lab.target = target({**settings, "conversation": FILE}, tmp_path)
+    proxy.always("GET", "/Users", error(403, "not with k3y-of-the-wiki, nor t0ken-in-a-body"))
+
+    with pytest.raises(TargetError, match="not with …, nor …"):
+        observe(lab, "docs-readers")
+
+    (asked,) = recorded(tmp_path)
+    assert "api_key=…&attributes=userName" in asked["request"]["url"]
+    assert asked["answer"]["body"]["detail"] == "not with …, nor …"
+
+
 def test_signing_in_is_recorded_without_what_it_takes_and_gives(tmp_path: Path) -> None:
     with serving(HrApi([])) as server:
         auth = {"oauth2": {"token_url": server.token_url, "client_id": "reader", "client_secret": CLIENT_SECRET}}
