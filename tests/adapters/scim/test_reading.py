@@ -229,6 +229,36 @@ def test_a_provider_that_gives_the_first_page_again_and_again_comes_to_an_end(la
     assert lab.proxy.counted() < 20
 
 
+def counts_in_pages(asked: Asked) -> Asked:
+    """`startIndex` rounded down to the beginning of a page."""
+    if "startIndex" not in asked.query:
+        return asked
+    start, count = int(asked.query["startIndex"]), int(asked.query["count"])
+    return replace(asked, query={**asked.query, "startIndex": str((start - 1) // count * count + 1)})
+
+
+def test_a_provider_that_counts_in_pages_is_read_whole_where_the_settings_say_so(lab: ProxiedLab) -> None:
+    lab.lab.tenant.add_users(CROWD)
+    lab.proxy.rewritten = counts_in_pages
+    lab.configured(page_size=5)
+    assert lab.observe().accounts.reading is Reading.PARTIAL
+
+    lab.configured(page_size=5, pages_overlap=False)
+    accounts = lab.observe().accounts
+    assert (accounts.reading, len(accounts.accounts)) == (Reading.COMPLETE, 24)
+
+    lab.proxy.answered = reshaped(loses_one)
+    assert lab.observe().accounts.reading is Reading.PARTIAL
+
+
+def test_attributes_are_not_named_where_the_settings_say_so(lab: ProxiedLab) -> None:
+    lab.configured(without=["attributes"])
+
+    assert seen(lab.observe("docs-readers")) == {"zhang", "smith"}
+    assert seen(lab.observe("docs-readers", accounts=["smith"])) == {"smith"}
+    assert not any("attributes" in asked.query for asked in lab.proxy.asked if asked.path != "/Me")
+
+
 def test_a_list_without_end_comes_to_an_end(lab: ProxiedLab) -> None:
     def endless(asked: Asked, value: Any) -> None:
         start = int(asked.query["startIndex"])
