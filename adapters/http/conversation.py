@@ -31,6 +31,8 @@ _SECRET_NAME = re.compile(r"passw|secret|token|authorization|api.?key|credential
 _SHOWN_HEADERS = ("content-type", "etag", "link", "location", "retry-after")
 _ITEMS = 3
 _CHARACTERS = 500
+_READ = 1 << 16
+"""Octets of a body that is no JSON: far more than are shown, so that no secret is cut in two before it is left out."""
 
 
 class Conversation:
@@ -112,7 +114,7 @@ def _body(octets: bytes) -> object:
     try:
         return read(octets, exact=True)
     except NotJson:
-        return octets[: 4 * _CHARACTERS].decode("utf-8", "replace")
+        return octets[:_READ].decode("utf-8", "replace")
 
 
 def _redacted(value: Any, secrets: Sequence[str]) -> Any:

@@ -66,7 +66,7 @@ def find_again(api: Api, locator: Locator, before: Found) -> Found | None:
         return _failed(before.name, before.values, trouble)
     except ValueError as error:
         return Found(before.name, Reading.FAILED, before.values, detail=str(error))
-    if parts != tuple(locator[part] for part in settings.parts):
+    if parts != tuple(locator[part] for part in settings.named_by):
         said = f"{before.name} is called {'/'.join(parts)} by now"
         return Found(before.name, Reading.FAILED, before.values, detail=said, missing=True)
     return _members_of(api, before.name, values, item)
@@ -89,7 +89,6 @@ def _by_parts(settings: Entitlements, items: Sequence[Any]) -> tuple[Mapping[tup
 
 
 def _parts(settings: Entitlements, item: Any) -> tuple[str, ...]:
-    assert isinstance(settings.locator, Mapping)  # noqa: S101  # checked with the settings
     parts: list[str] = []
     for name, query in settings.locator.items():
         try:
@@ -103,7 +102,7 @@ def _listed(
     api: Api, locator: Locator, listed: Items, by_parts: Mapping[tuple[str, ...], list[Any]], wrong: str
 ) -> Found:
     settings, name = api.settings.entitlements, shown(locator)
-    items = by_parts.get(tuple(locator[part] for part in settings.parts), [])
+    items = by_parts.get(tuple(locator[part] for part in settings.named_by), [])
     if len(items) > 1:
         return Found(name, Reading.FAILED, detail=f"{len(items)} entitlements are called {name}: rename all but one")
     if items:
@@ -118,7 +117,7 @@ def _listed(
 
 
 def _values(settings: Entitlements, locator: Locator, item: Any) -> dict[str, object]:
-    values: dict[str, object] = {f"entitlement.{part}": locator[part] for part in settings.parts}
+    values: dict[str, object] = {f"entitlement.{part}": locator[part] for part in settings.named_by}
     if settings.id is not None:
         value = settings.id.one(item)
         text_of(value)

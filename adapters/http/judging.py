@@ -6,13 +6,15 @@ from adapters.http.accounts import AccountsFound
 from adapters.http.entitlements import Found
 from adapters.http.queries import text_of
 from adapters.http.reading import Principals
+from adapters.http.requests import Answer
 from reconciler.targets import Op, Outcome, OutcomeKind, Step
 
 __all__ = ["ENABLED", "account_judged", "is_in", "judged"]
 
 ENABLED = {Op.DISABLE_ACCOUNT: False, Op.ENABLE_ACCOUNT: True}
 """What an account is after it."""
-_ACCEPTED = "it answers 202"
+_ACCEPTED = 202
+"""The status of what is to be done later (RFC 9110, 15.3.3)."""
 
 
 def is_in(spelling: str, found: Found, principals: Principals) -> bool:
@@ -20,7 +22,7 @@ def is_in(spelling: str, found: Found, principals: Principals) -> bool:
     return any(principals.folded(text_of(each)) == spelling for each in found.principals)
 
 
-def judged(op: Op, spelling: str, answer: Outcome, now: Found, principals: Principals) -> Outcome:
+def judged(op: Op, spelling: str, answer: Answer, now: Found, principals: Principals) -> Outcome:
     """The outcome of a grant or revocation."""
     there = is_in(spelling, now, principals)
     if there is (op is Op.GRANT) and (there or now.reading.whole):
@@ -30,11 +32,11 @@ def judged(op: Op, spelling: str, answer: Outcome, now: Found, principals: Princ
     return _not_so(answer, now.detail, known=there or now.reading.whole)
 
 
-def account_judged(step: Step, answer: Outcome, now: AccountsFound) -> Outcome:
+def account_judged(step: Step, answer: Answer, now: AccountsFound) -> Outcome:
     """The outcome of a change of an account itself."""
     account = now.by_key.get(step.account)
     if step.op is Op.END_SESSIONS:
-        return answer
+        return answer.outcome
     if account is None:
         gone = now.reading.whole
         if step.op is Op.DELETE_ACCOUNT and gone:
@@ -45,19 +47,20 @@ def account_judged(step: Step, answer: Outcome, now: AccountsFound) -> Outcome:
     return _not_so(answer, now.detail, known=True)
 
 
-def _so(answer: Outcome) -> Outcome:
+def _so(answer: Answer) -> Outcome:
     """It is as it should be: by our doing, unless the answer says that it was so before."""
-    ours = answer.kind in (OutcomeKind.APPLIED, OutcomeKind.UNAVAILABLE)
+    ours = answer.outcome.kind in (OutcomeKind.APPLIED, OutcomeKind.UNAVAILABLE)
     return Outcome(OutcomeKind.APPLIED if ours else OutcomeKind.ALREADY)
 
 
-def _not_so(answer: Outcome, detail: str, *, known: bool = False) -> Outcome:
+def _not_so(answer: Answer, detail: str, *, known: bool = False) -> Outcome:
     """It is not as it should be, or (not `known`) cannot be seen."""
-    if not answer.kind.done:
-        return answer
+    outcome = answer.outcome
+    if not outcome.kind.done:
+        return outcome
     if not known:
-        words = f"{answer.detail}, and what became of it cannot be read: {detail}"
+        words = f"{outcome.detail}, and what became of it cannot be read: {detail}"
         return Outcome(OutcomeKind.UNAVAILABLE, words)
-    if answer.detail.startswith(_ACCEPTED):
-        return Outcome(OutcomeKind.UNAVAILABLE, f"{answer.detail} (accepted), and it is not so yet")
-    return Outcome(OutcomeKind.REFUSED, f"{answer.detail}, and nothing changed: read back, it is as it was before")
+    if answer.status == _ACCEPTED:
+        return Outcome(OutcomeKind.UNAVAILABLE, f"{outcome.detail} (accepted), and it is not so yet")
+    return Outcome(OutcomeKind.REFUSED, f"{outcome.detail}, and nothing changed: read back, it is as it was before")

@@ -14,7 +14,23 @@ from adapters.http.settings import Write
 from adapters.http.templates import CannotSay, Values
 from reconciler.targets import Outcome, OutcomeKind
 
-__all__ = ["Sender"]
+__all__ = ["Answer", "Sender"]
+
+_OF_CONTENT = (0, 200, 400, 409, 422)
+"""What may be said of a request for one account's sake: other statuses are of all of them alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was said to a request. `status` is 0 where nothing was sent, and -1 where nothing came."""
+
+    outcome: Outcome
+    status: int = 0
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of the same might go through."""
+        return self.outcome.kind is OutcomeKind.REFUSED and self.status in _OF_CONTENT
 
 
 @dataclass(slots=True)
@@ -26,21 +42,20 @@ class Sender:
     api: Api
     client: Client | None
     conversation: Conversation
-    halted: Outcome | None = None
+    halted: Answer | None = None
     sent: int = 0
 
-    def send(self, write: Write, values: Values, accounts: Sequence[Values]) -> Outcome:
+    def send(self, write: Write, values: Values, accounts: Sequence[Values]) -> Answer:
         """One request, for one account or many; what its answer says, before anything is read back."""
         try:
             request = self._request(write, values, accounts)
         except CannotSay as error:
-            return Outcome(OutcomeKind.REFUSED, str(error))
+            return Answer(Outcome(OutcomeKind.REFUSED, str(error)))
         if self.client is None:
             self.conversation.rendered(request)
             file = self.api.settings.conversation
-            return Outcome(
-                OutcomeKind.REFUSED, f"nothing is sent, as `dry: true` says; what would be sent is in {file}"
-            )
+            words = f"nothing is sent, as `dry: true` says; what would be sent is in {file}"
+            return Answer(Outcome(OutcomeKind.REFUSED, words))
         if self.halted is not None:
             return self.halted
         self.sent += 1
@@ -71,7 +86,13 @@ class Sender:
                 raise
         return client.send(request)  # the same key: it takes effect once
 
-    def _meaning(self, write: Write, response: Response) -> Outcome:
+    def _meaning(self, write: Write, response: Response) -> Answer:
+        answer = Answer(self._outcome(write, response), response.status)
+        if response.status == 401:  # asking on with credentials that are not accepted locks accounts
+            self.halted = answer
+        return answer
+
+    def _outcome(self, write: Write, response: Response) -> Outcome:
         kind = write.meaning(response.status)
         words = self.api.words.of(response.body)
         if kind is OutcomeKind.APPLIED:
@@ -88,10 +109,10 @@ class Sender:
         if text[:1] in (b"{", b"[") or (self.api.settings.success and text) or text[:1] == b"<":
             self.api.answer(response)
 
-    def _troubled(self, trouble: Trouble) -> Outcome:
+    def _troubled(self, trouble: Trouble) -> Answer:
         if not trouble.passing:
-            return Outcome(OutcomeKind.REFUSED, f"{trouble.said}; {trouble.remedy}")
-        outcome = Outcome(OutcomeKind.UNAVAILABLE, trouble.said, trouble.wait)
+            return Answer(Outcome(OutcomeKind.REFUSED, f"{trouble.said}; {trouble.remedy}"), trouble.status or -1)
+        answer = Answer(Outcome(OutcomeKind.UNAVAILABLE, trouble.said, trouble.wait), trouble.status or -1)
         if trouble.status in (None, 429) or trouble.wait is not None:
-            self.halted = outcome
-        return outcome
+            self.halted = answer
+        return answer

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from adapters.api.settings import ApiSettings, Pages, Text, check_header
 from adapters.checking import Strict, checked
-from adapters.http.queries import At, Where
+from adapters.http.queries import At, Query, Where
 from adapters.http.templates import EACH, BodyTemplate, PathTemplate, TextTemplate
 from reconciler.targets import Op, OutcomeKind, TargetContext
 
@@ -71,6 +71,7 @@ class Listing(Endpoint):
 
     @model_validator(mode="after")
     def _stays(self) -> Self:
+        check_list(self.items)
         if self.method == "POST" and self.pages.by == "link":
             raise ValueError("a POST leads on by page, offset or cursor: `by: link` goes with GET")
         return self
@@ -141,44 +142,47 @@ class Members(Strict):
     def _consistent(self) -> Self:
         if (self.list is None) is (self.items is None):
             raise ValueError("give `list`, for a list of its own, or `items`, for one in the entitlement's item")
+        if self.items:
+            check_list(self.items)
         if self.list and (self.absent or self.total):
             raise ValueError("`absent` and `total` belong to `items`; a list of its own has `pages.total`")
         return self
 
 
 class Entitlements(Strict):
-    """What a policy can name. `locator`: its parts, and where they stand in each item of the list; or, where there is
-    no list of entitlements, just the names of the parts. `id`: what the system itself calls it. `one`: the same of one
+    """What a policy can name. `locator`: its parts, and where they stand in each item of the list; `parts`: their names
+    alone, where there is no list of entitlements. `id`: what the system itself calls it. `one`: the same of one
     entitlement.
     """
 
     list: Listing | None = None
-    locator: Annotated[Mapping[Part, At], Field(min_length=1)] | Annotated[Sequence[Part], Field(min_length=1)]
+    locator: Mapping[Part, At] = Field(default_factory=dict)
+    parts: Sequence[Part] = ()
     id: At | None = None
     one: Single | None = None
     members: Members
 
     @property
-    def parts(self) -> Sequence[str]:
+    def named_by(self) -> Sequence[str]:
         """The parts of a locator."""
-        return tuple(self.locator)
+        return (*self.locator, *self.parts)
 
     @property
     def known(self) -> frozenset[str]:
         """What a template may say of an entitlement."""
-        own = {f"entitlement.{part}" for part in self.parts}
+        own = {f"entitlement.{part}" for part in self.named_by}
         return frozenset(own | ({"entitlement.id"} if self.id else set()))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if "id" in self.parts:
-            raise ValueError("a part of `locator` cannot be called id: that is what the system itself calls it")
-        if self.list is None and (isinstance(self.locator, Mapping) or self.id or self.one):
-            raise ValueError("without `list`, `locator` is a list of names, and there is neither `id` nor `one`")
+        if "id" in self.named_by:
+            raise ValueError("a part cannot be called id: that is what the system itself calls an entitlement")
+        if self.list is None and (self.locator or self.id or self.one or not self.parts):
+            raise ValueError("without `list` there are `parts`, e.g. [group], and no `locator`, `id` and `one`")
         if self.list is None and self.members.list is None:
             raise ValueError("give the list of entitlements (`list`), or of each one's members (`members.list`)")
         if self.list is not None:
-            if not isinstance(self.locator, Mapping):
+            if self.parts or not self.locator:
                 raise ValueError("with `list`, `locator` says where each part stands, e.g. {group: $.name}")
             check_names(self.list.names, (), "list")
         if self.members.list:
@@ -314,6 +318,13 @@ def check_names(names: Iterator[str], known: Collection[str], what: str) -> None
         if name not in there:
             possible = ", ".join(f"{{{each}}}" for each in there) or "none"
             raise ValueError(f"`{what}`: `{{{name}}}` is not known here; possible: {possible}")
+
+
+def check_list(query: Query) -> None:
+    """Raises `ValueError` for a query that leads to the items of a list and not to the list itself."""
+    for end in ("[*]", ".*"):
+        if query.text.endswith(end):
+            raise ValueError(f"`items` leads to the list itself, not into it: write {query.text.removesuffix(end)}")
 
 
 def http_settings(settings: Mapping[str, object], context: TargetContext) -> HttpSettings:

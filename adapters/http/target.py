@@ -56,10 +56,10 @@ class HttpTarget(Target):
         self._pace = Pace(self._settings.requests_per_second)
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=frozenset(self._settings.writes))
+        return Capabilities(ops=frozenset(self._settings.writes), batch_size=_BATCH)
 
     def check_locator(self, locator: Locator) -> str | None:
-        parts = self._settings.entitlements.parts
+        parts = self._settings.entitlements.named_by
         for name, value in locator.items():
             if name not in parts:
                 near = difflib.get_close_matches(name, parts, n=1)
@@ -154,6 +154,8 @@ class HttpTarget(Target):
 
 
 _SHOWN = 3
+_BATCH = 1000
+"""Steps. What is there is read once for each batch, so that larger ones are fewer requests."""
 
 
 def _tell(conversation: Conversation, seen: Observation) -> None:

@@ -8,7 +8,7 @@ answer is lost has done what can be seen.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -20,7 +20,7 @@ from adapters.http.judging import ENABLED, account_judged, is_in, judged
 from adapters.http.listing import Api
 from adapters.http.queries import text_of
 from adapters.http.reading import Principals, own_spellings
-from adapters.http.requests import Sender
+from adapters.http.requests import Answer, Sender
 from adapters.http.settings import HttpSettings, Write
 from adapters.http.templates import Values
 from reconciler.targets import Locator, Op, Outcome, OutcomeKind, Reading, Step, TargetWriter, entitlement_key
@@ -29,6 +29,10 @@ __all__ = ["HttpWriter"]
 
 Numbered = tuple[int, Step]
 _ENTITLEMENTS = (Op.GRANT, Op.REVOKE)
+_FEW = 10
+"""So many entitlements are read again one by one, where their list shows members too; more are the list."""
+_HALVED = 30
+"""How often a batch of an entitlement is halved: enough to find three accounts among a thousand."""
 _BEFORE = (Op.DISABLE_ACCOUNT, Op.END_SESSIONS)
 
 
@@ -42,7 +46,7 @@ class _Wish:
     values: Values = field(repr=False)
 
 
-_Sent: TypeAlias = tuple[_Wish, Outcome]
+_Sent: TypeAlias = tuple[_Wish, Answer]
 """And what the answer said."""
 
 
@@ -78,8 +82,8 @@ class HttpWriter(TargetWriter):
         words = ""
         if step.op not in self._settings.writes:
             words = f"this target is not declared to {step.op}"
-        elif step.op in _ENTITLEMENTS and set(step.locator) != set(self._settings.entitlements.parts):
-            words = f"an entitlement here has {', '.join(self._settings.entitlements.parts)}"
+        elif step.op in _ENTITLEMENTS and set(step.locator) != set(self._settings.entitlements.named_by):
+            words = f"an entitlement here has {', '.join(self._settings.entitlements.named_by)}"
         elif not step.account and not (step.op is Op.REVOKE and step.account_name):
             words = "the step names no account"
         if words:
@@ -95,9 +99,10 @@ class HttpWriter(TargetWriter):
 
     def _read(self, locators: Mapping[str, Locator]) -> None:
         together: dict[str, Locator] = {}
+        few = self._settings.entitlements.members.list is not None or len(locators) <= _FEW
         for key, locator in locators.items():
             before = self._found.get(key)
-            again = find_again(self._api, locator, before) if before is not None and before.values else None
+            again = find_again(self._api, locator, before) if few and before is not None and before.values else None
             if again is None:
                 together[key] = locator
             else:
@@ -125,7 +130,7 @@ class HttpWriter(TargetWriter):
             for wish, answer in sent[key]:
                 now = self._found[key]
                 self._outcomes[wish.number] = (
-                    judged(wish.op, wish.principal, answer, now, principals) if read_back else answer
+                    judged(wish.op, wish.principal, answer, now, principals) if read_back else answer.outcome
                 )
 
     def _wanted(self, number: int, step: Step, found: Found, principals: Principals) -> _Wish | None:
@@ -187,24 +192,28 @@ class HttpWriter(TargetWriter):
         return spelling, {f"account.{principals.attribute}": raw}
 
     def _send(self, write: Write, found: Found, wanted: Sequence[_Wish]) -> list[_Sent]:
+        """Many at once, where the system takes many; what is refused for one account's sake goes in halves, so that
+        its trouble is not everybody's, and not more often than it takes to find a few.
+        """
         size = write.many or 1
+        waiting = deque(wanted[start : start + size] for start in range(0, len(wanted), size))
         sent: list[_Sent] = []
-        for start in range(0, len(wanted), size):
-            sent += self._together(write, found, wanted[start : start + size])
+        halved = 0
+        while waiting:
+            part = waiting.popleft()
+            answer = self._sender.send(write, found.values, [each.values for each in part])
+            if len(part) > 1 and answer.divisible and self._sender.client and halved < _HALVED:
+                half = len(part) // 2
+                waiting.extendleft((part[half:], part[:half]))
+                halved += 1
+            else:
+                sent += ((each, answer) for each in part)
         return sent
-
-    def _together(self, write: Write, found: Found, wanted: Sequence[_Wish]) -> list[_Sent]:
-        """One request; where it fails for good, its halves, so that one account's trouble is not everybody's."""
-        answer = self._sender.send(write, found.values, [each.values for each in wanted])
-        if len(wanted) > 1 and answer.kind in (OutcomeKind.REFUSED, OutcomeKind.STALE) and self._sender.client:
-            half = len(wanted) // 2
-            return self._together(write, found, wanted[:half]) + self._together(write, found, wanted[half:])
-        return [(each, answer) for each in wanted]
 
     # --- accounts themselves ----------------------------------------------------------------------------------------
 
     def _change_accounts(self, steps: Sequence[Numbered]) -> None:
-        sent: list[tuple[int, Step, Outcome]] = []
+        sent: list[tuple[int, Step, Answer]] = []
         own = own_spellings(self._settings, self._accounts)
         for number, step in steps:
             account = self._account(step)
@@ -222,7 +231,7 @@ class HttpWriter(TargetWriter):
         if not sent:
             return
         if not self._reads_back:
-            self._outcomes |= {number: answer for number, _, answer in sent}
+            self._outcomes |= {number: answer.outcome for number, _, answer in sent}
             return
         keys = {step.account for _, step, _ in sent}
         now = find_accounts(self._api, sorted(keys))

@@ -68,7 +68,8 @@ class Access:
     def __init__(self, api: Api, roles: Roles) -> None:
         self._api = api
         self._roles = roles
-        self._ways: dict[Managed, list[_Way]] = {}
+        self._holding: dict[Managed, tuple[int, ...]] = {}
+        self._meaningful: dict[Kind, frozenset[str]] = {}
 
     @cached_property
     def groups(self) -> Mapping[int, str]:
@@ -83,7 +84,7 @@ class Access:
             raise Obstacle(f"there is no group {named}; create it, or correct the binding")
         if each.kind is Kind.GROUP and found is not None:
             return found
-        having = {group for way in self._found(each) if not way.on for group in self._roles.groups(way.role)}
+        having = {group for role in self._directly(each) for group in self._roles.groups(role)}
         if not having:
             raise Obstacle(f"no group has {each.shown}: put one into a role that holds it there")
         if found is not None and found not in having:
@@ -96,7 +97,7 @@ class Access:
         """Who else has what the group is there for, and what else the group has."""
         if each.kind is Kind.GROUP:
             return
-        for way in self._found(each):
+        for way in (*map(_Way, self._directly(each)), *self._otherwise(each)):
             label, groups = self._roles.labels.get(way.role, str(way.role)), self._roles.groups(way.role)
             if others := set(groups) - {group}:
                 text = f"whoever is in {self._names(others)} has {each.shown} too, beside any policy, by role {label}"
@@ -111,21 +112,14 @@ class Access:
         more = len(names) - _SHOWN
         return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
-    def _found(self, each: Managed) -> list[_Way]:
-        if each not in self._ways:
-            self._ways[each] = list(self._search(each))
-        return self._ways[each]
+    def _directly(self, each: Managed) -> tuple[int, ...]:
+        """The roles that hold the permission on the very object."""
+        if each not in self._holding:
+            self._holding[each] = tuple(self._holders(each, self._object(each)))
+        return self._holding[each]
 
-    def _search(self, each: Managed) -> Iterator[_Way]:
-        objects = self._cabinets if each.kind is Kind.CABINET else self._document_types
-        numbers = [number for number, (name, _) in objects.items() if name == each.name]
-        if len(numbers) != 1:
-            why = "there is no" if not numbers else "there are several of the path"
-            raise Obstacle(f"{why} {each.kind.words} {each.name} that we may see; correct the binding, or the labels")
-        if each.permission not in self._possible(each.kind):
-            raise Obstacle(_no_such(each))
-        [number] = numbers
-        yield from (_Way(role) for role in self._holders(each, number))
+    def _otherwise(self, each: Managed) -> Iterator[_Way]:
+        number, objects = self._object(each), self._objects(each.kind)
         root = _root(number, objects)
         if root != number:
             on = f", held on the cabinet {objects[root][0]}"
@@ -133,6 +127,18 @@ class Access:
         for role in self._roles.labels:
             if each.permission in self._roles.permissions(role):
                 yield _Way(role, ", held on everything")
+
+    def _object(self, each: Managed) -> int:
+        numbers = [number for number, (name, _) in self._objects(each.kind).items() if name == each.name]
+        if len(numbers) != 1:
+            why = "there is no" if not numbers else "there are several of the path"
+            raise Obstacle(f"{why} {each.kind.words} {each.name} that we may see; correct the binding, or the labels")
+        if each.permission not in self._possible(each.kind):
+            raise Obstacle(_no_such(each))
+        return numbers[0]
+
+    def _objects(self, kind: Kind) -> Mapping[int, tuple[str, int | None]]:
+        return self._cabinets if kind is Kind.CABINET else self._document_types
 
     def _holders(self, each: Managed, number: int) -> Iterator[int]:
         """The roles that hold the permission on the object of this id."""
@@ -149,8 +155,11 @@ class Access:
             raise
 
     def _possible(self, kind: Kind) -> Collection[str]:
-        found = self._api.every(f"objects/{_MODELS[kind]}/permissions/", "pk", key="pk")
-        return {str(each["pk"]) for each in found}
+        """The permissions that mean something on an object of this kind."""
+        if kind not in self._meaningful:
+            found = self._api.every(f"objects/{_MODELS[kind]}/permissions/", "pk", key="pk")
+            self._meaningful[kind] = frozenset(str(each["pk"]) for each in found)
+        return self._meaningful[kind]
 
     @cached_property
     def _document_types(self) -> Mapping[int, tuple[str, int | None]]:

@@ -28,7 +28,7 @@ __all__ = ["LARGEST_BATCH", "Answer", "Api", "Record", "connected", "is_number"]
 Record: TypeAlias = Mapping[str, object]
 LARGEST_BATCH = 100
 """Answers to a batch come in pages, of which only the first can be had; Mayan gives no larger ones (its default)."""
-_PAGES = Pages.model_validate(
+_PAGES: Pages[str] = Pages.model_validate(
     {"by": "page", "size": {"parameter": "page_size", "value": LARGEST_BATCH}, "total": "count"}
 )
 _READINGS = 3

@@ -7,7 +7,7 @@ and says of nobody that they are staff: nobody could be protected then, so such 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from adapters.api.trouble import Trouble
@@ -63,14 +63,21 @@ class Standing:
 
     def holds(self, permission: str) -> bool:
         """Whether one of our roles holds it on everything."""
-        return any(permission in self._roles.permissions(role) for role in self._own_roles)
+        return any(permission in self._roles.permissions(role) for role in self._own_roles())
+
+    def _own_roles(self) -> Iterator[int]:
+        """Ours; those first that are called as one of our groups is, since no role says whose it is without asking."""
+        groups = self._own_groups
+        labels = self._roles.labels
+        for role in sorted(labels, key=lambda each: labels[each] not in groups.values()):
+            if groups.keys() & set(self._roles.groups(role)):
+                yield role
 
     @cached_property
-    def _own_roles(self) -> list[int]:
+    def _own_groups(self) -> Mapping[object, str]:
         try:
-            own = {each["id"] for each in self._api.every(f"users/{self.id}/groups/", "id")}
+            return {each["id"]: str(each["name"]) for each in self._api.every(f"users/{self.id}/groups/", "id,name")}
         except Trouble as trouble:
             if trouble.status == 404:  # we may not see even ourselves
-                return []
+                return {}
             raise
-        return [role for role in self._roles.labels if own & set(self._roles.groups(role))]

@@ -10,7 +10,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import applying, directory, files, leaving, people, planning, provisioning, reviewing, rollout
+from tests.bench import (
+    applying,
+    declared,
+    directory,
+    files,
+    leaving,
+    people,
+    planning,
+    provisioning,
+    reviewing,
+    rollout,
+)
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -23,6 +34,7 @@ ROOMS: Mapping[str, Room] = {
     "leaver": leaving.room,
     "files": files.room,
     "scim": provisioning.room,
+    "http": declared.room,
 }
 
 

@@ -37,7 +37,7 @@ from tests.servers import postgresql
 from tests.servers.postgresql import PASSWORD as DATABASE_PASSWORD
 from tests.servers.slapd import free_port, insist
 
-__all__ = ["PASSWORD", "READ", "RECONCILER", "TOKEN", "Mayan", "Refused", "missing", "required", "shared"]
+__all__ = ["NEEDED", "PASSWORD", "READ", "RECONCILER", "TOKEN", "Mayan", "Refused", "missing", "required", "shared"]
 
 VERSION = "4.12.2"
 TOKEN = "a" * 39 + "1"
@@ -106,6 +106,7 @@ class Mayan:
         """What the API answers to a request, as the owner of a token; raises `Refused`."""
         request = urllib.request.Request(self.api + path, method=method)  # noqa: S310  # our own server
         request.add_header("Authorization", f"Token {token}")
+        request.add_header("Accept", "application/json")
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             request.add_header("Content-Type", "application/json")

@@ -119,18 +119,32 @@ def kill_when(company: Company, reached: Callable[[], bool]) -> bool:
 
 
 def recorded(company: Company, kind: str) -> int:
-    """How many entries of a kind the ledger has, by the store itself."""
+    """How many entries of a kind the ledger has, by the store itself; of effects, of how many changes they tell."""
+    if kind == "effect":
+        return len(effects(company))
     with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
         found = connection.execute("SELECT count(*) FROM ledger_entries WHERE kind = ?", (kind,)).fetchone()
     return int(found[0])
 
 
+def effects(company: Company, after: int = 0) -> list[tuple[str, str]]:
+    """Change id and outcome of all that the ledger tells since that entry, by the store itself."""
+    query = (
+        "SELECT kind, payload FROM ledger_entries JOIN ledger_payloads USING (seq) "
+        "WHERE kind IN ('effect', 'effects') AND seq > ? ORDER BY seq"
+    )
+    with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
+        told = [(kind, json.loads(payload)) for kind, payload in connection.execute(query, (after,))]
+    return [
+        (change, said["outcome"])
+        for kind, said in told
+        for change in (said["changes"] if kind == "effects" else [said["change"]])
+    ]
+
+
 def done_per_change(company: Company) -> Counter[str]:
     """Change id → how many effects say that it is done."""
-    query = "SELECT payload FROM ledger_entries JOIN ledger_payloads USING (seq) WHERE kind = 'effect' ORDER BY seq"
-    with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
-        effects = [json.loads(row[0]) for row in connection.execute(query)]
-    return Counter(each["change"] for each in effects if each["outcome"] in ("applied", "already"))
+    return Counter(change for change, outcome in effects(company) if outcome in ("applied", "already"))
 
 
 def intended(company: Company) -> set[str]:

@@ -10,7 +10,6 @@ from reconciler.targets import Locator, Place, TargetContext
 from tests.contract.suite import Lab, LabAccount
 from tests.servers.scim import TOKEN, Tenant
 
-PAGES = {"by": "offset", "parameter": "startIndex", "first": 1, "size": {"parameter": "count", "value": 500}}
 MEMBERS = {
     "before": "members[",
     "for_each_account": "value eq {account.key:json}",
@@ -20,14 +19,16 @@ MEMBERS = {
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
-def declaration(url: str, **more: object) -> dict[str, object]:
+def declaration(url: str, page: int = 500, **more: object) -> dict[str, object]:
     """SCIM as a plain REST system."""
+    size = {"parameter": "count", "value": page}
+    paged = {"by": "offset", "parameter": "startIndex", "first": 1, "size": size, "total": "$.totalResults"}
     return {
         "url": url,
         "auth": {"bearer": TOKEN},
         "media_type": "application/scim+json",
         "accounts": {
-            "list": {"path": "Users", "items": "$.Resources", "pages": {**PAGES, "total": "$.totalResults"}},
+            "list": {"path": "Users", "items": "$.Resources", "pages": paged},
             "one": {"path": "Users/{account.key}"},
             "find": {
                 "path": "Users",
@@ -42,7 +43,7 @@ def declaration(url: str, **more: object) -> dict[str, object]:
             "enabled": {"at": "$.active", "absent": True},
         },
         "entitlements": {
-            "list": {"path": "Groups", "items": "$.Resources", "pages": {**PAGES, "total": "$.totalResults"}},
+            "list": {"path": "Groups", "items": "$.Resources", "pages": paged},
             "one": {"path": "Groups/{entitlement.id}"},
             "locator": {"group": "$.displayName"},
             "id": "$.id",
@@ -107,7 +108,7 @@ class ScimLab(Lab):
             name: tenant.add_group(name, [{"value": self.keys[login]} for login in members])
             for name, members in groups.items()
         }
-        self.settings = declaration(url or tenant.url, **more)
+        self.settings = {**declaration(url or tenant.url), **more}
         self.target = target(self.settings)
 
     def locator(self, group: str) -> Locator:

@@ -387,7 +387,7 @@ def by_name(lab: ScimLab) -> ScimLab:
         "items": "$.Resources[0].members",
         "may_be_empty": True,
     }
-    whole = {"locator": ["group"], "members": {"list": listing, "at": "$.value"}}
+    whole = {"parts": ["group"], "members": {"list": listing, "at": "$.value"}}
     settings: dict[str, Any] = {**lab.settings, "entitlements": whole}
     lab.target = target({name: value for name, value in settings.items() if name not in ("add", "remove")})
     return lab
@@ -400,6 +400,47 @@ def test_members_may_be_a_list_of_their_own_that_is_found_by_the_locator(lab: Sc
     assert seen(observation, readers) == {"zhang", "smith"}
     assert seen(observation, core) == {"muller"}
     assert missing.reading is Reading.FAILED
+
+
+def test_hostile_names_in_a_path_work_or_are_refused_in_words(lab: ScimLab) -> None:
+    listing = {"path": "Groups/{entitlement.group}", "items": "$.members"}
+    settings: dict[str, Any] = {
+        **lab.settings,
+        "entitlements": {"parts": ["group"], "members": {"list": listing, "at": "$.value"}},
+    }
+    lab.target = target({name: value for name, value in settings.items() if name not in ("add", "remove")})
+    names = [
+        lab.groups["docs-readers"],
+        "nowhere 核心\n%2F?#;",
+        "a/b",
+        "a\\b",
+        "..",
+        f"../Groups/{lab.groups['docs-readers']}",
+    ]
+
+    there, missing, *refused = observe(lab, *names).entitlements.values()
+
+    assert there.reading is Reading.COMPLETE
+    assert "there is no such thing" in missing.detail
+    assert all(read.reading is Reading.FAILED for read in (missing, *refused))
+    assert ["slash" in read.detail or "leads elsewhere" in read.detail for read in refused] == [True] * 4
+
+
+def test_pages_may_be_linked_in_the_header(lab: ScimLab, proxy: ScimProxy) -> None:
+    listing = {**lab.settings["accounts"]["list"], "query": {"count": "3"}}  # type: ignore[index]
+    first = f'<{proxy.url}/Users?count=3&startIndex=4>; rel="next"'
+
+    def answered(asked: Asked, reply: Reply) -> Reply:
+        more = {"Link": first} if asked.path == "/Users" and "startIndex" not in asked.query else {}
+        return Reply(reply.status, reply.body, {**reply.headers, **more})
+
+    proxy.answered = answered
+    for pages, reading in (({"by": "link"}, Reading.COMPLETE), ({}, Reading.PARTIAL)):
+        paged = {**listing, "pages": {**pages, "total": "$.totalResults"}}
+        lab.target = target(changed(lab.settings, "accounts", list=paged))
+        accounts = observe(lab, "docs-readers").accounts
+        assert accounts.reading is reading
+        assert len(accounts.accounts) == (4 if pages else 3)
 
 
 def test_a_search_by_post_is_read_where_it_is_said_to_be_safe(lab: ScimLab, proxy: ScimProxy) -> None:

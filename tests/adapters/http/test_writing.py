@@ -90,6 +90,24 @@ def test_a_batch_of_which_one_fails_is_sent_in_halves(lab: ScimLab, proxy: ScimP
     assert lab.members("unmanaged") == {"zhang", "plain", "smith"}
 
 
+def test_what_is_refused_to_everybody_is_not_asked_for_everybody(scim: ScimServer, proxy: ScimProxy) -> None:
+    people = [LabAccount(f"u{number}", f"E{number}", f"员工 {number}") for number in range(300)]
+    tenant = scim.tenant()
+    proxy.upstream = tenant.url
+    lab = ScimLab(tenant, people, {"all": []}, proxy.url)
+    steps = [grant(lab, "all", person.login) for person in people]
+
+    for reply, kind, least, most in (
+        (Reply(400), REFUSED, 20, 61),
+        (Reply(403), REFUSED, 1, 1),
+        (Reply(404), STALE, 1, 1),
+    ):
+        proxy.always("PATCH", "/", reply)
+        proxy.forget()
+        assert set(kinds(lab, *steps)) == {kind}
+        assert least <= proxy.counted("PATCH") <= most
+
+
 def test_steps_may_be_one_per_request(lab: ScimLab, proxy: ScimProxy) -> None:
     one_by_one(lab)
 
@@ -225,6 +243,14 @@ def test_who_is_told_to_come_back_later_sends_nothing_more(lab: ScimLab, proxy: 
     assert proxy.counted("PATCH") == 1
     proxy.instead = lambda asked: None
     assert kinds(lab, grant(lab, "docs-readers", "plain")) == [APPLIED]
+
+
+def test_credentials_that_are_not_accepted_are_not_tried_again_and_again(lab: ScimLab, proxy: ScimProxy) -> None:
+    one_by_one(lab)
+    proxy.always("PATCH", "/", Reply(401))
+
+    assert kinds(lab, grant(lab, "docs-readers", "plain"), grant(lab, "docs-readers", "muller")) == [REFUSED] * 2
+    assert proxy.counted("PATCH") == 1
 
 
 def test_a_system_that_is_away_makes_all_steps_unavailable(lab: ScimLab) -> None:

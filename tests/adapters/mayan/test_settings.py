@@ -9,7 +9,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.targets import Locator
 from tests.adapters.mayan.lab import context
 
-GOOD = {"url": "https://mayan.example.com", "token": "t0ken-of-mayan", "match": {"username": "id"}}
+GOOD: dict[str, object] = {"url": "https://mayan.example.com", "token": "t0ken-of-mayan", "match": {"username": "id"}}
 
 
 @pytest.mark.parametrize(
