@@ -7,7 +7,7 @@ that nobody has any more. Groups are read before users, so that who was created 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapters.api.trouble import Trouble
@@ -42,7 +42,7 @@ def observation(
     users = [user_of(resource) for resource in listing.resources.values()]
     scene = _Scene(layout, users, listing, narrow=keys is not None)
     accounts = tuple(scene.account(user) for user in users)
-    read = {}
+    read: dict[str, EntitlementRead] = {}
     for locator in locators:
         key = entitlement_key(locator)
         if "attribute" in locator:
@@ -51,6 +51,8 @@ def observation(
             read[key] = EntitlementRead(key, _name(locator), Reading.FAILED, detail=obstacle)
         else:
             read[key] = scene.members(key, locator, groups)
+    if keys is None:
+        _note_nested(read, locators, groups)
     own = provider.own_key()
     return Observation(at, scene.accounts_read(accounts), read, scene.findings, frozenset({own} if own else ()))
 
@@ -160,6 +162,19 @@ class _Scene:
                     holding.setdefault(value.casefold(), BitMap()).add(position)
             self._holding[attribute] = holding
         return self._holding[attribute]
+
+
+def _note_nested(read: dict[str, EntitlementRead], locators: Sequence[Locator], groups: Groups) -> None:
+    """Which of the groups asked for lie in others of them, so that their members have those too."""
+    meant = {entitlement_key(locator): groups.found(locator) for locator in locators if "attribute" not in locator}
+    single = {key: found[0] for key, found in meant.items() if len(found) == 1}
+    by_group: dict[str, list[str]] = {}
+    for key, group in single.items():
+        by_group.setdefault(group.key, []).append(key)
+    for key, group in single.items():
+        within = sorted(each for inner in group.nested for each in by_group.get(inner, ()))
+        if within:
+            read[key] = replace(read[key], within=within)
 
 
 def _nested(group: Group) -> Iterator[TargetFinding]:

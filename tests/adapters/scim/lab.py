@@ -50,6 +50,12 @@ class ScimLab(Lab):
         self.settings = settings_for(tenant.url, **more)
         self.target = ScimTarget(context(), self.settings)
 
+    def with_accounts(self) -> Target:
+        create = {"attributes": {"userName": "{id|lower}", "externalId": "{id}"}}
+        return ScimTarget(
+            context(), {**self.settings, "accounts": {"disable": "active", "delete": True, "create": create}}
+        )
+
     def locator(self, group: str) -> Locator:
         return {"group": group}
 
