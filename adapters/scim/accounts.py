@@ -36,10 +36,14 @@ class AccountSteps:
     sender: Sender
     _all: Listing | None = None
     """Everybody there was, where a provider without filters had to be asked for them."""
+    _silence: Outcome | None = None
+    """What became of a creation to which nothing was said: then the others are not tried."""
 
-    def carry_out(self, numbered: Sequence[tuple[int, Step]]) -> Mapping[int, Outcome]:
-        """What became of each. Raises `Trouble` where the users cannot be read."""
-        outcomes = {number: self._created(step) for number, step in numbered if step.op is Op.CREATE_ACCOUNT}
+    def carry_out(self, numbered: Sequence[tuple[int, Step]], outcomes: dict[int, Outcome]) -> None:
+        """Enter what became of each. Raises `Trouble` where the users cannot be read; what is entered by then stays."""
+        for number, step in numbered:
+            if step.op is Op.CREATE_ACCOUNT:
+                outcomes[number] = self._created(step)
         left = {number: step for number, step in numbered if step.op is not Op.CREATE_ACCOUNT}
         own = self.provider.own_key() if left else ""
         for number, step in list(left.items()):
@@ -58,7 +62,6 @@ class AccountSteps:
                     outcomes[number] = outcome
                     del left[number]
             replies = self._send(left, users)
-        return outcomes
 
     def _users(self, steps: Iterable[Step]) -> Mapping[str, User]:
         keys = {step.account for step in steps}
@@ -94,9 +97,13 @@ class AccountSteps:
 
     def _created(self, step: Step) -> Outcome:
         """Unless there is one already that would be found as this person's."""
+        if self._silence is not None:
+            return self._silence
+        sent = False
         try:
             if there := self._there(step.person):
                 return Outcome(OutcomeKind.ALREADY, f"there is {there}")
+            sent = True
             answer = self.session.send("POST", "/Users", self._new(step.person))
             if not answer.done:
                 return outcome_of(reply_of(answer))
@@ -104,7 +111,9 @@ class AccountSteps:
             if not key or key not in self.provider.users.of({key}, bare=True).resources:
                 return Outcome(OutcomeKind.REFUSED, "it said that it was done, and there is no such user")
         except Trouble as trouble:
-            return lost(trouble)
+            outcome = lost(trouble, sent=sent)
+            self._silence = outcome if trouble.passing else None
+            return outcome
         return Outcome(OutcomeKind.APPLIED, f"it is {one_text(part(answer.value, 'userName')) or key}")
 
     def _there(self, person: Mapping[str, str]) -> str:

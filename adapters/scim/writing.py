@@ -77,21 +77,29 @@ class ScimWriter(TargetWriter):
         """See `TargetWriter.apply`."""
         self._outcomes = {}
         numbered = [each for each in enumerate(steps) if not self._impossible(*each)]
+        for ops in _ORDER:
+            chosen = [each for each in numbered if each[1].op in ops]
+            if chosen:
+                self._phase(chosen, entitlements=ops is _ENTITLEMENTS)
+        return [self._outcomes[number] for number in range(len(steps))]
+
+    def _phase(self, numbered: Sequence[Numbered], *, entitlements: bool) -> None:
+        """What cannot be found out about some steps leaves those open, and no others."""
+        sent = 0
         try:
             sender = Sender(self._session, self._provider.features, self._layout)
-            accounts = AccountSteps(self._session, self._provider, self._layout, sender)
-            for ops in _ORDER:
-                chosen = [each for each in numbered if each[1].op in ops]
-                if not chosen:
-                    continue
-                if ops is _ENTITLEMENTS:
-                    self._entitlements(chosen, sender)
+            try:
+                if entitlements:
+                    self._entitlements(numbered, sender)
                 else:
-                    self._outcomes |= accounts.carry_out(chosen)
+                    AccountSteps(self._session, self._provider, self._layout, sender).carry_out(
+                        numbered, self._outcomes
+                    )
+            finally:
+                sent = sender.sent
         except Trouble as trouble:
-            unknown = lost(trouble)
-            return [self._outcomes.get(number, unknown) for number in range(len(steps))]
-        return [self._outcomes[number] for number in range(len(steps))]
+            unknown = lost(trouble, sent=sent > 0)
+            self._outcomes |= {number: unknown for number, _ in numbered if number not in self._outcomes}
 
     def _impossible(self, number: int, step: Step) -> bool:
         words = ""
