@@ -77,6 +77,12 @@ class Questions:
             raise Trouble(f"{path} answers with something else than a list", "check `url`")
         return int(total)
 
+    def some(self, path: str, attributes: str) -> Sequence[Resource]:
+        """A few resources of a list."""
+        answer = self._session.get(path, {**self._only(attributes), "startIndex": "1", "count": "10"})
+        found = part(answer.value, "Resources")
+        return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+
     def can_filter(self, path: str, attribute: str) -> bool:
         """Whether it may be asked for what has some value in this attribute."""
         return self.features.filter and (path, attribute) not in self._refused

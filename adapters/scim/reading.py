@@ -15,7 +15,7 @@ from adapters.scim.groups import Group, Groups
 from adapters.scim.paging import Listing
 from adapters.scim.provider import Provider
 from adapters.scim.settings import Layout
-from adapters.scim.users import User, user_of
+from adapters.scim.users import User, matches, user_of
 from reconciler.targets import (
     AccountsRead,
     BitMap,
@@ -28,7 +28,7 @@ from reconciler.targets import (
     entitlement_key,
 )
 
-__all__ = ["belongs_to", "matches", "observation", "several"]
+__all__ = ["belongs_to", "observation", "several"]
 
 
 def observation(
@@ -69,15 +69,9 @@ def _groups(provider: Provider, locators: Sequence[Locator], of: Collection[str]
         return Groups(), f"the groups cannot be read: {trouble.said}; {trouble.remedy}"
 
 
-def matches(layout: Layout, user: User) -> Mapping[str, str]:
-    """Attribute of a person → what the account has there; what it has several times and differently is left out."""
-    said = {person: attribute.values(user.resource) for person, attribute in layout.match.items()}
-    return {person: values[0] for person, values in said.items() if len(values) == 1}
-
-
 def belongs_to(layout: Layout, user: User, asked: Mapping[str, str]) -> bool:
     """Whether it is the account of somebody of whom this is known (attribute of a person → value)."""
-    own = matches(layout, user)
+    own = matches(layout, user.resource)
     return {name: value.casefold() for name, value in own.items()} == {
         name: asked[name].strip().casefold() for name in layout.match
     }
@@ -105,7 +99,7 @@ class _Scene:
 
     def account(self, user: User) -> ObservedAccount:
         """The account that a user is."""
-        match = matches(self.layout, user)
+        match = matches(self.layout, user.resource)
         for person, attribute in self.layout.match.items():
             if person not in match and len(attribute.values(user.resource)) > 1:
                 text = f"{user.name} has several values of {attribute.text}: it is nobody's"

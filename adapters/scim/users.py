@@ -15,7 +15,7 @@ from adapters.scim.paging import Listing
 from adapters.scim.session import address
 from adapters.scim.settings import Layout
 
-__all__ = ["User", "Users", "user_of"]
+__all__ = ["User", "Users", "matches", "user_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,19 @@ def user_of(resource: Resource) -> User:
     return User(key, name, active is None or is_true(active), version_of(resource), resource)
 
 
+def matches(layout: Layout, resource: Resource) -> Mapping[str, str]:
+    """Attribute of a person → what a user has there; what it has several times and differently is left out."""
+    said = {person: attribute.values(resource) for person, attribute in layout.match.items()}
+    return {person: values[0] for person, values in said.items() if len(values) == 1}
+
+
 class Users:
     """Reads the users of one provider. Everything raises `Trouble`."""
 
     def __init__(self, questions: Questions, layout: Layout) -> None:
         self._questions = questions
         self._layout = layout
+        self._understood: bool | None = None
 
     def all(self) -> Listing:
         """All of them, without versions."""
@@ -67,10 +74,26 @@ class Users:
 
     def having(self, asked: Mapping[str, str]) -> Listing | None:
         """Those who have all these values (attribute of a person → value); None where that cannot be asked."""
-        if not self._questions.features.filter:
+        if not self._questions.can_filter("/Users", "match"):
             return None
+        found = self._matching(asked)
+        if found is not None and not found.resources and not self._is_understood():
+            return None
+        return found
+
+    def _matching(self, asked: Mapping[str, str]) -> Listing | None:
         clauses = [self._layout.match[person].equals(value) for person, value in asked.items()]
         return self._questions.matching("/Users", "match", " and ".join(clauses), self._of_users)
+
+    def _is_understood(self) -> bool:
+        """Whether the provider finds, by a filter of this kind, somebody who is there."""
+        if self._understood is None:
+            sample = self._questions.some("/Users", self._of_users)
+            known = ((one_text(part(each, "id")), matches(self._layout, each)) for each in sample)
+            key, values = next(((key, own) for key, own in known if len(own) == len(self._layout.match)), ("", {}))
+            found = self._matching(values) if values else None
+            self._understood = found is not None and key in found.resources
+        return self._understood
 
     @property
     def _of_users(self) -> str:

@@ -315,6 +315,18 @@ def test_a_page_that_is_lost_makes_it_partial_and_what_came_is_there(lab: Proxie
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 
+def test_members_that_listings_give_as_none_are_read_group_by_group(lab: ProxiedLab) -> None:
+    def emptied(asked: Asked, value: Any) -> None:
+        for resource in value["Resources"]:
+            resource["members"] = []
+
+    lab.proxy.answered = reshaped(emptied, "/Groups")
+
+    observation = lab.observe("docs-readers")
+
+    assert seen(observation) == {"zhang", "smith"}
+
+
 def test_members_that_listings_leave_out_are_read_group_by_group(lab: ProxiedLab) -> None:
     lab.proxy.answered = reshaped(without_members, "/Groups")
 
@@ -402,6 +414,15 @@ def test_a_filter_that_finds_nobody_is_not_believed(lab: ProxiedLab) -> None:
     observation = lab.observe(accounts=["smith", "plain"])
 
     assert {account.login for account in observation.accounts.accounts} == {"smith", "plain"}
+
+
+def test_a_filter_that_finds_nobody_is_not_believed_about_whose_account_it_is(lab: ProxiedLab) -> None:
+    assert lab.target.keys_matching({"id": "E4711"}) == set()
+
+    lab.proxy.instead = lambda asked: json_reply({"totalResults": 0}) if "filter" in asked.query else None
+
+    assert lab.target.keys_matching({"id": "E4711"}) is None
+    assert lab.target.keys_matching({"id": "E1002"}) is None
 
 
 def test_a_provider_that_says_nothing_of_itself_is_asked_for_no_more_than_any_has(lab: ProxiedLab) -> None:
