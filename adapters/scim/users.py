@@ -6,11 +6,11 @@ itself. Source: RFC 7643, section 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.scim.asking import Questions, version_of
-from adapters.scim.attributes import Resource, any_of, is_true, one_text, part
+from adapters.scim.attributes import Resource, any_of, is_true, joined, one_text, part
 from adapters.scim.paging import Listing
 from adapters.scim.session import address
 from adapters.scim.settings import Layout
@@ -72,8 +72,10 @@ class Users:
             listing.resources |= self.of(missing, bare=bare).resources
         return Listing({key: each for key, each in listing.resources.items() if key in wanted}, listing.shortfall)
 
-    def having(self, asked: Mapping[str, str]) -> Listing | None:
-        """Those who have all these values (attribute of a person → value); None where that cannot be asked."""
+    def having(self, asked: Sequence[Mapping[str, str]]) -> Listing | None:
+        """Those who have all the values of one of these (attribute of a person → value); None where that cannot be
+        asked, or is not shown to be understood.
+        """
         if not self._questions.can_filter("/Users", "match"):
             return None
         found = self._matching(asked)
@@ -81,9 +83,19 @@ class Users:
             return None
         return found
 
-    def _matching(self, asked: Mapping[str, str]) -> Listing | None:
+    def _matching(self, asked: Sequence[Mapping[str, str]]) -> Listing | None:
+        listing = Listing()
+        for filter_ in joined(map(self._clause, asked)):
+            found = self._questions.matching("/Users", "match", filter_, self._of_users)
+            if found is None:
+                return None
+            listing.resources |= found.resources
+            listing.shortfall = listing.shortfall or found.shortfall
+        return listing
+
+    def _clause(self, asked: Mapping[str, str]) -> str:
         clauses = [self._layout.match[person].equals(value) for person, value in asked.items()]
-        return self._questions.matching("/Users", "match", " and ".join(clauses), self._of_users)
+        return clauses[0] if len(clauses) == 1 else f"({' and '.join(clauses)})"
 
     def _is_understood(self) -> bool:
         """Whether the provider finds, by a filter of this kind, somebody who is there."""
@@ -91,7 +103,7 @@ class Users:
             sample = self._questions.some("/Users", self._of_users)
             known = ((one_text(part(each, "id")), matches(self._layout, each)) for each in sample)
             key, values = next(((key, own) for key, own in known if len(own) == len(self._layout.match)), ("", {}))
-            found = self._matching(values) if values else None
+            found = self._matching([values]) if values else None
             self._understood = found is not None and key in found.resources
         return self._understood
 

@@ -518,6 +518,25 @@ def test_an_account_is_created_from_the_template_once(lab: ProxiedLab, without: 
     assert made["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] == {"employeeNumber": "E2001"}
 
 
+@pytest.mark.parametrize("without", [[], ["filter"]])
+def test_many_newcomers_are_looked_for_and_read_back_all_at_once(lab: ProxiedLab, without: list[str]) -> None:
+    lab.configured(accounts={"create": CREATE}, without=without)
+    people = [{"id": f"E3{number:03}", "name": "x"} for number in (*range(30), 7)]
+
+    outcomes = lab.apply(*(Step(Op.CREATE_ACCOUNT, "", "", {}, person) for person in people))
+
+    assert [outcome.kind for outcome in outcomes] == [APPLIED] * 30 + [ALREADY]
+    assert lab.proxy.counted("POST") == 30
+    assert lab.proxy.counted("GET") <= 5
+
+
+def test_two_matches_are_asked_for_together(lab: ProxiedLab) -> None:
+    lab.configured(match={"externalId": "id", "userName": "login"})
+
+    assert lab.target.keys_matching({"id": "E1002", "login": "smith"}) == {lab.lab.key("smith")}
+    assert lab.target.keys_matching({"id": "E1002", "login": "zhang"}) == set()
+
+
 def test_a_name_that_is_somebody_elses_is_refused(lab: ProxiedLab) -> None:
     lab.lab.tenant.add_users([{"userName": "E2001"}])
     lab.configured(accounts={"create": CREATE})
