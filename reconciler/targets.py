@@ -138,6 +138,8 @@ class Capabilities:
     """The most steps that one call of `apply` is given."""
     implicit_accounts: bool = False
     """Every person has an account here, whose key and name are the person id; none needs to exist before a grant."""
+    cuts_off: bool = False
+    """Those who only have what contains an entitlement can be kept out of it (see `Target.knowing`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,9 @@ class EntitlementRead:
 
     `members` are positions in the observation's `accounts`; `foreign` are the principals that are none of them, as the
     target spells them. A placeholder that the target needs is neither. `name` is what people see (a DN, a role name).
+    `partial` are those who have only a part of it, as after a step that died half-way: no members, and a `REVOKE`
+    takes what they have. `within` has the keys of the other entitlements asked for whose members have this one too,
+    without being members, because the target says so: a group that is a member of this group.
     """
 
     key: str
@@ -179,6 +184,8 @@ class EntitlementRead:
     members: BitMap = field(default_factory=BitMap)
     foreign: Sequence[str] = ()
     detail: str = ""
+    partial: BitMap = field(default_factory=BitMap)
+    within: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +301,20 @@ class Target(ABC):
     @abstractmethod
     def check_locator(self, locator: Locator) -> str | None:
         """What is wrong with this locator on this kind of target, in words, or None. No I/O."""
+
+    def containers(self, locators: Sequence[Locator]) -> Mapping[str, Sequence[str]]:
+        """Which of these entitlements lie inside others of them, as far as their names alone tell: key → the keys of
+        the next ones around it, as of a folder the nearest bound folder above. Whoever has one of those comes to have
+        it, or a part of it, too. One call for all; no pairwise comparing, for there may be thousands. No I/O.
+        """
+        return {}
+
+    def knowing(self, bound: Sequence[Locator], cut_off: Sequence[Locator]) -> Target:
+        """This target, knowing all that the policy binds on it, and which of that is cut off (`inherit: false`):
+        nobody is to have it because they have what contains it. For a target whose steps reach beyond the entitlement
+        that they name. `cut_off` is empty where `cuts_off` is not among the capabilities. No I/O.
+        """
+        return self
 
     @abstractmethod
     def match_attributes(self) -> Sequence[str]:

@@ -149,13 +149,16 @@ def _by_primary_group(group: str, holders: Sequence[str]) -> Iterator[TargetFind
 
 
 def _nested(read: Collection[EntitlementRead], domain: Domain) -> Iterator[TargetFinding]:
-    """Groups that are members: who is in them has what the group gives, and only they as a whole are looked at."""
+    """Groups that are members: who is in them has what the group gives, and only they as a whole are looked at. One
+    that is an entitlement itself is told as `within`.
+    """
+    own = {each.name for each in read}
     holding = {each.name: each.foreign for each in read if each.foreign}
     if not holding:
         return
     groups = domain.nested(holding)
     for name, foreign in holding.items():
         for inner in foreign:
-            if inner in groups:
+            if inner in groups and inner not in own:
                 text = f"the group {inner} is a member of {name}: all who are in it have what {name} gives, unseen here"
                 yield TargetFinding("nested-group", inner, text)

@@ -83,6 +83,8 @@ class Exchange:
     answer: bytes = field(default=b"", repr=False)
 
 
+Meanings = Mapping[int, tuple[str, str]]
+"""Status of a refusal → what it means, and what to do."""
 Allows = Callable[[str, str], bool]
 """Whether a method may be used on a URL."""
 Hear = Callable[[Exchange], None]
@@ -94,7 +96,8 @@ def _only_get(method: str, url: str) -> bool:
 
 class Client:
     """A connection to one API, signed in as the settings say. `now` is seconds since 1970, for dates in answers;
-    `allows` what may be sent (nothing but GET unless said), `turn` is called before each request, `hear` after it.
+    `allows` what may be sent (nothing but GET unless said), `meanings` those of this API's refusals, `turn` is called
+    before each request, `hear` after it.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Client:
         now: Callable[[], float] = time.time,
         *,
         allows: Allows = _only_get,
+        meanings: Meanings | None = None,
         turn: Callable[[], None] = lambda: None,
         hear: Hear = lambda exchange: None,
     ) -> None:
@@ -121,6 +125,7 @@ class Client:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Guarded(self._may))
         self._allows = allows
+        self._meanings = _MEANINGS if meanings is None else meanings
         self._token = ""
 
     def close(self) -> None:
@@ -349,7 +354,7 @@ class Client:
 
     def _refused(self, response: Response) -> Trouble:
         status, words = response.status, self._words.of(response.body)
-        meaning, remedy = _MEANINGS.get(status, ("an answer with status 200 was expected", "check `url`"))
+        meaning, remedy = self._meanings.get(status, ("an answer with status 200 was expected", "check `url`"))
         said = f"it answers {status}: {meaning}" + (f"; it says “{words}”" if words else "")
         return Trouble(said, remedy, status=status)
 
@@ -378,7 +383,7 @@ class Client:
         return Trouble(f"it cannot be reached{': ' + why if why else ''}", remedy, passing=True)
 
 
-_MEANINGS = {
+_MEANINGS: Meanings = {
     400: ("it does not understand what it is asked", "check `parameters`, `pages` and `changes`"),
     401: ("it does not accept the credentials", "check the secret that `auth` refers to: it may have expired"),
     403: ("these credentials may not read this", "give this account the right to read everybody"),

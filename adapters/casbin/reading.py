@@ -61,6 +61,17 @@ def arranged(rules: Sequence[Rule], locators: Sequence[Locator]) -> Lines:
     return Lines(subjects, holders, roles_of, powers, roles)
 
 
+def managed_within(start: Collection[str], lines: Lines) -> Sequence[str]:
+    """The managed roles among these names and those who hold them, looking through roles that nobody manages."""
+    reached = set(start)
+    frontier = reached - lines.managed_roles
+    for _ in range(MAX_LEVELS):
+        frontier = {after for name in frontier for after in lines.holders.get(name, ())} - reached
+        reached |= frontier
+        frontier -= lines.managed_roles
+    return sorted(reached & lines.managed_roles)
+
+
 def beyond(start: str, edges: Mapping[str, Sequence[str]]) -> set[str]:
     """All names that are reached from this one along the edges, as far as casbin goes."""
     reached: set[str] = set()
@@ -122,7 +133,8 @@ def _entitlement(
     members = BitMap([positions[subject] for subject in subjects if subject in positions])
     nested = given[0] == "g" and not narrow
     foreign = tuple(subject for subject in subjects if nested and subject in lines.managed_roles)
-    return EntitlementRead(key, name, _reading(subjects, flaw), members, foreign, flaw)
+    within = [] if narrow else [entitlement_key({"role": role}) for role in managed_within(subjects, lines)]
+    return EntitlementRead(key, name, _reading(subjects, flaw), members, foreign, flaw, within=within)
 
 
 def display_name(locator: Locator) -> str:
@@ -158,7 +170,7 @@ def _route_findings(locator: Locator, lines: Lines) -> Iterator[TargetFinding]:
         through = [holder for holder in lines.holders.get(role, ()) if holder in lines.holders]
     else:
         through = [subject for subject in lines.subjects.get((kind, given), ()) if subject in lines.holders]
-    for route in through:
+    for route in (route for route in through if route not in lines.managed_roles):
         people = sorted(beyond(route, lines.holders))
         yield TargetFinding(
             "indirect-access", name, f"whoever holds {route} has {name} by that, beside any policy: {_listed(people)}"

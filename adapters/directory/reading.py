@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapters.directory import names
@@ -69,10 +69,26 @@ def _observation(
     found = groups.found(reader, wanted.values())
     read = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
     read |= {key: roll.holders.entitlement(key, value, roll.read) for key, value in values.items()}
+    read = _with_groups_within(read, layout.kind)
     entitlements = {key: read[key] for key in map(entitlement_key, locators)}
     return Observation(
         at, roll.read, entitlements, tuple(findings), _own(bound_as, layout, roll, entitlements.values())
     )
+
+
+def _with_groups_within(read: dict[str, EntitlementRead], kind: GroupKind) -> dict[str, EntitlementRead]:
+    """The same, each with the others that are a member of it as a group."""
+    holding = {key: each.foreign for key, each in read.items() if each.foreign} if kind.by_dn else {}
+    if not holding:
+        return read
+    known: dict[str, list[str]] = {}
+    for key, each in read.items():
+        known.setdefault(kind.principal(each.name.encode("utf-8", "surrogateescape")), []).append(key)
+    for key, foreign in holding.items():
+        principals = (kind.principal(name.encode("utf-8", "surrogateescape")) for name in foreign)
+        if within := sorted(other for principal in principals for other in known.get(principal, ())):
+            read[key] = replace(read[key], within=within)
+    return read
 
 
 def group_keys(entry: Entry) -> Iterator[GroupName]:

@@ -36,22 +36,28 @@ class _Tally:
 
 @dataclass(slots=True)
 class Below:
-    """A comparison of everything below a folder with its `members`: who has what of `scope` on it."""
+    """A comparison of everything below a folder with its `members`: who has what of `scope` on it. Of what lies
+    `inside` another bound folder only such modes count as come in there.
+
+    `beyond` has the accounts that have more than that somewhere below, and what.
+    """
 
     scope: int
     members: Mapping[Principal, int]
     accounts: Mapping[int, ObservedAccount]
+    inside: Mapping[tuple[str, ...], int]
+    beyond: dict[Principal, int] = field(default_factory=dict)
     _lacking: _Tally = field(default_factory=_Tally)
     _beyond: _Tally = field(default_factory=_Tally)
     _unread: _Tally = field(default_factory=_Tally)
     _mounts: _Tally = field(default_factory=_Tally)
-    _verdicts: dict[tuple[bytes | None, bool], tuple[str, str]] = field(default_factory=dict)
+    _verdicts: dict[tuple[bytes | None, bool, int], tuple[str, str]] = field(default_factory=dict)
 
     def findings(self, path: str, top: int, *, cross_mounts: bool) -> Iterator[TargetFinding]:
         """Go through everything below the open folder `top`. Raises OSError and `MalformedAcl` for that folder only."""
         # Its own list says who is a member; what it hands on to whatever is made in it may say otherwise.
-        self._judge((), [self._verdict(list_at(top, DEFAULT), folder=True)])
-        for each in below(top, cross_mounts=cross_mounts):
+        self._judge((), [self._verdict(list_at(top, DEFAULT), folder=True, modes=self.scope)])
+        for each in below(top, cross_mounts=cross_mounts, inside=self.inside, modes=self.scope):
             if isinstance(each, Trouble):
                 (self._mounts if each.error is None else self._unread).add(shown(each.path))
             else:
@@ -60,9 +66,9 @@ class Below:
 
     def _compare(self, item: Item) -> None:
         try:
-            verdicts = [self._verdict(list_at(item.place, ACCESS), folder=item.folder)]
+            verdicts = [self._verdict(list_at(item.place, ACCESS), folder=item.folder, modes=item.modes)]
             if item.folder:
-                verdicts.append(self._verdict(list_at(item.place, DEFAULT), folder=True))
+                verdicts.append(self._verdict(list_at(item.place, DEFAULT), folder=True, modes=item.modes))
             self._judge(item.path, verdicts)
         except FileNotFoundError:
             pass  # it vanished meanwhile
@@ -74,24 +80,28 @@ class Below:
             if name := next(filter(None, names), ""):
                 tally.add(f"{name}: {shown(path) or 'the default of the folder itself'}")
 
-    def _verdict(self, octets: bytes | None, *, folder: bool) -> tuple[str, str]:
+    def _verdict(self, octets: bytes | None, *, folder: bool, modes: int) -> tuple[str, str]:
         """Somebody who lacks what the folder gives them, and somebody who has what it does not; blank for nobody."""
-        key = octets, folder
+        key = octets, folder, modes
         if key not in self._verdicts:
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
             acl = _EMPTY if octets is None else Acl.decoded(octets)
-            lacking = (who for who, held in self.members.items() if not has(acl.effective(who), held, folder=folder))
-            beyond = (who for who in acl.named if self._is_beyond(who, acl))
-            self._verdicts[key] = self._first(lacking), self._first(beyond)
+            due = ((who, held & modes) for who, held in self.members.items() if held & modes)
+            lacking = next((who for who, held in due if not has(acl.effective(who), held, folder=folder)), None)
+            beyond = {who: extra for who in acl.named if (extra := self._extra(who, acl, modes))}
+            for who, extra in beyond.items():
+                self.beyond[who] = self.beyond.get(who, 0) | extra
+            self._verdicts[key] = self._name(lacking), self._name(next(iter(beyond), None))
         return self._verdicts[key]
 
-    def _is_beyond(self, who: Principal, acl: Acl) -> bool:
-        extra = acl.effective(who) & self.scope & ~self.members.get(who, 0)
-        return who.kind == "user" and who.id in self.accounts and extra != 0
+    def _extra(self, who: Principal, acl: Acl, modes: int) -> int:
+        """A mask that hides it is no matter: the owner of the file can take that away."""
+        if who.kind != "user" or who.id not in self.accounts:
+            return 0
+        return acl.named[who] & modes & ~self.members.get(who, 0)
 
-    def _first(self, found: Iterator[Principal]) -> str:
-        who = next(found, None)
+    def _name(self, who: Principal | None) -> str:
         return self.accounts[who.id].name if who else ""
 
     def _told(self, path: str) -> Iterator[TargetFinding]:
@@ -99,7 +109,7 @@ class Below:
             text = f"below {path}, members lack what the folder gives them on {self._lacking}; the next change mends it"
             yield TargetFinding("lacking-below", path, text)
         if self._beyond.count:
-            text = f"below {path}, accounts that are no members have access to {self._beyond}"
+            text = f"below {path}, accounts have access to {self._beyond} that the folder does not give them"
             yield TargetFinding("access-below", path, text)
         if self._unread.count:
             yield TargetFinding("unread-below", path, f"below {path}, this could not be looked at: {self._unread}")

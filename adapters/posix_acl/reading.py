@@ -17,7 +17,7 @@ from pathlib import Path
 from adapters.posix_acl.accounts import Accounts, Directory
 from adapters.posix_acl.acl import ACCESS, READ, WRITE, Acl, MalformedAcl, Principal
 from adapters.posix_acl.below import Below
-from adapters.posix_acl.places import by_path, clashes
+from adapters.posix_acl.places import Bound, by_path, clashes
 from adapters.posix_acl.rights import MODES, has
 from adapters.posix_acl.tree import list_at, opened, rights_of_mode, shown
 from reconciler.targets import (
@@ -83,6 +83,7 @@ class Look:
     narrow: bool
     check_below: bool
     cross_mounts: bool
+    bound: Bound
     findings: list[TargetFinding] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
 
@@ -109,31 +110,40 @@ class Look:
     def _folder(self, path: str, locators: Sequence[Locator]) -> Sequence[EntitlementRead]:
         try:
             with opened(self.root, path) as folder:
-                acl = access_of(folder)
-                reads = [self._entitlement(locator, acl) for locator in locators]
+                acl, spare, beyond = access_of(folder), self.bound.spare(path), dict[Principal, int]()
                 if not self.narrow:
                     self._note(path, locators, acl)
                 if not self.narrow and self.check_below:
                     scope, numbers = scope_of(locators), self.accounts.by_number
-                    deviations = Below(scope, members_of(acl, scope, numbers), numbers)
+                    members = members_of(acl, scope, numbers)
+                    deviations = Below(scope | spare, members, numbers, self.bound.inside(path), beyond)
                     self.findings += deviations.findings(path, folder, cross_mounts=self.cross_mounts)
-                return reads
+                return [self._entitlement(locator, acl, spare, beyond) for locator in locators]
         except (OSError, MalformedAcl) as error:
             return _failed(locators, f"the folder {shown(path)} cannot be read: {words(error)}")
 
-    def _entitlement(self, locator: Locator, acl: Acl) -> EntitlementRead:
-        members, foreign, somebody = BitMap(), list[str](), False
-        for who in sorted(acl.named):
-            if not has(acl.effective(who), MODES[locator["permission"]], folder=True):
+    def _entitlement(self, locator: Locator, acl: Acl, spare: int, beyond: Mapping[Principal, int]) -> EntitlementRead:
+        """Who has the entitlement. `spare` are modes that nobody is to have here, `beyond` is what somebody has below
+        and not on the folder: with either it is not the entitlement that they have, but a part, or more.
+        """
+        mode = MODES[locator["permission"]]
+        members, partial, foreign, somebody = BitMap(), BitMap(), list[str](), False
+        for who in sorted({*acl.named, *beyond}):
+            now = acl.effective(who)
+            whole, said = has(now, mode, folder=True), acl.named.get(who, 0) | beyond.get(who, 0)
+            if not whole and not said & (mode | spare):
                 continue
-            somebody = True
             if who.kind == "user" and who.id in self.accounts.by_number:
+                somebody = True
                 if who.id in self.positions:
-                    members.add(self.positions[who.id])
-            elif not self.narrow:
-                foreign.append(self._foreign(who))
+                    (members if whole and not said & spare else partial).add(self.positions[who.id])
+            elif whole or now & spare:
+                somebody = True
+                if not self.narrow:
+                    foreign.append(self._foreign(who))
         reading = Reading.COMPLETE if somebody else Reading.CONFIRMED_EMPTY
-        return EntitlementRead(entitlement_key(locator), _name(locator), reading, members, tuple(foreign))
+        key, name = entitlement_key(locator), _name(locator)
+        return EntitlementRead(key, name, reading, members, tuple(foreign), partial=partial)
 
     def _foreign(self, who: Principal) -> str:
         text = spelled(who, self.directory)
@@ -154,7 +164,7 @@ class Look:
             if who.kind != "user" or who.id not in self.accounts.by_number:
                 continue
             now, name = acl.effective(who), self.accounts.by_number[who.id].name
-            if now & (READ | WRITE) and not any(has(now, MODES[mode], folder=True) for mode in modes):
+            if now & self.bound.own(path) and not any(has(now, MODES[mode], folder=True) for mode in modes):
                 limited.append(name)
             if scope & WRITE and has(now, WRITE, folder=True) and not now & READ:
                 blind.append(name)

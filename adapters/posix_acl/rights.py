@@ -7,7 +7,7 @@ entry, and what is granted is what is seen afterwards. `read-write` is both in o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,6 +38,10 @@ class Demand:
             return Demand(self.give | mode, self.take & ~mode)
         return Demand(self.give & ~mode, self.take | mode)
 
+    def limited(self, modes: int) -> Demand:
+        """What it comes to where only these modes are to come."""
+        return self if modes == READ | WRITE else Demand(self.give & modes, self.take & modes)
+
     def rights(self, acl: Acl, who: Principal, *, folder: bool) -> int | None:
         """The rights somebody is to have in this list (0: no entry); None where nothing has to change.
 
@@ -56,14 +60,11 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Who has what of the modes in question on the folder itself at this moment.
-
-    `members` have it in effect: where they lack it below, it is mended. `coming` are handed it on to what is made in
-    the folder, as whoever is just being made a member.
+    """Who has what of the modes in question in effect on the folder itself at this moment: where they lack it below,
+    it is mended.
     """
 
     members: Mapping[Principal, int] = field(default_factory=dict)
-    coming: frozenset[Principal] = frozenset()
 
 
 class Reached(NamedTuple):
@@ -78,21 +79,16 @@ class Reached(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is to become of every list in a folder.
-
-    `demands` are the steps, `scope` the modes that they name. Where `accounts` is given, what any of these accounts has
-    of the scope below and not on the folder is taken away.
-    """
+    """What is to become of every list in a folder. `demands` are the steps, `scope` the modes that they name."""
 
     demands: Mapping[Principal, Demand]
     scope: int
-    accounts: Collection[int] | None = None
 
-    def reached(self, acl: Acl, others: Others, *, folder: bool) -> Reached | None:
-        """The list as it has to be; None where it is so already."""
+    def reached(self, acl: Acl, others: Others, *, folder: bool, modes: int = READ | WRITE) -> Reached | None:
+        """The list as it has to be, as far as these modes go; None where it is so already."""
         wanted: dict[Principal, int] = {}
-        for who, demand in self._all(acl, others):
-            if (rights := demand.rights(acl, who, folder=folder)) is not None:
+        for who, demand in self._all(others):
+            if (rights := demand.limited(modes).rights(acl, who, folder=folder)) is not None:
                 wanted[who] = rights
         if not wanted:
             return None
@@ -104,15 +100,10 @@ class Goal:
         """The part of it after which nobody has more."""
         return Goal({who: Demand(0, demand.take) for who, demand in self.demands.items()}, self.scope)
 
-    def _all(self, acl: Acl, others: Others) -> Iterator[tuple[Principal, Demand]]:
+    def _all(self, others: Others) -> Iterator[tuple[Principal, Demand]]:
         for who, demand in self.demands.items():
             # What they have on the folder in the mode that no step of theirs names is mended like anybody's.
             yield who, Demand(demand.give | (others.members.get(who, 0) & ~demand.take), demand.take)
         for who, rights in others.members.items():
             if who not in self.demands:
                 yield who, Demand(give=rights)
-        for who in acl.named if self.accounts is not None else ():
-            known = who.kind == "user" and who.id in (self.accounts or ())
-            if known and who not in self.demands and who not in others.coming:
-                held = others.members.get(who, 0)
-                yield who, Demand(held, self.scope & ~held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from adapters import checking
 from adapters.checking import Strict
 from adapters.posix_acl.accounts import FIELDS, AccountsFile, Directory, SystemAccounts
 from adapters.posix_acl.acl import ACCESS
-from adapters.posix_acl.places import locator_error
+from adapters.posix_acl.places import Bound, containers, locator_error
 from adapters.posix_acl.reading import Look
 from adapters.posix_acl.tree import list_at, opened
 from adapters.posix_acl.writing import AclWriter
@@ -54,16 +55,13 @@ class AccountsSettings(Strict):
 
 
 class PosixAclSettings(Strict):
-    """All settings. `strangers`: what becomes of accounts that have access below a folder and not on it, when
-    somebody's access to the folder changes next.
-    """
+    """All settings."""
 
     root: Annotated[str, Field(min_length=1)]
     accounts: AccountsSettings
     match: Annotated[dict[str, str], Field(min_length=1)]
     cross_mounts: bool = False
     check_below: bool = True
-    strangers: Literal["report", "remove"] = "report"
 
     @model_validator(mode="after")
     def _known_fields(self) -> Self:
@@ -86,12 +84,23 @@ class PosixAclTarget(Target):
             if said.file is None
             else AccountsFile(context.folder / said.file, self._settings.match)
         )
+        self._bound: Sequence[Locator] = ()
+        self._cut: frozenset[str] = frozenset()
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=frozenset({Op.GRANT, Op.REVOKE}), batch_size=5000)
+        return Capabilities(ops=frozenset({Op.GRANT, Op.REVOKE}), batch_size=5000, cuts_off=True)
 
     def check_locator(self, locator: Locator) -> str | None:
         return locator_error(locator)
+
+    def containers(self, locators: Sequence[Locator]) -> Mapping[str, Sequence[str]]:
+        return containers(locators)
+
+    def knowing(self, bound: Sequence[Locator], cut_off: Sequence[Locator]) -> PosixAclTarget:
+        told = copy.copy(self)
+        told._bound = [locator for locator in bound if locator_error(locator) is None]
+        told._cut = frozenset(locator["path"] for locator in cut_off if locator_error(locator) is None)
+        return told
 
     def match_attributes(self) -> Sequence[str]:
         return tuple(self._settings.match.values())
@@ -108,6 +117,7 @@ class PosixAclTarget(Target):
             narrow=accounts is not None,
             check_below=self._settings.check_below,
             cross_mounts=self._settings.cross_mounts,
+            bound=Bound.of([*self._bound, *locators], self._cut),
         )
         with self._at_root():
             return look.at(at, locators)
@@ -120,7 +130,8 @@ class PosixAclTarget(Target):
             root=self._root,
             directory=self._directory,
             cross_mounts=self._settings.cross_mounts,
-            remove_beyond=self._settings.strangers == "remove",
+            bound=self._bound,
+            cut=self._cut,
         )
 
     def probe(self) -> Sequence[TargetFinding]:

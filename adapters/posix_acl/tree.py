@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from adapters.posix_acl.acl import Acl
+from adapters.posix_acl.acl import READ, WRITE, Acl
 
 __all__ = ["Item", "Trouble", "below", "list_at", "opened", "pinned", "rights_of_mode", "shown", "store_at"]
 
@@ -22,16 +22,18 @@ MAX_DEPTH = 200
 """Folders inside each other; each holds two descriptors while it is gone through."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ESTALE)
+_NONE_INSIDE: Mapping[tuple[str, ...], int] = {}
 
 
 class Item(NamedTuple):
     """A file or folder below the one that is gone through. `descriptor` is the folder's own, else that of what holds
-    the file; both are closed when the walk goes on.
+    the file; both are closed when the walk goes on. `modes` is what of the outermost folder's is meant to come here.
     """
 
     path: tuple[str, ...]
     descriptor: int
     folder: bool
+    modes: int = READ | WRITE
 
     @property
     def place(self) -> int | str:
@@ -56,6 +58,7 @@ class _Open(NamedTuple):
     descriptor: int
     entries: _Entries
     path: tuple[str, ...]
+    modes: int
 
     def close(self) -> None:
         self.entries.close()
@@ -86,14 +89,20 @@ def opened(root: Path, path: str = ".") -> Iterator[int]:
         os.close(descriptor)
 
 
-def below(top: int, *, cross_mounts: bool) -> Iterator[Item | Trouble]:
-    """Everything below an open folder, each folder before what is in it; a few descriptors at a time, never a list."""
+def below(
+    top: int, *, cross_mounts: bool, inside: Mapping[tuple[str, ...], int] = _NONE_INSIDE, modes: int = READ | WRITE
+) -> Iterator[Item | Trouble]:
+    """Everything below an open folder, each folder before what is in it; a few descriptors at a time, never a list.
+
+    `inside` are folders with a say of their own, each with the modes that come in: where none of `modes` is left,
+    nothing is looked at.
+    """
     mount = None if cross_mounts else _mount_of(top)
     walking: list[_Open] = []
     try:
-        yield from _begun(walking, os.open(".", _FOLDER, dir_fd=top), ())
+        yield from _begun(walking, os.open(".", _FOLDER, dir_fd=top), (), modes)
         while walking:
-            folder, entries, path = walking[-1]
+            folder, entries, path, left = walking[-1]
             try:
                 entry = next(entries, None)
             except OSError as error:
@@ -104,9 +113,11 @@ def below(top: int, *, cross_mounts: bool) -> Iterator[Item | Trouble]:
                 continue
             match _kind(entry):
                 case "file":
-                    yield Item((*path, entry.name), folder, folder=False)
+                    yield Item((*path, entry.name), folder, False, left)
                 case "folder":
-                    yield from _entered(walking, (*path, entry.name), mount)
+                    deeper = (*path, entry.name)
+                    if coming := left & inside.get(deeper, left):
+                        yield from _entered(walking, deeper, mount, coming)
                 case OSError() as unknown:
                     yield Trouble((*path, entry.name), unknown)
     finally:
@@ -114,7 +125,7 @@ def below(top: int, *, cross_mounts: bool) -> Iterator[Item | Trouble]:
             each.close()
 
 
-def _entered(walking: list[_Open], path: tuple[str, ...], mount: str | None) -> Iterator[Item | Trouble]:
+def _entered(walking: list[_Open], path: tuple[str, ...], mount: str | None, modes: int) -> Iterator[Item | Trouble]:
     if len(path) > MAX_DEPTH:
         yield Trouble(path, OSError(errno.ELOOP, f"it lies more than {MAX_DEPTH} folders deep"))
         return
@@ -129,15 +140,15 @@ def _entered(walking: list[_Open], path: tuple[str, ...], mount: str | None) -> 
         os.close(folder)
         yield Trouble(path, None)
         return
-    yield from _begun(walking, folder, path)
+    yield from _begun(walking, folder, path, modes)
 
 
-def _begun(walking: list[_Open], folder: int, path: tuple[str, ...]) -> Iterator[Item | Trouble]:
+def _begun(walking: list[_Open], folder: int, path: tuple[str, ...], modes: int) -> Iterator[Item | Trouble]:
     try:
         # The folder first: what is made in it from now on inherits what it has been given.
         if path:
-            yield Item(path, folder, folder=True)
-        walking.append(_Open(folder, os.scandir(folder), path))
+            yield Item(path, folder, True, modes)
+        walking.append(_Open(folder, os.scandir(folder), path, modes))
     except OSError as error:
         os.close(folder)
         yield Trouble(path, error)

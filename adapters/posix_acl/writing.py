@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import errno
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.posix_acl.accounts import Accounts, Directory
 from adapters.posix_acl.acl import ACCESS, DEFAULT, Acl, MalformedAcl, Principal
-from adapters.posix_acl.places import locator_error
+from adapters.posix_acl.places import Bound, locator_error
 from adapters.posix_acl.reading import access_of, members_of, scope_of, spelled, words
 from adapters.posix_acl.rights import MODES, Demand, Goal, Others, Reached
-from adapters.posix_acl.tree import Item, below, list_at, opened, pinned, shown, store_at
+from adapters.posix_acl.tree import Item, Trouble, below, list_at, opened, pinned, shown, store_at
 from adapters.posix_acl.turns import PATIENCE, Turns
-from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError, TargetWriter
+from reconciler.targets import Locator, Op, Outcome, OutcomeKind, Step, TargetError, TargetWriter
 
 __all__ = ["AclWriter"]
 
@@ -35,12 +35,15 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class AclWriter(TargetWriter):
-    """Writes the lists of folders under a root."""
+    """Writes the lists of folders under a root. `bound` is all that is managed there, and `cut` the folders that
+    nothing comes into from around.
+    """
 
     root: Path
     directory: Directory
     cross_mounts: bool
-    remove_beyond: bool
+    bound: Sequence[Locator] = ()
+    cut: frozenset[str] = frozenset()
     patience: float = PATIENCE
 
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
@@ -55,19 +58,23 @@ class AclWriter(TargetWriter):
                 outcomes[number] = obstacle
             else:
                 folders[step.locator["path"]].append(number)
+        known = [steps[number].locator for numbers in folders.values() for number in numbers]
+        bound = Bound.of([*self.bound, *known], self.cut)
         for path, numbers in folders.items():
-            found = self._folder(path, [steps[number] for number in numbers], accounts)
+            found = self._folder(path, [steps[number] for number in numbers], accounts, bound)
             outcomes.update(zip(numbers, found, strict=True))
         return [outcomes[number] for number in range(len(steps))]
 
-    def _folder(self, path: str, steps: Sequence[Step], accounts: Accounts) -> Sequence[Outcome]:
+    def _folder(self, path: str, steps: Sequence[Step], accounts: Accounts, bound: Bound) -> Sequence[Outcome]:
         try:
             with opened(self.root) as root, opened(self.root, path) as folder:
                 acl = access_of(folder)
-                batch = _Batch(path, steps, [self._who(step, acl) for step in steps], acl)
-                goal = batch.goal(accounts, remove_beyond=self.remove_beyond)
+                batch = _Batch(path, steps, [self._who(step, acl) for step in steps], acl, bound.spare(path))
+                goal = batch.goal()
                 top = _Top(folder, goal.scope, accounts.by_number)
-                _carried_out(goal, batch, Turns(root, self.patience), top, cross_mounts=self.cross_mounts)
+                modes = goal.scope | batch.spare
+                items = below(folder, cross_mounts=self.cross_mounts, inside=bound.inside(path), modes=modes)
+                _carried_out(goal, batch, Turns(root, self.patience), top, items)
                 return batch.outcomes()
         except (OSError, MalformedAcl) as error:
             if isinstance(error, OSError) and error.errno in _GONE:
@@ -122,24 +129,24 @@ class _Failures:
 
 @dataclass(slots=True)
 class _Batch:
-    """The steps on one folder, and what has become of them so far."""
+    """The steps on one folder, and what has become of them so far. `spare` are modes that nobody is to have there."""
 
     path: str
     steps: Sequence[Step]
     principals: Sequence[Principal | None]
     before: Acl
+    spare: int
     changed: set[Principal] = field(default_factory=set)
     failures: dict[Principal | None, _Failures] = field(default_factory=lambda: defaultdict(_Failures))
 
-    def goal(self, accounts: Accounts, *, remove_beyond: bool) -> Goal:
+    def goal(self) -> Goal:
         """What is to become of every list."""
         demands: dict[Principal, Demand] = {}
         for who, step in zip(self.principals, self.steps, strict=True):
             if who is not None:
                 mode = MODES[step.locator["permission"]]
-                demands[who] = demands.get(who, Demand()).then(mode, grant=step.op is Op.GRANT)
-        scope = scope_of([step.locator for step in self.steps])
-        return Goal(demands, scope, accounts.by_number.keys() if remove_beyond else None)
+                demands[who] = demands.get(who, Demand(take=self.spare)).then(mode, grant=step.op is Op.GRANT)
+        return Goal(demands, scope_of([step.locator for step in self.steps]))
 
     def fail(self, error: OSError | MalformedAcl, path: tuple[str, ...], whom: frozenset[Principal] | None) -> None:
         """Something could not be changed for these, or for anybody."""
@@ -149,7 +156,7 @@ class _Batch:
 
     def outcomes(self) -> Sequence[Outcome]:
         """One for each step."""
-        demands = {who: Demand() for who in self.principals if who is not None}
+        demands = {who: Demand(take=self.spare) for who in self.principals if who is not None}
         last = {who: number for number, who in enumerate(self.principals)}
         found: list[Outcome] = []
         for number, (who, step) in enumerate(zip(self.principals, self.steps, strict=True)):
@@ -181,16 +188,14 @@ class _Top:
     folder: int
     scope: int
     accounts: Collection[int]
-    _octets: tuple[bytes, bytes] | None = None
+    _octets: bytes | None = None
     _others: Others = field(default_factory=Others)
 
     def others(self) -> Others:
         """Those whom no step names."""
-        octets = _list_of(self.folder, ACCESS), _list_of(self.folder, DEFAULT)
+        octets = _list_of(self.folder, ACCESS)
         if octets != self._octets:
-            access, default = map(Acl.decoded, octets)
-            coming = frozenset(members_of(default, self.scope, self.accounts))
-            self._octets, self._others = octets, Others(members_of(access, self.scope, self.accounts), coming)
+            self._octets, self._others = octets, Others(members_of(Acl.decoded(octets), self.scope, self.accounts))
         return self._others
 
 
@@ -203,7 +208,7 @@ class _Walk:
     turns: Turns
     top: _Top
     _others: Others = field(default_factory=Others)
-    _known: dict[tuple[bytes, bool], tuple[bytes, Reached] | None] = field(default_factory=dict)
+    _known: dict[tuple[bytes, bool, int], tuple[bytes, Reached] | None] = field(default_factory=dict)
 
     def change(self, item: Item, attributes: Sequence[str]) -> None:
         """Bring these lists of one file or folder to the goal."""
@@ -217,7 +222,7 @@ class _Walk:
                 for attribute in attributes:
                     with self.turns.turn():
                         whom = None
-                        found = self._reached(_list_of(descriptor, attribute), folder=item.folder)
+                        found = self._reached(_list_of(descriptor, attribute), item)
                         if found is None:
                             continue
                         octets, reached = found
@@ -231,16 +236,16 @@ class _Walk:
     def _is_known_to_be_so(self, item: Item) -> bool:
         """Whether a file has a list that needs no change: told without opening it, or waiting for a turn."""
         octets = list_at(item.place, ACCESS)
-        return octets is not None and self._worked_out(octets, folder=False) is None
+        return octets is not None and self._worked_out(octets, item) is None
 
-    def _reached(self, octets: bytes, *, folder: bool) -> tuple[bytes, Reached] | None:
+    def _reached(self, octets: bytes, item: Item) -> tuple[bytes, Reached] | None:
         """The list to be written. Somebody else's entry is mended only by what they are on the folder in this turn:
         who was revoked there by another run since, or is being granted, must not be touched by what we saw before.
         """
-        found = self._worked_out(octets, folder=folder)
+        found = self._worked_out(octets, item)
         if found and found[1].others and (others := self.top.others()) != self._others:
             self._take(others)
-            found = self._worked_out(octets, folder=folder)
+            found = self._worked_out(octets, item)
         return found
 
     def begin(self) -> None:
@@ -251,22 +256,22 @@ class _Walk:
         self._others = others
         self._known.clear()
 
-    def _worked_out(self, octets: bytes, *, folder: bool) -> tuple[bytes, Reached] | None:
-        key = octets, folder
+    def _worked_out(self, octets: bytes, item: Item) -> tuple[bytes, Reached] | None:
+        key = octets, item.folder, item.modes
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            reached = self.goal.reached(Acl.decoded(octets), self._others, folder=folder)
+            reached = self.goal.reached(Acl.decoded(octets), self._others, folder=item.folder, modes=item.modes)
             self._known[key] = reached and (reached.acl.encoded(), reached)
         return self._known[key]
 
 
-def _carried_out(goal: Goal, batch: _Batch, turns: Turns, top: _Top, *, cross_mounts: bool) -> None:
+def _carried_out(goal: Goal, batch: _Batch, turns: Turns, top: _Top, items: Iterable[Item | Trouble]) -> None:
     here, walk = Item((), top.folder, folder=True), _Walk(goal, batch, turns, top)
     _Walk(goal.taking(), batch, turns, top).change(here, (ACCESS,))
     walk.begin()
     walk.change(here, (DEFAULT,))
-    for each in below(top.folder, cross_mounts=cross_mounts):
+    for each in items:
         if isinstance(each, Item):
             walk.change(each, (DEFAULT, ACCESS) if each.folder else (ACCESS,))
         elif each.error is not None:

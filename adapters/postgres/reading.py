@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from adapters.postgres import catalog
@@ -53,8 +53,10 @@ def observation(
     if keys is None:
         findings += _mighty_accounts(accounts)
         starts = {oid for holding in held.values() for oid in (*holding.holders, holding.owner)}
-        members = catalog.nested(connection, starts)
-        findings += (each for one in wanted.values() if one in held for each in _told(one, held[one], scene, members))
+        managed_roles = {held[one].oid: key for key, one in wanted.items() if one.kind is Kind.ROLE and one in held}
+        ways = _Ways(catalog.nested(connection, starts), managed_roles)
+        read = {key: _with_roles_within(each, held.get(wanted[key]), scene, ways) for key, each in read.items()}
+        findings += (each for one in wanted.values() if one in held for each in _told(one, held[one], scene, ways))
         able, modern = catalog.acting_as(connection), catalog.has_grantors(connection)
         for one in wanted.values():
             if one in held and (modern or one.kind is not Kind.ROLE):
@@ -77,6 +79,33 @@ class _Scene:
         names = sorted(self.roles[oid].name if oid in self.roles else f"role {oid}" for oid in oids)
         more = len(names) - SHOWN
         return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Role → its members, and the roles that are entitlements themselves: oid → key."""
+
+    members: Mapping[int, Sequence[int]]
+    managed: Mapping[int, str]
+
+    def beyond(self, start: int) -> set[int]:
+        """Everybody who is a member of the role, however many roles lie in between; not through one that is managed:
+        who is in that is told by itself.
+        """
+        reached: set[int] = set()
+        waiting = deque([start] if start not in self.managed else [])
+        while waiting:
+            new = set(self.members.get(waiting.popleft(), ())) - reached
+            reached |= new
+            waiting.extend(new - self.managed.keys())
+        return reached
+
+
+def _with_roles_within(read: EntitlementRead, holding: Holding | None, scene: _Scene, ways: _Ways) -> EntitlementRead:
+    """With the managed roles that hold it."""
+    holders = holding.holders - {PUBLIC, scene.own.oid} if holding and not holding.mighty else set()
+    reached = holders.union(*(ways.beyond(oid) for oid in holders))
+    return replace(read, within=sorted(ways.managed[oid] for oid in reached & ways.managed.keys()))
 
 
 def as_oids(keys: Collection[str]) -> Sequence[int]:
@@ -154,9 +183,7 @@ def _mighty_accounts(accounts: Sequence[Role]) -> Iterator[TargetFinding]:
             yield TargetFinding("protected-account", role.name, text)
 
 
-def _told(
-    each: Managed, holding: Holding, scene: _Scene, members: Mapping[int, Sequence[int]]
-) -> Iterator[TargetFinding]:
+def _told(each: Managed, holding: Holding, scene: _Scene, ways: _Ways) -> Iterator[TargetFinding]:
     name = each.shown
     if holding.mighty:
         return
@@ -167,10 +194,8 @@ def _told(
         text = f"everybody who can sign in has {name}, whatever the policy says: it is granted to PUBLIC"
         yield TargetFinding("public-grant", name, text)
     for role in sorted(holding.holders - {PUBLIC, holding.owner}):
-        yield from _through(
-            name, f"whoever is a member of {scene.names([role])} has {name} by that", role, scene, members
-        )
-    yield from _of_owner(each, holding, scene, members)
+        yield from _through(name, f"whoever is a member of {scene.names([role])} has {name} by that", role, scene, ways)
+    yield from _of_owner(each, holding, scene, ways)
     if passing := passes_on(holding) - {scene.own.oid, holding.owner}:
         text = (
             f"{scene.names(passing)} can let others in beside any policy: they hold {name} with the right to pass it on"
@@ -198,19 +223,15 @@ def _out_of_reach(each: Managed, holding: Holding, scene: _Scene, able: Collecti
         yield TargetFinding("missing-right", each.shown, text)
 
 
-def _through(
-    name: str, how: str, role: int, scene: _Scene, members: Mapping[int, Sequence[int]]
-) -> Iterator[TargetFinding]:
-    if role not in members:  # as nearly everybody
+def _through(name: str, how: str, role: int, scene: _Scene, ways: _Ways) -> Iterator[TargetFinding]:
+    if role not in ways.members:  # as nearly everybody
         return
-    people = [oid for oid in _beyond(role, members) if oid in scene.positions and oid != scene.own.oid]
+    people = [oid for oid in ways.beyond(role) if oid in scene.positions and oid != scene.own.oid]
     if people:
         yield TargetFinding("indirect-access", name, f"{how}, beside any policy: {scene.names(people)}")
 
 
-def _of_owner(
-    each: Managed, holding: Holding, scene: _Scene, members: Mapping[int, Sequence[int]]
-) -> Iterator[TargetFinding]:
+def _of_owner(each: Managed, holding: Holding, scene: _Scene, ways: _Ways) -> Iterator[TargetFinding]:
     owner = scene.roles.get(holding.owner)
     if each.kind is Kind.ROLE or owner is None:
         return
@@ -218,15 +239,4 @@ def _of_owner(
         text = f"{owner.name} owns the {each.kind} and can give everything on it to anybody, whatever the policy says"
         yield TargetFinding("owner-access", each.shown, text)
     how = f"whoever is a member of its owner {owner.name} may do everything with the {each.kind}"
-    yield from _through(each.shown, how, owner.oid, scene, members)
-
-
-def _beyond(start: int, members: Mapping[int, Sequence[int]]) -> set[int]:
-    """Everybody who is a member of the role, however many roles lie in between."""
-    reached: set[int] = set()
-    waiting = deque([start])
-    while waiting:
-        new = set(members.get(waiting.popleft(), ())) - reached
-        reached |= new
-        waiting.extend(new)
-    return reached
+    yield from _through(each.shown, how, owner.oid, scene, ways)

@@ -1,6 +1,6 @@
-"""Users themselves: disabled, enabled, deleted, created; by one question for all of them, before and after.
+"""Users themselves: disabled, enabled, deleted; by one question for all of them, before and after.
 
-Sources: RFC 7643, 4.1.1 (`active`); RFC 7644, 3.3 (creation), 3.6 (deletion).
+Sources: RFC 7643, 4.1.1 (`active`); RFC 7644, 3.6 (deletion).
 """
 
 from __future__ import annotations
@@ -9,16 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.api.trouble import Trouble
-from adapters.scim.attributes import USER, attribute, one_text, part
-from adapters.scim.paging import Listing
 from adapters.scim.provider import Provider
-from adapters.scim.reading import belongs_to
-from adapters.scim.replies import Kind, Reply, lost, outcome_of, reply_of
+from adapters.scim.replies import Kind, Reply, outcome_of
 from adapters.scim.sending import Change, Sender
-from adapters.scim.session import Session, address
-from adapters.scim.settings import Layout
+from adapters.scim.session import address
 from adapters.scim.users import User, user_of
-from adapters.templates import filled
 from reconciler.targets import Op, Outcome, OutcomeKind, Step
 
 __all__ = ["AccountSteps"]
@@ -30,18 +25,13 @@ _ATTEMPTS = 4
 class AccountSteps:
     """Carries out steps on accounts."""
 
-    session: Session
     provider: Provider
-    layout: Layout
     sender: Sender
-    _all: Listing | None = None
-    """Everybody there was, where a provider without filters had to be asked for them."""
 
-    def carry_out(self, numbered: Sequence[tuple[int, Step]]) -> Mapping[int, Outcome]:
-        """What became of each. Raises `Trouble` where the users cannot be read."""
-        outcomes = {number: self._created(step) for number, step in numbered if step.op is Op.CREATE_ACCOUNT}
-        left = {number: step for number, step in numbered if step.op is not Op.CREATE_ACCOUNT}
-        own = self.provider.own_key() if left else ""
+    def carry_out(self, numbered: Sequence[tuple[int, Step]], outcomes: dict[int, Outcome]) -> None:
+        """Enter what became of each. Raises `Trouble` where the users cannot be read; what is entered by then stays."""
+        left = dict(numbered)
+        own = self.provider.own_key()
         for number, step in list(left.items()):
             if own and step.account == own:
                 words = f"{step.account_name} is the account that the reconciler itself signs in as"
@@ -58,7 +48,6 @@ class AccountSteps:
                     outcomes[number] = outcome
                     del left[number]
             replies = self._send(left, users)
-        return outcomes
 
     def _users(self, steps: Iterable[Step]) -> Mapping[str, User]:
         keys = {step.account for step in steps}
@@ -89,45 +78,3 @@ class AccountSteps:
             changes[number] = Change(path, version, active=active, deletes=deletes)
         by_path = {change.path: reply for change, reply in self.sender.send(list(changes.values()))}
         return {number: by_path[change.path] for number, change in changes.items()}
-
-    # --- creation ---------------------------------------------------------------------------------------------------
-
-    def _created(self, step: Step) -> Outcome:
-        """Unless there is one already that would be found as this person's."""
-        try:
-            if there := self._there(step.person):
-                return Outcome(OutcomeKind.ALREADY, f"there is {there}")
-            answer = self.session.send("POST", "/Users", self._new(step.person))
-            if not answer.done:
-                return outcome_of(reply_of(answer))
-            key = one_text(part(answer.value, "id"))
-            if not key or key not in self.provider.users.of({key}, bare=True).resources:
-                return Outcome(OutcomeKind.REFUSED, "it said that it was done, and there is no such user")
-        except Trouble as trouble:
-            return lost(trouble)
-        return Outcome(OutcomeKind.APPLIED, f"it is {one_text(part(answer.value, 'userName')) or key}")
-
-    def _there(self, person: Mapping[str, str]) -> str:
-        """The name of the account that is this person's; a blank where there is none."""
-        asked = {name: person[name].strip() for name in self.layout.match}
-        listing = self.provider.users.having(asked) or self._everybody()
-        if listing.shortfall:
-            raise Trouble(f"the list of users may not be whole: {listing.shortfall}", "try again", passing=True)
-        users = map(user_of, listing.resources.values())
-        return next((user.name for user in users if belongs_to(self.layout, user, asked)), "")
-
-    def _everybody(self) -> Listing:
-        if self._all is None:
-            self._all = self.provider.users.all()
-        return self._all
-
-    def _new(self, person: Mapping[str, str]) -> dict[str, object]:
-        template = self.layout.accounts.create
-        assert template is not None  # noqa: S101  # `ops` has no creation without one
-        resource: dict[str, object] = {"active": True}
-        schemas = [USER]
-        for text, value in template.attributes.items():
-            named = attribute(text)
-            named.enter(resource, filled(value, person))
-            schemas += [named.host] if named.host else []
-        return {"schemas": list(dict.fromkeys(schemas)), **resource}

@@ -71,11 +71,17 @@ class Questions:
 
     def count(self, path: str) -> int:
         """How many there are in a list."""
-        answer = self._session.get(path, {"attributes": "id", "startIndex": "1", "count": "1"})
+        answer = self._session.get(path, {**self._only("id"), "startIndex": "1", "count": "1"})
         total = one_text(part(answer.value, "totalResults"))
         if not (total.isascii() and total.isdigit()):
             raise Trouble(f"{path} answers with something else than a list", "check `url`")
         return int(total)
+
+    def some(self, path: str, attributes: str) -> Sequence[Resource]:
+        """A few resources of a list."""
+        answer = self._session.get(path, {**self._only(attributes), "startIndex": "1", "count": "10"})
+        found = part(answer.value, "Resources")
+        return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
 
     def can_filter(self, path: str, attribute: str) -> bool:
         """Whether it may be asked for what has some value in this attribute."""
@@ -90,11 +96,11 @@ class Questions:
         """A list, to its end, of resources with these attributes."""
 
         def ask(page: Mapping[str, str]) -> object:
-            asked = {"attributes": attributes, **({"filter": filter_} if filter_ else {}), **page}
+            asked = {**self._only(attributes), **({"filter": filter_} if filter_ else {}), **page}
             return self._session.get(path, asked).value
 
         try:
-            return read_list(ask, max(self.page_size, 2))
+            return read_list(ask, max(self.page_size, 2), overlaps=self._layout.pages_overlap)
         except NoList as error:
             raise Trouble(f"{path} answers with something else than a list: {error}", "check `url`") from None
 
@@ -126,7 +132,7 @@ class Questions:
         if not path:
             return None
         try:
-            answer = self._session.get(path, {"attributes": attributes})
+            answer = self._session.get(path, self._only(attributes))
         except Trouble as trouble:
             if trouble.status == 404:
                 return None
@@ -135,6 +141,10 @@ class Questions:
         if not isinstance(value, Mapping) or one_text(part(value, "id")) != key:
             raise Trouble(f"{path} answers with something else than what has this id", "check `url`")
         return {**value, _VERSION: answer.version} if answer.version else value
+
+    def _only(self, attributes: str) -> Mapping[str, str]:
+        """The parameter by which nothing else is asked for."""
+        return {} if "attributes" in self._layout.without else {"attributes": attributes}
 
 
 def version_of(resource: Resource) -> str:

@@ -7,7 +7,7 @@ scim2-models (RFC 7644, 3.10); of their filters, only `eq` and `and` are taken.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from scim2_models import Path, SCIMException
 from scim2_models.path import AttrPath, CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
 
-__all__ = ["USER", "Attribute", "Resource", "any_of", "attribute", "equal", "is_true", "one_text", "part"]
+__all__ = ["USER", "Attribute", "Resource", "any_of", "attribute", "equal", "is_true", "joined", "one_text", "part"]
 
 Resource: TypeAlias = Mapping[str, object]
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -137,10 +137,14 @@ def equal(path: str, value: object) -> str:
 
 def any_of(path: str, values: Collection[str]) -> Iterator[str]:
     """Filters that together find whatever has one of these values; each fits into a URL."""
+    return joined(equal(path, value) for value in values)
+
+
+def joined(alternatives: Iterable[str]) -> Iterator[str]:
+    """Filters that together find whatever one of these finds; each fits into a URL."""
     clauses: list[str] = []
     length = 0
-    for value in values:
-        clause = equal(path, value)
+    for clause in alternatives:
         size = len(quote(clause)) + len(quote(" or "))
         if clauses and (len(clauses) == _CLAUSES or length + size > _LONGEST):
             yield " or ".join(clauses)

@@ -110,8 +110,7 @@ class GroupReader:
         listing = self._narrowly(wanted, attributes) if len(names) + len(keys) <= _MOST_NAMED else None
         if listing is None:
             listing = self._questions.list("/Groups", attributes)
-        shown = (part(each, "members") for each in listing.resources.values())
-        self._listed_some = self._listed_some or any(members is not None for members in shown)
+        self._listed_some = self._listed_some or any(part(each, "members") for each in listing.resources.values())
         groups = Groups(shortfall=listing.shortfall)
         folded = {name.casefold() for name in names}
         for resource in listing.resources.values():

@@ -38,13 +38,15 @@ class _Moved(Exception):
     """The list changed while it was read."""
 
 
-def read_list(ask: AskPage, size: int) -> Listing:
-    """Read a list in pages of at most `size`. Raises `NoList`, or what `ask` raises, where not even one page comes."""
+def read_list(ask: AskPage, size: int, *, overlaps: bool = True) -> Listing:
+    """Read a list in pages of at most `size`; `overlaps`: each begins with the last one of the page before. Raises
+    `NoList`, or what `ask` raises, where not even one page comes.
+    """
     listing = Listing()
     for _ in range(_ATTEMPTS):
         listing = Listing()
         try:
-            _read(ask, size, listing)
+            _read(ask, size, listing, overlaps=overlaps)
         except _Moved as moved:
             listing.shortfall = f"{moved}; it was read {_ATTEMPTS} times"
         else:
@@ -52,7 +54,7 @@ def read_list(ask: AskPage, size: int) -> Listing:
     return listing
 
 
-def _read(ask: AskPage, size: int, listing: Listing) -> None:
+def _read(ask: AskPage, size: int, listing: Listing, *, overlaps: bool) -> None:
     total, page = _page(ask({"startIndex": "1", "count": str(size)}))
     last = ""
     for _ in range(_MOST_PAGES):
@@ -68,7 +70,7 @@ def _read(ask: AskPage, size: int, listing: Listing) -> None:
             return
         last = one_text(part(page[-1], "id"))
         try:
-            total, page = _following(ask, size, len(listing.resources), total, last)
+            total, page = _following(ask, size, len(listing.resources), total, last if overlaps else "")
         except (Trouble, NoList) as error:
             listing.shortfall = f"after {len(listing.resources)} of {total}: {error}"
             return
@@ -76,11 +78,12 @@ def _read(ask: AskPage, size: int, listing: Listing) -> None:
 
 
 def _following(ask: AskPage, size: int, known: int, total: int, last: str) -> tuple[int, Sequence[Resource]]:
-    """The page after the first `known` resources, which begins with the last of them."""
-    now, page = _page(ask({"startIndex": str(known), "count": str(max(size, 2))}))
+    """The page after the first `known` resources, which begins with the last of them, where that is given."""
+    start = known if last else known + 1
+    now, page = _page(ask({"startIndex": str(start), "count": str(max(size, 2))}))
     if now != total:
         raise _Moved(f"there were {total} when the reading began, and then {now}")
-    if not page:
+    if not page or not last:
         return now, page
     if one_text(part(page[0], "id")) != last:
         raise _Moved(f"position {known} held another one when it was asked for again")

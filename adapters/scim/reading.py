@@ -7,7 +7,7 @@ that nobody has any more. Groups are read before users, so that who was created 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapters.api.trouble import Trouble
@@ -15,7 +15,7 @@ from adapters.scim.groups import Group, Groups
 from adapters.scim.paging import Listing
 from adapters.scim.provider import Provider
 from adapters.scim.settings import Layout
-from adapters.scim.users import User, user_of
+from adapters.scim.users import User, matches, user_of
 from reconciler.targets import (
     AccountsRead,
     BitMap,
@@ -28,7 +28,7 @@ from reconciler.targets import (
     entitlement_key,
 )
 
-__all__ = ["belongs_to", "matches", "observation", "several"]
+__all__ = ["belongs_to", "observation", "several"]
 
 
 def observation(
@@ -42,7 +42,7 @@ def observation(
     users = [user_of(resource) for resource in listing.resources.values()]
     scene = _Scene(layout, users, listing, narrow=keys is not None)
     accounts = tuple(scene.account(user) for user in users)
-    read = {}
+    read: dict[str, EntitlementRead] = {}
     for locator in locators:
         key = entitlement_key(locator)
         if "attribute" in locator:
@@ -51,6 +51,8 @@ def observation(
             read[key] = EntitlementRead(key, _name(locator), Reading.FAILED, detail=obstacle)
         else:
             read[key] = scene.members(key, locator, groups)
+    if keys is None:
+        _note_nested(read, locators, groups)
     own = provider.own_key()
     return Observation(at, scene.accounts_read(accounts), read, scene.findings, frozenset({own} if own else ()))
 
@@ -67,15 +69,9 @@ def _groups(provider: Provider, locators: Sequence[Locator], of: Collection[str]
         return Groups(), f"the groups cannot be read: {trouble.said}; {trouble.remedy}"
 
 
-def matches(layout: Layout, user: User) -> Mapping[str, str]:
-    """Attribute of a person → what the account has there; what it has several times and differently is left out."""
-    said = {person: attribute.values(user.resource) for person, attribute in layout.match.items()}
-    return {person: values[0] for person, values in said.items() if len(values) == 1}
-
-
 def belongs_to(layout: Layout, user: User, asked: Mapping[str, str]) -> bool:
     """Whether it is the account of somebody of whom this is known (attribute of a person → value)."""
-    own = matches(layout, user)
+    own = matches(layout, user.resource)
     return {name: value.casefold() for name, value in own.items()} == {
         name: asked[name].strip().casefold() for name in layout.match
     }
@@ -103,7 +99,7 @@ class _Scene:
 
     def account(self, user: User) -> ObservedAccount:
         """The account that a user is."""
-        match = matches(self.layout, user)
+        match = matches(self.layout, user.resource)
         for person, attribute in self.layout.match.items():
             if person not in match and len(attribute.values(user.resource)) > 1:
                 text = f"{user.name} has several values of {attribute.text}: it is nobody's"
@@ -160,6 +156,19 @@ class _Scene:
                     holding.setdefault(value.casefold(), BitMap()).add(position)
             self._holding[attribute] = holding
         return self._holding[attribute]
+
+
+def _note_nested(read: dict[str, EntitlementRead], locators: Sequence[Locator], groups: Groups) -> None:
+    """Which of the groups asked for lie in others of them, so that their members have those too."""
+    meant = {entitlement_key(locator): groups.found(locator) for locator in locators if "attribute" not in locator}
+    single = {key: found[0] for key, found in meant.items() if len(found) == 1}
+    by_group: dict[str, list[str]] = {}
+    for key, group in single.items():
+        by_group.setdefault(group.key, []).append(key)
+    for key, group in single.items():
+        within = sorted(each for inner in group.nested for each in by_group.get(inner, ()))
+        if within:
+            read[key] = replace(read[key], within=within)
 
 
 def _nested(group: Group) -> Iterator[TargetFinding]:

@@ -63,7 +63,7 @@ def outcome_of(reply: Reply) -> Outcome:
             return Outcome(OutcomeKind.REFUSED, reply.words)
 
 
-def lost(trouble: Trouble) -> Outcome:
-    """Of a step for which the provider cannot be asked."""
-    kind = OutcomeKind.UNAVAILABLE if trouble.passing else OutcomeKind.REFUSED
+def lost(trouble: Trouble, *, sent: bool) -> Outcome:
+    """Of a step about which the provider cannot be asked; `sent`: it may have happened all the same."""
+    kind = OutcomeKind.UNAVAILABLE if trouble.passing or sent else OutcomeKind.REFUSED
     return Outcome(kind, trouble.said, trouble.wait)

@@ -75,6 +75,8 @@ class Sender:
     session: Session
     features: Features
     layout: Layout
+    sent: int = 0
+    """How many requests that may have changed something."""
     _bulk_refused: bool = False
     _hopeless: bool = False
     """Whether what it refuses is not about single members."""
@@ -140,6 +142,7 @@ class Sender:
     def _one(self, change: Change) -> Reply:
         if self._silence is not None:
             return self._silence
+        self.sent += 1
         try:
             if change.deletes:
                 reply = reply_of(self.session.send("DELETE", change.path, version=self._version(change)))
@@ -211,6 +214,7 @@ class Sender:
                 yield from self._in_parts(change)
             return
         body = {"schemas": [f"{_MESSAGES}:BulkRequest"], "Operations": [operation for _, operation in batch]}
+        self.sent += 1
         try:
             answer = self.session.send("POST", "/Bulk", body)
         except Trouble as trouble:

@@ -61,12 +61,7 @@ class Session:
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Answer:
         """What stands there. Raises `Trouble`, with its status where it was refused."""
-        request = Request("GET", self._base + path, parameters or {}, _READ)
-        try:
-            response = self._client.read(request)
-        except Trouble as trouble:
-            raise self._reworded(trouble) from None
-        return self._understood(response)
+        return self._understood(self._client.read(Request("GET", self._base + path, parameters or {}, _READ)))
 
     def send(self, method: str, path: str, body: object = None, version: str = "") -> Answer:
         """What became of a change that is sent once; only if the version is still this one, where one is given. Raises
@@ -74,16 +69,16 @@ class Session:
         """
         headers = {**_WRITE, "If-Match": version} if version else _WRITE
         response = self._client.send(Request(method, self._base + path, {}, headers, body))
-        if 200 <= response.status < 300:
-            return (
-                self._understood(response) if response.body.strip() else Answer(response.status, None, response.version)
-            )
-        return Answer(response.status, None, "", _refused(response.status, self._words.of(response.body), advice=True))
+        if not 200 <= response.status < 300:
+            return Answer(response.status, None, "", _refused(response.status, self._words.of(response.body)))
+        if not response.body.strip():
+            return Answer(response.status, None, response.version)
+        return self._understood(response)
 
     def part_of_many(self, status: int, said: object, version: str) -> Answer:
         """What became of one change among many, as the answer to all of them says."""
         done = 200 <= status < 300
-        return Answer(status, None, version, "" if done else _refused(status, self._words.message(said), advice=True))
+        return Answer(status, None, version, "" if done else _refused(status, self._words.message(said)))
 
     def _understood(self, response: Response) -> Answer:
         try:
@@ -95,20 +90,11 @@ class Session:
             raise Trouble("its answer is JSON, and no SCIM resource", "check `url`; nothing was taken")
         return Answer(response.status, value, response.version or one_text(part(part(value, "meta"), "version")))
 
-    def _reworded(self, trouble: Trouble) -> Trouble:
-        """In the words of SCIM, and not of any API."""
-        if trouble.status is None or trouble.passing or trouble.status not in _MEANINGS:
-            return trouble
-        own = trouble.said.partition("; it says “")[2].removesuffix("”")
-        trouble.said = _refused(trouble.status, own)
-        trouble.remedy = _MEANINGS[trouble.status][1]
-        return trouble
 
-
-def _refused(status: int, own: str, *, advice: bool = False) -> str:
+def _refused(status: int, own: str) -> str:
     meaning, remedy = _MEANINGS.get(status, ("it refuses", ""))
     said = f"; it says “{own}”" if own else ""
-    return f"it answers {status}: {meaning}{said}" + (f". {remedy[0].upper()}{remedy[1:]}" if advice and remedy else "")
+    return f"it answers {status}: {meaning}{said}" + (f". {remedy[0].upper()}{remedy[1:]}" if remedy else "")
 
 
 def address(kind: str, key: str) -> str:
@@ -131,7 +117,7 @@ def opened(endpoint: Endpoint, *, writes: bool = False) -> Iterator[Session]:
     """
     words = Words(endpoint.secrets)
     allows: Callable[[str, str], bool] = (lambda method, url: True) if writes else (lambda method, url: method == "GET")
-    client = Client(endpoint.api, endpoint.folder, words, allows=allows)
+    client = Client(endpoint.api, endpoint.folder, words, allows=allows, meanings=_MEANINGS)
     try:
         yield Session(client, endpoint.api.url, words)
     except Trouble as trouble:

@@ -19,7 +19,7 @@ from reconciler.targets import Locator, Op, TargetContext
 
 __all__ = ["Endpoint", "Feature", "Layout", "ScimSettings", "endpoint_of", "layout_of", "scim_settings"]
 
-Feature = Literal["patch", "bulk", "filter", "etag", "me"]
+Feature = Literal["patch", "bulk", "filter", "etag", "attributes", "me"]
 _NEVER_ENTITLEMENTS = frozenset({"id", "username", "active", "schemas", "meta", "groups", "password", "externalid"})
 
 
@@ -65,6 +65,7 @@ class ScimSettings(ApiSettings):
     dialect: DialectName = "standard"
     without: tuple[Feature, ...] = ()
     page_size: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    pages_overlap: bool = True
     members_per_request: Annotated[int, Field(ge=1, le=100_000)] = 1000
     members: Literal["listed", "each"] = "listed"
     accounts: Accounts = Accounts()
@@ -117,6 +118,7 @@ class Layout:
     dialect: Dialect
     without: frozenset[Feature]
     page_size: int
+    pages_overlap: bool
     members_per_request: int
     lists_members: bool
 
@@ -166,6 +168,7 @@ def layout_of(settings: ScimSettings) -> Layout:
         dialect=DIALECTS[settings.dialect],
         without=frozenset(settings.without),
         page_size=settings.page_size,
+        pages_overlap=settings.pages_overlap,
         members_per_request=settings.members_per_request,
         lists_members=settings.members == "listed",
     )

@@ -63,7 +63,7 @@ class ScimTarget(Target):
         """One question, by filter; None where the provider has no filters."""
         with opened(self._endpoint) as session:
             provider = Provider(session, self._layout)
-            listing = provider.users.having({person: values[person].strip() for person in self._layout.match})
+            listing = provider.users.having([{person: values[person].strip() for person in self._layout.match}])
             if listing is None or listing.shortfall:
                 return None
             users = map(user_of, listing.resources.values())

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from adapters.api.trouble import Trouble
 from adapters.scim.accounts import AccountSteps
 from adapters.scim.attributes import Attribute
+from adapters.scim.creating import Creations
 from adapters.scim.groups import Group, Groups
 from adapters.scim.paging import Listing
 from adapters.scim.provider import Provider
@@ -29,7 +30,7 @@ __all__ = ["ScimWriter"]
 
 Numbered = tuple[int, Step]
 _ENTITLEMENTS = (Op.GRANT, Op.REVOKE)
-_ORDER = ((Op.DISABLE_ACCOUNT,), _ENTITLEMENTS, (Op.DELETE_ACCOUNT,), (Op.CREATE_ACCOUNT, Op.ENABLE_ACCOUNT))
+_ORDER = ((Op.DISABLE_ACCOUNT,), _ENTITLEMENTS, (Op.DELETE_ACCOUNT,), (Op.CREATE_ACCOUNT,), (Op.ENABLE_ACCOUNT,))
 _ATTEMPTS = 4
 
 
@@ -77,21 +78,29 @@ class ScimWriter(TargetWriter):
         """See `TargetWriter.apply`."""
         self._outcomes = {}
         numbered = [each for each in enumerate(steps) if not self._impossible(*each)]
+        for ops in _ORDER:
+            chosen = [each for each in numbered if each[1].op in ops]
+            if chosen:
+                self._phase(chosen, ops)
+        return [self._outcomes[number] for number in range(len(steps))]
+
+    def _phase(self, numbered: Sequence[Numbered], ops: tuple[Op, ...]) -> None:
+        """What cannot be found out about some steps leaves those open, and no others."""
+        sent = 0
         try:
             sender = Sender(self._session, self._provider.features, self._layout)
-            accounts = AccountSteps(self._session, self._provider, self._layout, sender)
-            for ops in _ORDER:
-                chosen = [each for each in numbered if each[1].op in ops]
-                if not chosen:
-                    continue
+            try:
                 if ops is _ENTITLEMENTS:
-                    self._entitlements(chosen, sender)
+                    self._entitlements(numbered, sender)
+                elif Op.CREATE_ACCOUNT in ops:
+                    Creations(self._session, self._provider, self._layout).carry_out(numbered, self._outcomes)
                 else:
-                    self._outcomes |= accounts.carry_out(chosen)
+                    AccountSteps(self._provider, sender).carry_out(numbered, self._outcomes)
+            finally:
+                sent = sender.sent
         except Trouble as trouble:
-            unknown = lost(trouble)
-            return [self._outcomes.get(number, unknown) for number in range(len(steps))]
-        return [self._outcomes[number] for number in range(len(steps))]
+            unknown = lost(trouble, sent=sent > 0)
+            self._outcomes |= {number: unknown for number, _ in numbered if number not in self._outcomes}
 
     def _impossible(self, number: int, step: Step) -> bool:
         words = ""

@@ -38,7 +38,9 @@ class Sight:
             position = self._positions.get(change["account_key"])
             if position is None and not observation.accounts.reading.whole:
                 return None
-            member = position is not None and position in read.members
+            # Of whom something is left it was not taken, and to whom a part was given it was not given.
+            holding = read.members | read.partial if change["op"] == Op.REVOKE.value else read.members
+            member = position is not None and position in holding
         return member if member or read.reading.whole else None
 
     def _is_there(self, observation: Observation, match: Mapping[str, str]) -> bool | None:

@@ -134,6 +134,7 @@ def _entitlements(policy: Policy) -> Canonical:
             one.classification,
             _canonical(one.compartments),
             one.mode.value,
+            one.inherit,
         ]
         for ref, one in policy.entitlements.items()
     }

@@ -11,6 +11,7 @@ from rich.text import Text
 from reconciler.cli.endings import Exit, end
 from reconciler.cli.shell import Shell, shared
 from reconciler.errors import ProblemsFound, ReconcilerError
+from reconciler.plan.containment import contained_entitlements
 from reconciler.workspace import Workspace
 
 
@@ -99,9 +100,10 @@ def _source(workspace: Workspace, name: str) -> Iterator[_Finding]:
 
 
 def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
-    target = workspace.targets([name])[name].target
+    policy = workspace.policy()
+    target = workspace.targets(policy, [name])[name].target
     warnings = target.probe()
-    locators = [each.locator for ref, each in workspace.policy().entitlements.items() if ref.target == name]
+    locators = [each.locator for ref, each in policy.entitlements.items() if ref.target == name]
     observation = target.observe(locators)
     accounts = observation.accounts
     if accounts.reading.whole:
@@ -111,5 +113,7 @@ def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
     for key, read in observation.entitlements.items():
         if not read.reading.whole:
             yield _Finding("error", f"target {name}", f"{key} was read {read.reading}: {read.detail}")
-    for finding in [*warnings, *observation.findings]:
-        yield _Finding("warning", f"target {name}", f"{finding.kind}: {finding.text}")
+    told = [(finding.kind, finding.text) for finding in (*warnings, *observation.findings)]
+    told += [(finding.kind, finding.text) for finding in contained_entitlements(name, policy, observation)]
+    for kind, text in told:
+        yield _Finding("warning", f"target {name}", f"{kind}: {text}")

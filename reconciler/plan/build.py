@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 from pyroaring import BitMap
 
 from reconciler.plan.accounts import AccountNeeds, account_changes
+from reconciler.plan.capabilities import cannot_be_done
 from reconciler.plan.causes import Asked, Causes
 from reconciler.plan.comparing import Comparison, Difference, compare, may_be_gone, own_entitlements
+from reconciler.plan.containment import contained_entitlements
 from reconciler.plan.creating import creations
 from reconciler.plan.guards import Standing, hold, stricter, with_digests
 from reconciler.plan.invariants import keep_invariants
@@ -95,7 +97,8 @@ class _Making:
         )
         self._links[name] = links
         self._compared[name] = compare(name, s, view.observation, links)
-        self._findings += [*links.findings, *self._compared[name].findings]
+        contained = contained_entitlements(name, s.policy, view.observation)
+        self._findings += [*links.findings, *self._compared[name].findings, *contained]
 
     def _differences(self) -> Iterator[Difference]:
         return (difference for compared in self._compared.values() for difference in compared.differences)
@@ -116,6 +119,10 @@ class _Making:
             undone = maker.undoing(self._compared[name].differences, self._s.pins)
             membership.changes += undone.changes
             membership.findings += undone.findings
+        ops = view.capabilities.ops
+        membership.findings += cannot_be_done(name, membership.changes, ops)
+        membership.changes = [each for each in membership.changes if each.op in ops]
+        membership.observed = [each for each in membership.observed if each.op in ops]
         needs = self._account_needs(name, view, observation, links)
         accounts, findings = account_changes(needs)
         whole = observation.accounts.reading.whole

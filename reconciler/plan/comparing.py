@@ -21,7 +21,8 @@ from reconciler.targets import EntitlementRead, Observation, Reading
 class Difference:
     """One entitlement compared: the people in it now, those missing, and those in it without being desired.
 
-    `outsiders` are the names of its members that belong to nobody: foreign principals and orphan accounts.
+    Whoever has it in part is missing where it is desired, and superfluous where it is not. `outsiders` are the names of
+    those in it that belong to nobody: foreign principals and orphan accounts.
     """
 
     entitlement: Entitlement
@@ -77,8 +78,10 @@ def _difference(
 ) -> Difference:
     desired = situation.desired.members[entitlement.ref]
     actual = links.people_in(read.members)
-    orphans = [observation.accounts.accounts[position].name for position in read.members & links.orphans]
-    return Difference(entitlement, read, actual, desired - actual, actual - desired, (*read.foreign, *orphans))
+    superfluous = (actual | links.people_in(read.partial) if read.partial else actual) - desired
+    holding = read.members | read.partial if read.partial else read.members
+    orphans = [observation.accounts.accounts[position].name for position in holding & links.orphans]
+    return Difference(entitlement, read, actual, desired - actual, superfluous, (*read.foreign, *orphans))
 
 
 def _of_accounts(name: str, observation: Observation, unproven: dict[EntitlementRef, str]) -> Iterator[Finding]:

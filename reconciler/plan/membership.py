@@ -119,7 +119,7 @@ class Membership:
         return None
 
     def _revocations(self, difference: Difference, findings: list[Finding]) -> Iterator[Change]:
-        make, members = self._maker(Op.REVOKE, difference), difference.read.members
+        make, members = self._maker(Op.REVOKE, difference), difference.read.members | difference.read.partial
         additive = difference.entitlement.mode is Mode.ADDITIVE
         ours = self.situation.granted_here.get(difference.entitlement.ref, frozenset())
         unmanaged: list[str] = []
@@ -144,12 +144,13 @@ class Membership:
     # --- those who are no people ------------------------------------------------------------------------------------
 
     def _services(self, difference: Difference) -> Iterator[Change]:
-        ref, members = difference.entitlement.ref, difference.read.members
+        ref, read = difference.entitlement.ref, difference.read
         wanted = self.situation.desired.service_members.get(ref, frozenset())
         additive = difference.entitlement.mode is Mode.ADDITIVE
         ours = self.situation.granted_here.get(ref, frozenset())
         for position, service in sorted(self.links.service_at.items()):
-            member = position in members
+            # Who has it in part is no member where they should be one, and one where they should not.
+            member = position in read.members or (position in read.partial and service not in wanted)
             if member == (service in wanted) or (not member and position in self.links.doubtful):
                 continue
             if member and additive and service not in ours:
@@ -165,7 +166,7 @@ class Membership:
         return Verdict(Cause(CauseKind.POLICY, str(place), f"service account {service}"))
 
     def _outsiders(self, difference: Difference, findings: list[Finding]) -> Iterator[Change]:
-        members = difference.read.members & self.links.orphans
+        members = (difference.read.members | difference.read.partial) & self.links.orphans
         by_name = {self.accounts[position].name: self.accounts[position] for position in members}
         make = self._maker(Op.REVOKE, difference)
         for principal in difference.outsiders:

@@ -71,7 +71,7 @@ def refuse_shared_entitlements(
     resources: Mapping[str, Resource], families: Mapping[str, ResourceFamily], report: Report
 ) -> None:
     """Report what two resources bind where a family is involved, what a family could bind for a value that is not
-    listed yet, and entitlements in two modes. Each pair of clauses is told once.
+    listed yet, and entitlements in two modes, or cut off by one binding only. Each pair of clauses is told once.
     """
     index = TemplateIndex.of(families.values())
     first: dict[EntitlementRef, Binding] = {}
@@ -110,6 +110,11 @@ def _compare(
             f"and `{first.permission}` in mode `{first.mode}` at {first.place}"
         )
         report.error("mixed-modes", message, second.place, "give both the same mode, or an entitlement each")
+    elif first.inherit is not second.inherit and pair not in told:
+        told.add(pair)
+        message = f"`{second.permission}` and `{first.permission}` at {first.place} both bind `{second.entitlement}`, "
+        remedy = "write it in both, or in neither"
+        report.error("mixed-inherit", f"{message}and only one says `inherit: false`", second.place, remedy)
 
 
 def _refuse_producible(binding: Binding, index: TemplateIndex, told: set[tuple[Place, str]], report: Report) -> None:

@@ -69,7 +69,8 @@ class _Former:
         compartments = _compartments(made.family, made.value, self.policy.compartments)
         permission = Permission(name, made.template.action)
         living = name in self.policy.resources
-        first = Entitlement(ref, locator, (), 0, made.template.place, frozenset(), made.template.mode)
+        by = made.template
+        first = Entitlement(ref, locator, (), 0, by.place, frozenset(), by.mode, by.inherit)
         known = self.entitlements.get(ref, first)
         self.entitlements[ref] = replace(
             known,
@@ -79,9 +80,8 @@ class _Former:
             compartments=known.compartments | compartments,
         )
         if not living:
-            self._bind(
-                name, Binding(permission, ref, locator, made.template.place, made.template.mode), made, compartments
-            )
+            binding = Binding(permission, ref, locator, by.place, by.mode, by.inherit)
+            self._bind(name, binding, made, compartments)
 
     def _bind(self, name: str, binding: Binding, made: Produced, compartments: frozenset[str]) -> None:
         family, action = made.family, made.template.action

@@ -169,6 +169,7 @@ class Binding:
     locator: Mapping[str, str]
     place: Place
     mode: Mode = Mode.ENFORCE
+    inherit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,8 @@ class Entitlement:
 
     `classification` is the highest class of the permissions that it carries, `compartments` are all of theirs: what
     clearance and ceiling are tested at. One that is retired, or of a value that is listed no more, carries permissions
-    that nobody is given (or none), so that its desired membership is empty.
+    that nobody is given (or none), so that its desired membership is empty. Without `inherit` it is cut off: who has
+    an entitlement that contains it on the target, such as the folder around a folder, must not come in by that.
     """
 
     ref: EntitlementRef
@@ -187,6 +189,7 @@ class Entitlement:
     place: Place
     compartments: frozenset[str] = frozenset()
     mode: Mode = Mode.ENFORCE
+    inherit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ class BindingTemplate:
     locator: Mapping[str, str]
     mode: Mode
     place: Place
+    inherit: bool = True
 
 
 @dataclass(frozen=True, slots=True)

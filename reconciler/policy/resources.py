@@ -26,6 +26,8 @@ from reconciler.policy.spelling import Template
 from reconciler.targets import entitlement_key
 
 _MODES: Mapping[str, Mode] = {mode.value: mode for mode in Mode}
+_OWN_WORDS = ("mode", "inherit")
+"""What stands in a binding beside the target's name for the entitlement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,14 @@ def read_bindings(
     for action, targets in declared.clause.access.items():
         for target, parts in targets.items():
             path = ("access", action, target)
-            locator = {part: value for part, value in parts.items() if part != "mode"}
+            locator = {part: value for part, value in parts.items() if part not in _OWN_WORDS}
             mode = _mode(declared, parts.get("mode", declared.clause.mode), path, user, report)
+            inherit = _inherits(declared, parts, path, user, report)
             if not locator:
                 message = f"{user}: this binding names nothing on `{target}`"
                 report.error("empty", message, declared.at(*path), "name it, such as `{group: docs-readers}`")
             elif _variables_bound(declared, locator, path, user, variable, report):
-                yield BindingTemplate(action, target, locator, mode, declared.key(*path))
+                yield BindingTemplate(action, target, locator, mode, declared.key(*path), inherit)
 
 
 def _mode(declared: Declared[ResourceClause], said: str, path: Path, user: str, report: Report) -> Mode:
@@ -112,6 +115,18 @@ def _mode(declared: Declared[ResourceClause], said: str, path: Path, user: str, 
     remedy = report.suggestion(said, Mode, f"it is one of {listed(Mode)}")
     report.error("value", f"{user}: there is no mode `{said}`", declared.at(*path, "mode"), remedy)
     return Mode.ENFORCE
+
+
+def _inherits(
+    declared: Declared[ResourceClause], parts: Mapping[str, str], path: Path, user: str, report: Report
+) -> bool:
+    """Whether it lets those in who have what contains it. What is misspelt keeps them out."""
+    said = parts.get("inherit", "true")
+    if said not in ("true", "false"):
+        message = f"{user}: `inherit` is `false`, or left out, not `{said}`"
+        remedy = "`inherit: false` keeps those out who only have what contains this"
+        report.error("value", message, declared.at(*path, "inherit"), remedy)
+    return said == "true"
 
 
 def _variables_bound(
@@ -140,14 +155,14 @@ def bound_actions(
     for one in bindings:
         locator = {part: Template.of(text).fill(value) for part, text in one.locator.items()} if value else one.locator
         ref = EntitlementRef(one.target, entitlement_key(locator))
-        binding = Binding(Permission(resource, one.action), ref, dict(locator), one.place, one.mode)
+        binding = Binding(Permission(resource, one.action), ref, dict(locator), one.place, one.mode, one.inherit)
         actions[one.action] = (*actions.get(one.action, ()), binding)
     return actions
 
 
 def tabulate_entitlements(resources: Iterable[Resource]) -> dict[EntitlementRef, Entitlement]:
     """Every entitlement with all permissions that it carries, at the highest class among them, with all compartments
-    of their resources, in the mode of the first binding.
+    of their resources, in the mode of the first binding, and cut off as that one is.
     """
     table: dict[EntitlementRef, Entitlement] = {}
     for resource in resources:
@@ -167,6 +182,7 @@ def _first(binding: Binding, resource: Resource) -> Entitlement:
         binding.place,
         resource.compartments,
         binding.mode,
+        binding.inherit,
     )
 
 

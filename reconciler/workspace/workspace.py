@@ -29,7 +29,9 @@ from reconciler.passes.tokens import token_behind
 from reconciler.passes.wiring import ConfiguredTarget, Wiring
 from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
-from reconciler.policy.model import Limit, Period, Policy
+from reconciler.policy.containment import containment_problems
+from reconciler.policy.former import with_former
+from reconciler.policy.model import Entitlement, Limit, Period, Policy
 from reconciler.policy.nodes import Node, key_place
 from reconciler.policy.periods import parse_period
 from reconciler.policy.report import Report
@@ -165,6 +167,9 @@ class Workspace:
                 yield Problem("unknown-target", text, entitlement.place, f"it has: {known}")
             elif (target := targets[ref.target]) is not None and (flaw := target.check_locator(entitlement.locator)):
                 yield Problem("binding", f"{ref.target}: {flaw}", entitlement.place)
+        for name, target in targets.items():
+            if target is not None:
+                yield from _containment(name, target, policy)
 
     @property
     def _references(self) -> References:
@@ -282,11 +287,13 @@ class Workspace:
             remedy = f"a file has our own columns; where HR's are mapped, name the source (it has: {known})"
             raise SourceError(error.message, place=error.place, remedy=remedy) from None
 
-    def targets(self, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
-        """The targets (all, or these), their settings checked and their secrets resolved; nothing is reached yet."""
+    def targets(self, policy: Policy, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
+        """The targets (all, or these), their settings checked and their secrets resolved, each knowing what the policy
+        binds on it; nothing is reached yet.
+        """
         return {
             name: ConfiguredTarget(
-                self._target(name),
+                _knowing(name, self._target(name), policy),
                 revoke_foreign=self._choice(name, "foreign", "revoke"),
                 disable_orphans=self._choice(name, "orphans", "disable"),
             )
@@ -323,14 +330,16 @@ class Workspace:
         if standing is None:
             files = self.policy_files()
             standing = StandingPolicy(self._passing(files), files)
-        configured = self.targets(targets)
-        facts = self.facts()
+        facts, journal = self.facts(), Journal()
+        with facts.store.reading() as connection:
+            baselines = journal.baselines(connection)
+        configured = self.targets(with_former(standing.policy, baselines), targets)
         return Wiring(
             organization=self.spec.organization,
             policy=standing.policy,
             policy_files=standing.files,
             facts=facts,
-            journal=Journal(),
+            journal=journal,
             targets=configured,
             zone=self.zone,
             actor=actor.name,
@@ -340,6 +349,22 @@ class Workspace:
             clock=now,
             lease=lambda: lease(facts.store),
         )
+
+
+def _bound_on(name: str, policy: Policy) -> dict[str, Entitlement]:
+    return {ref.key: each for ref, each in policy.entitlements.items() if ref.target == name}
+
+
+def _containment(name: str, target: Target, policy: Policy) -> Iterator[Problem]:
+    bound = _bound_on(name, policy)
+    containers = target.containers([each.locator for each in bound.values()])
+    yield from containment_problems(name, bound, containers, policy, cuts_off=target.describe().cuts_off)
+
+
+def _knowing(name: str, target: Target, policy: Policy) -> Target:
+    bound = _bound_on(name, policy).values()
+    cut_off = [each.locator for each in bound if not each.inherit] if target.describe().cuts_off else []
+    return target.knowing([each.locator for each in bound], cut_off)
 
 
 def now() -> datetime:

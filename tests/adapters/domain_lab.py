@@ -83,6 +83,10 @@ class DomainLab(Lab):
     def dns(self, logins: Sequence[str]) -> Sequence[str]:
         return [person_dn(self.accounts[login], self.unit) for login in logins]
 
+    def with_accounts(self) -> Target:
+        can = {"disable": "user-account-control", "delete": True}
+        return target(settings_of(self.server, self.unit, who="Administrator", accounts=can))
+
     def locator(self, group: str) -> Locator:
         return {"group": group.upper()}
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from adapters.posix_acl import PosixAclTarget
-from reconciler.targets import Observation, Op, Outcome, Place, Step, TargetContext
+from reconciler.targets import Locator, Observation, Op, Outcome, Place, Step, Target, TargetContext
 from tests.servers.slapd import insist
 
 FIRST = 20_000
@@ -42,10 +42,15 @@ class FileServer:
         self.root = folder / "srv"
         self.root.mkdir(exist_ok=True)
         self.numbers = {login: FIRST + number for number, login in enumerate(logins)}
+        self.logins = {number: login for login, number in self.numbers.items()}
         rows = [f"{login},{number},E{number}" for login, number in self.numbers.items()]
         (folder / "accounts.csv").write_text("\n".join(["login,uid,id", *rows]) + "\n", encoding="utf-8")
         given = {"root": "srv", "accounts": {"file": "accounts.csv"}, "match": {"id": "id"}, **settings}
-        self.target = PosixAclTarget(TargetContext("files", folder, Place("test")), given)
+        self.target: Target = PosixAclTarget(TargetContext("files", folder, Place("test")), given)
+
+    def knowing(self, *bound: Locator, cut_off: Sequence[Locator] = ()) -> None:
+        """From now on the target knows what else is bound, and what of it is cut off."""
+        self.target = self.target.knowing(bound, cut_off)
 
     def make(self, path: str) -> Path:
         """A folder (its name ends with a slash) or a file."""
@@ -107,6 +112,12 @@ class FileServer:
         seen = self.observe(path, mode)
         [read] = seen.entitlements.values()
         return {seen.accounts.accounts[position].login for position in read.members}
+
+    def partial(self, path: str, mode: str = "read") -> set[str]:
+        """Who has it in part, as observed."""
+        seen = self.observe(path, mode)
+        [read] = seen.entitlements.values()
+        return {seen.accounts.accounts[position].login for position in read.partial}
 
     def findings(self, path: str, *modes: str) -> dict[str, str]:
         """What a person should look at, by kind."""

@@ -220,6 +220,18 @@ def test_a_nested_group_is_shown_and_only_direct_members_are_managed(lab: Domain
     assert inner in lab.values("docs-readers")
 
 
+def test_a_managed_group_in_another_lies_around_it(lab: DomainLab) -> None:
+    inner = lab.group_dn("核心算法")
+    lab.put_value("docs-readers", inner)
+
+    observation = lab.target.observe([DOCS, {"group": "核心算法"}])
+
+    docs, core = observation.entitlements.values()
+    assert (docs.within, core.within) == ([core.key], ())
+    assert list(docs.foreign) == [inner]
+    assert observation.findings == ()
+
+
 def test_a_distribution_group_is_an_entitlement_with_a_finding(lab: DomainLab) -> None:
     dn = lab.group_dn("announcements")
     lab.server.add(group_entry(dn, [lab.account_name("zhang")], "groupType: 2\n"))

@@ -281,6 +281,16 @@ def test_a_placeholder_that_is_somebodys_account_stops_everything(lab: LdapLab) 
         target({**lab.settings, "groups": {**groups, "placeholder": dn}}).observe([])
 
 
+def test_a_managed_group_in_another_lies_around_it_however_it_is_spelled(lab: LdapLab) -> None:
+    lab.put_value("docs-readers", lab.group_dn("核心算法").replace("cn=", "CN = ").replace(",ou", " , OU"))
+
+    docs, core = observe(lab, "docs-readers", "核心算法").entitlements.values()
+
+    assert (docs.within, core.within) == ([core.key], ())
+    assert len(docs.foreign) == 1
+    assert observe(lab, "docs-readers", "核心算法", accounts=["smith"]).entitlements[docs.key].within == ()
+
+
 def test_f9_the_placeholder_cannot_be_revoked_as_foreign(lab: LdapLab) -> None:
     assert apply(lab, Step(Op.REVOKE, "", f"CN=Placeholder,ou=groups,{lab.branch}", DOCS)) == [REFUSED]
 

@@ -74,6 +74,10 @@ class LdapLab(Lab):
     def put_value(self, group: str, value: str, attribute: str = "member") -> None:
         self.server.modify(f"dn: {self.group_dn(group)}\nchangetype: modify\nadd: {attribute}\n{attribute}: {value}\n")
 
+    def with_accounts(self) -> LdapTarget:
+        can = {"disable": "ppolicy", "delete": True}
+        return LdapTarget(context(Path()), server_settings(self.server, self.branch, who="admin", accounts=can))
+
     def put_foreign(self, group: str) -> str:
         self.put_value(group, GONE)
         return GONE

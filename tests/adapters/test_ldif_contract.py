@@ -75,6 +75,10 @@ class LdifLab(Lab):
         blocks = self.path.read_text(encoding="utf-8").split("\n\n")
         self.path.write_text("\n\n".join(block for block in blocks if f"uid: {login}\n" not in block), encoding="utf-8")
 
+    def with_accounts(self) -> LdifTarget:
+        can = {"disable": "ppolicy", "delete": True}
+        return LdifTarget(context(self.path.parent), branch_settings(self.branch, path=self.path.name, accounts=can))
+
     def picture(self) -> object:
         return {path.name: path.read_bytes() for path in self.path.parent.iterdir()}
 

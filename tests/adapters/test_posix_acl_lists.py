@@ -143,15 +143,3 @@ def test_what_a_mask_hides_of_an_entry_is_revoked_too() -> None:
 
     assert reached is not None
     assert reached[0] == Acl(7, 0, 0)
-
-
-def test_whoever_is_just_being_granted_is_no_stranger_to_be_removed() -> None:
-    who = Principal("user", 1)
-    goal, below = Goal({}, 4, accounts={1}), Acl(7, 0, 0, {who: 5}, mask=5)
-
-    assert goal.reached(below, Others(coming=frozenset({who})), folder=True) is None
-    assert goal.reached(below, Others({who: 4}), folder=True) is None
-    removed = goal.reached(below, Others(), folder=True)
-    assert removed is not None
-    assert removed.acl == Acl(7, 0, 0)
-    assert removed.others  # so that it is asked again, in the turn, who is a member

@@ -23,10 +23,15 @@ def made(folder: Path, **settings: object) -> PosixAclTarget:
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProblemsFound) as caught:
-        made(tmp_path, root=None, cross_mount=True, strangers="delete", accounts={})
+        made(tmp_path, root=None, cross_mount=True, check_below=7, accounts={})
 
     text = "\n".join(str(problem) for problem in caught.value.problems)
-    for part in ("`root` is missing", "did you mean `cross_mounts`?", "`strangers`", "either `system: true` or `file"):
+    for part in (
+        "`root` is missing",
+        "did you mean `cross_mounts`?",
+        "`check_below`",
+        "either `system: true` or `file",
+    ):
         assert part in text
 
 

@@ -223,7 +223,9 @@ def test_whoever_was_granted_something_in_part_is_no_member_and_is_granted_it_ag
         killed(server, server.step(Op.GRANT, "zhang", "falcon"), lambda: any(has_entry(f, FIRST) for f in files[::50]))
 
         assert server.members("falcon") == set()
+        assert server.partial("falcon") == {"zhang"}
         assert server.grant("zhang", "falcon").kind is OutcomeKind.APPLIED
+        assert (server.members("falcon"), server.partial("falcon")) == ({"zhang"}, set())
         assert server.findings("falcon") == {}
 
 
@@ -239,9 +241,11 @@ def test_whoever_is_revoked_is_shut_out_before_anything_else_is_done() -> None:
 
         assert any(has_entry(file, FIRST) for file in files)
         assert server.members("falcon") == set()
+        assert server.partial("falcon") == {"zhang"}
         assert "access-below" in server.findings("falcon")
         assert server.revoke("zhang", "falcon").kind is OutcomeKind.APPLIED
         assert not any(has_entry(file, FIRST) for file in files)
+        assert server.partial("falcon") == set()
 
 
 # --- what cannot be changed -------------------------------------------------------------------------------------------
@@ -284,6 +288,10 @@ def test_a_revocation_that_one_file_resists_shuts_the_folder_all_the_same(server
     assert outcome.kind is OutcomeKind.REFUSED
     assert server.rights("falcon", "zhang") is None
     assert "zhang: frozen.txt" in server.findings("falcon")["access-below"]
+    assert server.partial("falcon") == {"zhang"}
+    assert server.revoke("zhang", "falcon").kind is OutcomeKind.APPLIED
+    assert server.partial("falcon") == set()
+    assert server.rights("falcon/frozen.txt", "zhang") is None
 
 
 def test_a_list_that_is_full_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ class Lab(ABC):
     def picture(self) -> object:
         """Everything there is, for comparison."""
 
+    def with_accounts(self) -> Target:
+        """The target, set up for all that can be done with accounts themselves; as it is, where that is nothing."""
+        return self.target
+
 
 MakeLab: TypeAlias = Callable[[Sequence[LabAccount], Mapping[str, Sequence[str]]], Lab]
 
@@ -81,6 +85,14 @@ def grant(lab: Lab, group: str, login: str) -> Step:
 
 def revoke(lab: Lab, group: str, login: str) -> Step:
     return Step(Op.REVOKE, lab.key(login), lab.account_name(login), lab.locator(group))
+
+
+def operation(lab: Lab, op: Op, login: str) -> Step:
+    """A step of any kind: on `docs-readers`, on the account, or for a newcomer."""
+    locator = lab.locator("docs-readers") if op in (Op.GRANT, Op.REVOKE) else {}
+    if op is Op.CREATE_ACCOUNT:
+        return Step(op, "", "", person=dict.fromkeys(lab.target.match_attributes(), "E4711"))
+    return Step(op, lab.key(login), lab.account_name(login), locator)
 
 
 def apply(lab: Lab, *steps: Step) -> list[OutcomeKind]:
@@ -278,13 +290,32 @@ class TargetContract:
         assert outcomes == [APPLIED, APPLIED]
         assert lab.members("docs-readers") == {"zhang", "smith"}
 
-    def test_what_the_target_cannot_do_is_refused(self, make_lab: MakeLab) -> None:
+    def test_what_the_target_has_not_declared_is_refused_in_words_and_the_rest_is_done(self, make_lab: MakeLab) -> None:
         lab = make_lab(PEOPLE, GROUPS)
-        assert Op.END_SESSIONS not in lab.target.describe().ops
+        declared, before = lab.target.describe().ops, lab.picture()
+        others = [op for op in Op if op not in declared]
+        assert others
 
-        outcomes = apply(lab, Step(Op.END_SESSIONS, lab.key("smith"), ""), revoke(lab, "docs-readers", "smith"))
-
+        with lab.target.writer() as writer:
+            refused = writer.apply([operation(lab, op, "smith") for op in others])
+        assert {outcome.kind for outcome in refused} == {OutcomeKind.REFUSED}
+        assert all(outcome.detail for outcome in refused)
+        assert lab.picture() == before
+        outcomes = apply(lab, operation(lab, others[0], "smith"), revoke(lab, "docs-readers", "smith"))
         assert outcomes == [OutcomeKind.REFUSED, APPLIED]
+
+    def test_what_the_target_has_declared_is_done(self, make_lab: MakeLab) -> None:
+        lab = make_lab(PEOPLE, GROUPS)
+        target = lab.with_accounts()
+        declared = target.describe().ops
+        turn = [Op.GRANT, Op.REVOKE, Op.DISABLE_ACCOUNT, Op.END_SESSIONS, Op.ENABLE_ACCOUNT, Op.DELETE_ACCOUNT]
+
+        assert {Op.GRANT, Op.REVOKE} <= declared
+        for op in (op for op in turn if op in declared):
+            step = operation(lab, op, "muller")
+            with target.writer() as writer:
+                [outcome] = writer.apply([step])
+            assert outcome.kind.done, (op, outcome)
 
     def test_many_accounts_are_all_seen_and_changed(self, make_lab: MakeLab) -> None:
         people = [LabAccount(f"u{number:04}", f"E{number:04}", f"员工 {number:04}") for number in range(1203)]

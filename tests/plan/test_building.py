@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -80,7 +81,7 @@ people = st.lists(
 )
 readings = st.sampled_from([Reading.COMPLETE, Reading.PARTIAL, Reading.FAILED, Reading.CONFIRMED_EMPTY])
 positions = st.sets(st.integers(0, COUNT + 1))
-seen_groups = st.tuples(readings, positions, st.lists(st.sampled_from(["cn=x", "cn=y"]), unique=True))
+seen_groups = st.tuples(readings, positions, st.lists(st.sampled_from(["cn=x", "cn=y"]), unique=True), positions)
 
 
 @st.composite
@@ -95,10 +96,11 @@ def situations(draw: st.DrawFn) -> Situation:
     accounts += [ObservedAccount("ks", "uid=svc", "svc"), ObservedAccount("ko", "uid=left-over", "left-over")]
     reads = {}
     for ref in (DOCS, CODE):
-        reading, members, foreign = draw(seen_groups)
-        reads[ref.key] = EntitlementRead(ref.key, f"cn={ref.key}", reading, BitMap(members), foreign)
+        reading, members, foreign, partial = draw(seen_groups)
+        name, left = f"cn={ref.key}", BitMap(partial - members)
+        reads[ref.key] = EntitlementRead(ref.key, name, reading, BitMap(members), foreign, partial=left)
     roll = AccountsRead(draw(st.sampled_from([Reading.COMPLETE, Reading.PARTIAL])), accounts)
-    ops = frozenset({Op.GRANT, Op.REVOKE, *draw(st.sets(st.sampled_from([Op.DISABLE_ACCOUNT])))})
+    ops = frozenset({Op.GRANT, Op.REVOKE, *draw(st.sets(st.sampled_from(Op)))})
     view = TargetView(
         Capabilities(ops),
         ("id",),
@@ -175,7 +177,7 @@ def test_every_leavers_access_that_was_seen_goes(situation: Situation) -> None:
     gone = {(change.person, change.locator["group"]) for change in plan.due if change.op is Op.REVOKE}
     for who in situation.population:
         for key, read in observation.entitlements.items():
-            if who.exited and read.reading is not Reading.FAILED and who.number in read.members:
+            if who.exited and read.reading is not Reading.FAILED and who.number in read.members | read.partial:
                 assert (who.id, key.removeprefix("group=")) in gone
 
 
@@ -199,6 +201,39 @@ def test_an_entitlement_that_could_not_be_read_is_left_alone_and_said(situation:
 def test_changes_stay_within_what_the_target_can_do(situation: Situation) -> None:
     ops = situation.targets["dir"].capabilities.ops
     assert {change.op for change in plan_of(situation).changes} <= ops
+
+
+@given(situations(), st.frozensets(st.sampled_from(Op)))
+def test_what_a_target_cannot_do_is_a_finding_instead(situation: Situation, ops: frozenset[Op]) -> None:
+    view = situation.targets["dir"]
+    unable = replace(situation, targets={"dir": replace(view, capabilities=Capabilities(ops))})
+    wanted, plan = plan_of(situation), plan_of(unable)
+
+    assert {change.op for change in plan.changes} <= ops
+    for op, kind in ((Op.GRANT, "cannot-grant"), (Op.REVOKE, "cannot-revoke")):
+        asked = [change for change in wanted.changes if change.op is op] if op not in ops else []
+        told = [finding for finding in plan.findings if finding.kind == kind]
+        assert bool(told) == bool(asked)
+        assert all(any(change.entitlement in each.text for each in told) for change in asked)
+        leavers = {change.person for change in asked if change.leaver}
+        assert leavers <= {each.subject for each in told}
+
+
+@given(situations())
+def test_whoever_has_a_part_gets_the_rest_or_loses_it(situation: Situation) -> None:
+    view = situation.targets["dir"]
+    able = replace(situation, targets={"dir": replace(view, capabilities=Capabilities())})
+    changes = {
+        (change.op, change.person, change.locator["group"])
+        for change in plan_of(able).changes
+        if change.op in (Op.GRANT, Op.REVOKE)
+    }
+    for key, read in view.observation.entitlements.items() if view.observation else ():
+        wanted = situation.desired.members[EntitlementRef("dir", key)]
+        for who in situation.population if read.reading is not Reading.FAILED else ():
+            if who.number in read.partial:
+                op = Op.GRANT if who.number in wanted else Op.REVOKE
+                assert (op, who.id, key.removeprefix("group=")) in changes
 
 
 @given(situations())

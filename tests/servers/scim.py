@@ -34,6 +34,7 @@ class Tenant:
 
     url: str
     session: requests.Session = field(repr=False)
+    has_bulk: bool = True
 
     def add_users(self, users: Sequence[Mapping[str, object]]) -> list[str]:
         """Their ids, in the same order."""
@@ -83,12 +84,13 @@ class Tenant:
                 }
                 for number, each in enumerate(resources[start : start + 1000])
             ]
-            if len(operations) == 1:
-                keys.append(self.ask("POST", f"/{kind}s", json=operations[0]["data"]).json()["id"])
+            if len(operations) == 1 or not self.has_bulk:
+                answers = [self.ask("POST", f"/{kind}s", json=operation["data"]) for operation in operations]
+                keys += [answer.json()["id"] for answer in answers]
                 continue
             body = {"schemas": [f"{_MESSAGES}:BulkRequest"], "Operations": operations}
-            answers = self.ask("POST", "/Bulk", json=body).json()["Operations"]
-            keys += [answer["location"].rsplit("/", 1)[1] for answer in answers]
+            made = self.ask("POST", "/Bulk", json=body).json()["Operations"]
+            keys += [each["location"].rsplit("/", 1)[1] for each in made]
         return keys
 
 
@@ -101,13 +103,14 @@ class ScimServer:
     """A running server."""
 
     port: int
+    has_bulk: bool = True
 
     def tenant(self) -> Tenant:
         """A provider with nobody in it."""
         session = requests.Session()
         session.trust_env = False
         session.headers.update({"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"})
-        return Tenant(f"http://127.0.0.1:{self.port}/t{next(_numbers)}/v2", session)
+        return Tenant(f"http://127.0.0.1:{self.port}/t{next(_numbers)}/v2", session, self.has_bulk)
 
 
 @contextmanager
@@ -124,7 +127,7 @@ def started(without: Sequence[str] = ()) -> Iterator[ScimServer]:
             try:
                 assert process.stdout is not None
                 assert process.stdout.readline().startswith(b"Serving SCIM on"), log.read_text(encoding="utf-8")
-                yield ScimServer(port)
+                yield ScimServer(port, "bulk" not in without)
             finally:
                 process.terminate()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic import Field as Constraint
-from pydantic import WithJsonSchema
 
 from reconciler.policy.document.clause import Clause
 from reconciler.policy.values import (
@@ -23,14 +23,33 @@ _MODE_SCHEMA = {
     "enum": ["enforce", "additive", "observe"],
     "description": "How much of this one entitlement the policy owns, where that differs from the resource's mode.",
 }
+_INHERIT_SCHEMA = {
+    "type": "boolean",
+    "description": "false: who has only what contains this one, such as the folder around a folder, does not get in "
+    "here by that. For targets that can keep them out.",
+}
 _LOCATOR_SCHEMA = {
     "type": "object",
     "description": "The target's name for it, such as {group: docs-readers}; in a family with the variable.",
     "minProperties": 1,
-    "properties": {"mode": _MODE_SCHEMA},
+    "properties": {"mode": _MODE_SCHEMA, "inherit": _INHERIT_SCHEMA},
     "additionalProperties": {"type": "string"},
 }
-BindingText = Annotated[dict[LocatorPart, TemplateText], Constraint(min_length=1), WithJsonSchema(_LOCATOR_SCHEMA)]
+
+
+def _spelled_out(said: object) -> object:
+    """All that a binding says is text, but for `inherit: false`."""
+    if isinstance(said, dict) and isinstance(inherit := said.get("inherit"), bool):
+        return {**said, "inherit": str(inherit).lower()}
+    return said
+
+
+BindingText = Annotated[
+    dict[LocatorPart, TemplateText],
+    Constraint(min_length=1),
+    BeforeValidator(_spelled_out),
+    WithJsonSchema(_LOCATOR_SCHEMA),
+]
 
 
 class ValueClause(Clause):

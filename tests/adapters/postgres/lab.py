@@ -100,6 +100,11 @@ class PostgresLab(Lab):
         named = {"host": "127.0.0.1", "port": self.server.port, "user": login, "password": PASSWORD}
         return psycopg.connect(dbname=database, autocommit=True, **named)  # type: ignore[arg-type]
 
+    def with_accounts(self) -> PostgresTarget:
+        self._run("ALTER ROLE {} CREATEROLE", quoted(OWN))
+        self._run("GRANT pg_signal_backend TO {}" + (" WITH INHERIT TRUE" if is_modern(self) else ""), quoted(OWN))
+        return PostgresTarget(context(), self.settings | {"accounts": ACCOUNTS})
+
     def locator(self, group: str) -> Locator:
         return {"role": group}
 

@@ -47,6 +47,20 @@ def test_a_role_in_a_role_is_foreign_and_its_people_are_told(lab: PostgresLab) -
     assert (finding.subject, "muller" in finding.text, "outer_" in finding.text) == ("docs-readers", True, True)
 
 
+def test_managed_roles_that_hold_an_entitlement_lie_around_it_however_they_come_to_it(lab: PostgresLab) -> None:
+    lab.run('CREATE ROLE between; GRANT "docs-readers" TO between; GRANT between TO "核心算法"')
+    lab.run('CREATE TABLE orders (id int); GRANT SELECT ON orders TO "docs-readers"')
+    locators = [lab.locator("docs-readers"), lab.locator("核心算法"), {"table": "public.orders", "privilege": "select"}]
+
+    observation = lab.target.observe(locators)
+
+    readers, core, orders = observation.entitlements.values()
+    assert (readers.within, core.within, orders.within) == ([core.key], [], [readers.key])
+    assert readers.foreign == ("between",)
+    assert told(observation, "indirect-access") == []  # who is in them is told by themselves
+    assert lab.target.observe(locators, [lab.key("muller")]).entitlements[readers.key].within == ()
+
+
 def test_a_circle_that_was_told_ends(lab: PostgresLab) -> None:
     lab.run('GRANT zhang TO plain; GRANT "docs-readers" TO plain')
 

@@ -14,6 +14,7 @@ from reconciler.targets import (
     Outcome,
     Place,
     Step,
+    Target,
     TargetContext,
     TargetFinding,
 )
@@ -36,18 +37,24 @@ class ScimLab(Lab):
     """A provider with these users and groups, and no others."""
 
     def __init__(
-        self, tenant: Tenant, accounts: Sequence[LabAccount], groups: Mapping[str, Sequence[str]], **more: object
+        self, tenant: Tenant, people: Sequence[LabAccount], groups: Mapping[str, Sequence[str]], /, **more: object
     ) -> None:
         self.tenant = tenant
-        users = [{"userName": each.login, "externalId": each.id, "displayName": each.name} for each in accounts]
+        users = [{"userName": each.login, "externalId": each.id, "displayName": each.name} for each in people]
         keys = tenant.add_users(users)
-        self.keys = {each.login: key for each, key in zip(accounts, keys, strict=True)}
+        self.keys = {each.login: key for each, key in zip(people, keys, strict=True)}
         self.groups = {
             name: tenant.add_group(name, [{"value": self.keys[login]} for login in logins])
             for name, logins in groups.items()
         }
         self.settings = settings_for(tenant.url, **more)
         self.target = ScimTarget(context(), self.settings)
+
+    def with_accounts(self) -> Target:
+        create = {"attributes": {"userName": "{id|lower}", "externalId": "{id}"}}
+        return ScimTarget(
+            context(), {**self.settings, "accounts": {"disable": "active", "delete": True, "create": create}}
+        )
 
     def locator(self, group: str) -> Locator:
         return {"group": group}
@@ -90,7 +97,7 @@ class ScimLab(Lab):
         self.tenant.patch(f"/Groups/{self.groups[group]}", {"op": "add", "path": "members", "value": [member]})
 
 
-def outcomes(target: ScimTarget, *steps: Step) -> Sequence[Outcome]:
+def outcomes(target: Target, *steps: Step) -> Sequence[Outcome]:
     with target.writer() as writer:
         return writer.apply(steps)
 

@@ -229,6 +229,36 @@ def test_a_provider_that_gives_the_first_page_again_and_again_comes_to_an_end(la
     assert lab.proxy.counted() < 20
 
 
+def counts_in_pages(asked: Asked) -> Asked:
+    """`startIndex` rounded down to the beginning of a page."""
+    if "startIndex" not in asked.query:
+        return asked
+    start, count = int(asked.query["startIndex"]), int(asked.query["count"])
+    return replace(asked, query={**asked.query, "startIndex": str((start - 1) // count * count + 1)})
+
+
+def test_a_provider_that_counts_in_pages_is_read_whole_where_the_settings_say_so(lab: ProxiedLab) -> None:
+    lab.lab.tenant.add_users(CROWD)
+    lab.proxy.rewritten = counts_in_pages
+    lab.configured(page_size=5)
+    assert lab.observe().accounts.reading is Reading.PARTIAL
+
+    lab.configured(page_size=5, pages_overlap=False)
+    accounts = lab.observe().accounts
+    assert (accounts.reading, len(accounts.accounts)) == (Reading.COMPLETE, 24)
+
+    lab.proxy.answered = reshaped(loses_one)
+    assert lab.observe().accounts.reading is Reading.PARTIAL
+
+
+def test_attributes_are_not_named_where_the_settings_say_so(lab: ProxiedLab) -> None:
+    lab.configured(without=["attributes"])
+
+    assert seen(lab.observe("docs-readers")) == {"zhang", "smith"}
+    assert seen(lab.observe("docs-readers", accounts=["smith"])) == {"smith"}
+    assert not any("attributes" in asked.query for asked in lab.proxy.asked if asked.path != "/Me")
+
+
 def test_a_list_without_end_comes_to_an_end(lab: ProxiedLab) -> None:
     def endless(asked: Asked, value: Any) -> None:
         start = int(asked.query["startIndex"])
@@ -285,6 +315,18 @@ def test_a_page_that_is_lost_makes_it_partial_and_what_came_is_there(lab: Proxie
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 
+def test_members_that_listings_give_as_none_are_read_group_by_group(lab: ProxiedLab) -> None:
+    def emptied(asked: Asked, value: Any) -> None:
+        for resource in value["Resources"]:
+            resource["members"] = []
+
+    lab.proxy.answered = reshaped(emptied, "/Groups")
+
+    observation = lab.observe("docs-readers")
+
+    assert seen(observation) == {"zhang", "smith"}
+
+
 def test_members_that_listings_leave_out_are_read_group_by_group(lab: ProxiedLab) -> None:
     lab.proxy.answered = reshaped(without_members, "/Groups")
 
@@ -335,6 +377,9 @@ def test_a_group_in_a_group_is_foreign_and_told(lab: ProxiedLab) -> None:
     assert observation.entitlements["group=docs-readers"].foreign == (inner,)
     [finding] = told(observation, "nested-group")
     assert finding.subject == "docs-readers"
+    both = lab.observe("docs-readers", "核心算法").entitlements
+    assert list(both["group=docs-readers"].within) == ["group=核心算法"]
+    assert both["group=核心算法"].within == ()
 
 
 def test_f7_somebody_created_while_it_is_read_is_no_stranger(lab: ProxiedLab) -> None:
@@ -369,6 +414,15 @@ def test_a_filter_that_finds_nobody_is_not_believed(lab: ProxiedLab) -> None:
     observation = lab.observe(accounts=["smith", "plain"])
 
     assert {account.login for account in observation.accounts.accounts} == {"smith", "plain"}
+
+
+def test_a_filter_that_finds_nobody_is_not_believed_about_whose_account_it_is(lab: ProxiedLab) -> None:
+    assert lab.target.keys_matching({"id": "E4711"}) == set()
+
+    lab.proxy.instead = lambda asked: json_reply({"totalResults": 0}) if "filter" in asked.query else None
+
+    assert lab.target.keys_matching({"id": "E4711"}) is None
+    assert lab.target.keys_matching({"id": "E1002"}) is None
 
 
 def test_a_provider_that_says_nothing_of_itself_is_asked_for_no_more_than_any_has(lab: ProxiedLab) -> None:

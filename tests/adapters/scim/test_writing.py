@@ -314,6 +314,43 @@ def test_a_lost_answer_is_looked_for_and_not_sent_twice(lab: ProxiedLab) -> None
     assert lab.proxy.counted("PATCH") == 2
 
 
+def test_what_cannot_be_read_back_is_left_open_and_not_called_refused(lab: ProxiedLab) -> None:
+    lab.configured(accounts={"disable": "active"})
+
+    def then_closed(asked: Asked) -> Reply | None:
+        return error(403, "closed") if asked.method == "GET" and lab.proxy.counted("PATCH") else None
+
+    lab.proxy.instead = then_closed
+    outcomes = lab.apply(lab.grant("plain", "docs-readers"))
+    lab.proxy.forget()
+    outcomes = [*outcomes, *lab.apply(lab.lab.step(Op.DISABLE_ACCOUNT, "smith"))]
+
+    assert [outcome.kind for outcome in outcomes] == [UNAVAILABLE, UNAVAILABLE]
+    assert lab.members("docs-readers") == {"zhang", "smith", "plain"}
+    assert lab.lab.user("smith")["active"] is False
+
+
+def test_f5_users_that_cannot_be_read_keep_nobody_in_a_group(lab: ProxiedLab) -> None:
+    lab.configured(accounts={"disable": "active"}, retry={"attempts": 1})
+    lab.proxy.always("GET", "/Users", error(500, "oops"))
+
+    outcomes = lab.apply(lab.lab.step(Op.DISABLE_ACCOUNT, "smith"), lab.revoke("smith", "docs-readers"))
+
+    assert [outcome.kind for outcome in outcomes] == [UNAVAILABLE, APPLIED]
+    assert lab.members("docs-readers") == {"zhang"}
+
+
+def test_creations_that_nobody_answers_are_not_tried_one_after_the_other(lab: ProxiedLab) -> None:
+    lab.configured(accounts={"create": CREATE}, retry={"attempts": 1})
+    lab.proxy.always("POST", "/Users", error(503, "busy"))
+
+    people = ({"id": f"E3{number}", "name": "x"} for number in range(5))
+    outcomes = lab.apply(*(Step(Op.CREATE_ACCOUNT, "", "", {}, person) for person in people))
+
+    assert {outcome.kind for outcome in outcomes} == {UNAVAILABLE}
+    assert lab.proxy.counted("POST") == 1
+
+
 def test_a_lost_request_may_be_tried_again(lab: ProxiedLab) -> None:
     lab.proxy.instead = lambda asked: Reply(200, b"lost" * 9, cut=3) if asked.method == "PATCH" else None
 
@@ -479,6 +516,25 @@ def test_an_account_is_created_from_the_template_once(lab: ProxiedLab, without: 
     assert (made["userName"], made["name"]["familyName"], made["active"]) == ("e2001", '王 "芳"', True)
     assert made["emails"] == [{"type": "work", "value": "e2001@example.com"}]
     assert made["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] == {"employeeNumber": "E2001"}
+
+
+@pytest.mark.parametrize("without", [[], ["filter"]])
+def test_many_newcomers_are_looked_for_and_read_back_all_at_once(lab: ProxiedLab, without: list[str]) -> None:
+    lab.configured(accounts={"create": CREATE}, without=without)
+    people = [{"id": f"E3{number:03}", "name": "x"} for number in (*range(30), 7)]
+
+    outcomes = lab.apply(*(Step(Op.CREATE_ACCOUNT, "", "", {}, person) for person in people))
+
+    assert [outcome.kind for outcome in outcomes] == [APPLIED] * 30 + [ALREADY]
+    assert lab.proxy.counted("POST") == 30
+    assert lab.proxy.counted("GET") <= 5
+
+
+def test_two_matches_are_asked_for_together(lab: ProxiedLab) -> None:
+    lab.configured(match={"externalId": "id", "userName": "login"})
+
+    assert lab.target.keys_matching({"id": "E1002", "login": "smith"}) == {lab.lab.key("smith")}
+    assert lab.target.keys_matching({"id": "E1002", "login": "zhang"}) == set()
 
 
 def test_a_name_that_is_somebody_elses_is_refused(lab: ProxiedLab) -> None:
