@@ -184,5 +184,5 @@ def _principals(members: Members, items: Sequence[Any]) -> list[object]:
 
 def _failed(name: str, values: Values, trouble: Trouble) -> Found:
     missing = trouble.status in (404, 410)
-    said = f"{name}: there is no such thing: {trouble.said}" if missing else f"{name}: {trouble.said}; {trouble.remedy}"
+    said = f"{name}: {trouble.said}" + ("" if missing else f"; {trouble.remedy}")
     return Found(name, Reading.FAILED, values, detail=said, missing=missing, trouble=trouble)
