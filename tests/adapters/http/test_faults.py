@@ -21,11 +21,11 @@ HTML = "<!DOCTYPE html><html><head><title>Sign in · 登录</title></head><body>
 SMALL = {"by": "offset", "parameter": "startIndex", "first": 1, "size": {"parameter": "count", "value": 2}}
 
 
-def changed(settings: Mapping[str, object], where: str, **more: object) -> dict[str, object]:
+def changed(settings: Mapping[str, object], place: str, /, **more: object) -> dict[str, object]:
     """The declaration with something else at a dotted place."""
     copy: dict[str, object] = json.loads(json.dumps(settings))
     inner: Any = copy
-    for name in where.split(".") if where else ():
+    for name in place.split("."):
         inner = inner[name]
     inner.update(more)
     return copy
