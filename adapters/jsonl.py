@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from adapters.api.json_values import MISSING, NotJson, cell, find, read
 from adapters.columns import COLUMN_SETTINGS, Columns, check_keys
 from adapters.records import Gathering
-from adapters.rest.json_values import MISSING, NotJson, cell, find, read
 from reconciler.sources import Feed, FeedEmpty, Place, Row, Source, SourceContext, SourceError
 
 __all__ = ["JsonLinesSource"]

@@ -16,8 +16,9 @@ from pydantic import Field
 
 from adapters.checking import Strict
 from adapters.directory import creating
-from adapters.directory.creating import Create, Template, filled_in, literal
+from adapters.directory.creating import Create, filled_in
 from adapters.directory.settings import DnText
+from adapters.templates import Template, literal
 
 __all__ = ["CONTROL", "Creation", "password", "problem_of", "template_of"]
 

@@ -1,8 +1,6 @@
 """How an account is created: a template in the settings, filled in with what is known of the person.
 
-A template is text with `{attribute}` in it, or `{attribute|lower}`, `{attribute|upper}`: an attribute of the person,
-nothing else, and no expressions. What stands in a name is escaped by the rules of names (RFC 4514), so that nobody's
-name makes an entry somewhere else.
+What stands in a name is escaped by the rules of names (RFC 4514), so that nobody's name makes an entry somewhere else.
 
 The initial secret is made here, stands in a file of its own that only this user can read, and goes to the directory;
 it is in no log, no outcome and no record. Without `secret`, an account has none until somebody sets one.
@@ -13,48 +11,30 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from adapters.checking import Strict
 from adapters.directory import names
 from adapters.directory.entries import Answer, DirectoryWriter, NewEntry, Verdict
+from adapters.templates import Template, fields, filled, literal
 
 __all__ = [
     "Create",
     "Handover",
     "Secret",
-    "Template",
     "create",
     "filled_in",
-    "literal",
     "problems_of",
     "template_attributes",
 ]
 
-_FIELD = re.compile(r"\{([^{}|]*)(?:\|([^{}]*))?\}")
-_FILTERS: Mapping[str, Callable[[str], str]] = {"": str, "lower": str.lower, "upper": str.upper}
 _UNSAFE = re.compile(r"[^\w.-]")
-
-
-def _is_template(text: str) -> str:
-    left = _FIELD.sub("", text)
-    if "{" in left or "}" in left:
-        raise ValueError(f"{text!r} has a brace that belongs to no `{{attribute}}`")
-    for name, filtered in _FIELD.findall(text):
-        if not name.strip():
-            raise ValueError(f"{text!r} names no attribute between its braces")
-        if filtered and filtered not in _FILTERS:
-            raise ValueError(f"{text!r}: there is no filter `{filtered}`; there are `lower` and `upper`")
-    return text
-
-
-Template = Annotated[str, AfterValidator(_is_template), Field(min_length=1)]
 
 
 class Secret(Strict):
@@ -78,29 +58,17 @@ class Create(Strict):
 
 def template_attributes(create: Create) -> frozenset[str]:
     """The attributes of a person that the templates ask for."""
-    return frozenset(name.strip() for text in create.attributes.values() for name, _ in _FIELD.findall(text))
+    return frozenset(name for text in create.attributes.values() for name in fields(text))
 
 
 def filled_in(create: Create, base: str, person: Mapping[str, str]) -> NewEntry:
     """The entry for a person of whom everything is known that the templates ask for."""
-    values = {attribute: _filled(text, person) for attribute, text in create.attributes.items()}
+    values = {attribute: filled(text, person) for attribute, text in create.attributes.items()}
     naming = next(value for attribute, value in values.items() if attribute.lower() == create.rdn.lower())
     attributes = {attribute: (value.encode(),) for attribute, value in values.items()}
     classes = tuple(name.encode() for name in create.classes)
     dn = f"{create.rdn}={names.escaped_value(naming)},{create.under or base}"
     return NewEntry(dn, {"objectClass": classes, **attributes})
-
-
-def literal(text: str) -> str:
-    """What stands in a template whoever it is filled in for."""
-    return _FIELD.sub("", text)
-
-
-def _filled(text: str, person: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        return _FILTERS[found[2] or ""](person[found[1].strip()].strip())
-
-    return _FIELD.sub(value, text)
 
 
 def problems_of(create: Create, match: Mapping[str, str]) -> Iterator[str]:
@@ -110,7 +78,7 @@ def problems_of(create: Create, match: Mapping[str, str]) -> Iterator[str]:
         yield f"`accounts.create.attributes` has no `{create.rdn}`, by which the entry is to be named"
     for attribute, person in match.items():
         text = own.get(attribute.lower(), "")
-        if [name.strip() for name, _ in _FIELD.findall(text)] != [person] or _FIELD.sub("", text):
+        if fields(text) != [person] or literal(text):
             yield (
                 f'`accounts.create.attributes` has no `{attribute}: "{{{person}}}"`, by which the account would be '
                 "found again"

@@ -1,197 +1,42 @@
-"""What may be configured of an HR system's API, and what is refused because it could not be safe.
-
-Values never appear in a message, and secrets not even in a representation.
-"""
+"""What may be configured of an HR system's API."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field
 
+from adapters.api.settings import ApiSettings, Pages, Text, seconds_of, secrets_of
 from adapters.checking import Expect, Strict, checked_source
-from adapters.loopback import is_loopback
 from reconciler.sources import SourceContext
 
-__all__ = ["Auth", "Changes", "OAuth2", "Pages", "RestSettings", "origin", "rest_settings"]
+__all__ = ["Changes", "RestSettings", "hidden", "rest_settings"]
 
-_DURATION = re.compile(r"(?P<count>[0-9]{1,6}) ?(?P<unit>[smh]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PORTS = {"http": 80, "https": 443}
-_OWN_HEADERS = {"authorization": "use `auth`", "host": "it follows from `url`", "content-length": "nothing is sent"}
-
-
-def _seconds(value: object) -> object:
-    """30, 30s, 5m or 1h in seconds."""
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
-        return int(found["count"]) * _SECONDS[found["unit"]]
-    if isinstance(value, str | bool):
-        raise ValueError("is no length of time: write 30s, 5m or 1h")
-    return value
-
-
-def _text(value: object) -> object:
-    """A parameter as it is sent; YAML reads `true` and `1` as something else than text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else value
-
-
-def _is_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname or _port(parts) is None:
-        raise ValueError("is not of the form https://HOST[:PORT]/PATH")
-    if parts.query or parts.fragment:
-        raise ValueError("ends before a `?` or `#`: what is asked with stands under `parameters`")
-    if "@" in parts.netloc:
-        raise ValueError("names credentials: they stand under `auth`")
-    return url
-
-
-def _is_header(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("cannot be sent in a header: it holds line breaks, spaces around it, or control characters")
-    return value
-
-
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1, le=86_400)]
-Text = Annotated[str, BeforeValidator(_text)]
-Url = Annotated[str, AfterValidator(_is_url)]
-HeaderSecret = Annotated[SecretStr, Field(min_length=1), AfterValidator(_is_header)]
-Path = Annotated[str, Field(min_length=1)]
-
-
-class Basic(Strict):
-    """User name and password (RFC 7617)."""
-
-    user: Annotated[str, Field(min_length=1)]
-    password: Annotated[SecretStr, Field(min_length=1)]
-
-
-class OAuth2(Strict):
-    """Client credentials (RFC 6749, section 4.4); `client: body` for a server that does not take them in a header."""
-
-    token_url: Url
-    client_id: Annotated[str, Field(min_length=1)]
-    client_secret: Annotated[SecretStr, Field(min_length=1)]
-    scope: str = ""
-    parameters: Mapping[str, Text] = Field(default_factory=dict)
-    client: Literal["header", "body"] = "header"
-
-
-class Auth(Strict):
-    """One way to sign in. `scheme` is the word before a bearer token."""
-
-    bearer: HeaderSecret | None = None
-    scheme: Annotated[str, Field(pattern=r"^[!-~]+$")] = "Bearer"
-    basic: Basic | None = None
-    oauth2: OAuth2 | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(way is not None for way in (self.bearer, self.basic, self.oauth2)) != 1:
-            raise ValueError("give one of `bearer`, `basic` and `oauth2`")
-        return self
-
-
-class Size(Strict):
-    """The parameter that asks for so many records in a page."""
-
-    parameter: Path
-    value: Annotated[int, Field(ge=1, le=100_000)]
-
-
-class Pages(Strict):
-    """How the answer is divided. `total` is where the answer says how many records there are."""
-
-    by: Literal["none", "page", "offset", "cursor", "link"] = "none"
-    parameter: Path | None = None
-    first: Annotated[int, Field(ge=0)] | None = None
-    size: Size | None = None
-    next: Path | None = None
-    total: Path | None = None
-    max: Annotated[int, Field(ge=1)] = 10_000
-
-    @property
-    def asks_by(self) -> str:
-        """The parameter that a page is asked for with."""
-        return self.parameter or self.by
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        fitting = {
-            "none": {"size"},
-            "page": {"parameter", "first", "size"},
-            "offset": {"parameter", "first", "size"},
-            "cursor": {"parameter", "next", "size"},
-            "link": {"next", "size"},
-        }[self.by]
-        for name in ("parameter", "first", "size", "next"):
-            if getattr(self, name) is not None and name not in fitting:
-                raise ValueError(f"`{name}` means nothing with `by: {self.by}`")
-        if self.by == "cursor" and self.next is None:
-            raise ValueError("`next` is missing: where in the answer the next cursor stands, e.g. meta.next_cursor")
-        return self
+_SECRET_FROM = 8
+"""A parameter this long may be a key; a shorter one is a word that an answer may well contain."""
 
 
 class Changes(Strict):
     """How to ask for what has changed. `overlap` goes back behind the newest change seen, because clocks differ."""
 
-    parameter: Path
-    field: Path
-    overlap: Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=31 * 86_400)] = 300
+    parameter: Annotated[str, Field(min_length=1)]
+    field: Annotated[str, Field(min_length=1)]
+    overlap: Annotated[int, BeforeValidator(seconds_of), Field(ge=0, le=31 * 86_400)] = 300
 
 
-class Retry(Strict):
-    """How often one page is asked for, and for how long in all."""
-
-    attempts: Annotated[int, Field(ge=1, le=20)] = 5
-    within: Seconds = 120
-
-
-class RestSettings(Strict):
+class RestSettings(ApiSettings):
     """All settings of an HR system's API; times in seconds once they are read."""
 
-    url: Url
     records: str = ""
     parameters: Mapping[str, Text] = Field(default_factory=dict)
-    headers: Mapping[str, HeaderSecret] = Field(default_factory=dict)
-    auth: Auth | None = None
-    pages: Pages = Pages()
+    pages: Pages[Annotated[str, Field(min_length=1)]] = Pages()
     success: Mapping[str, Text] = Field(default_factory=dict)
     changes: Changes | None = None
     expect: Expect = Expect()
-    timeout: Seconds = 30
-    retry: Retry = Retry()
-    tls: Literal["none"] | None = None
-    ca: str | None = None
     columns: Any = None
     transforms: Any = None
     values: Any = None
-
-    @model_validator(mode="after")
-    def _safe(self) -> Self:
-        for name in self.headers:
-            if not _HEADER_NAME.fullmatch(name):
-                raise ValueError(f"`{name}` cannot be the name of a header")
-            if name.lower() in _OWN_HEADERS:
-                raise ValueError(f"the header `{name}` is not set here: {_OWN_HEADERS[name.lower()]}")
-        urls = [self.url, *([self.auth.oauth2.token_url] if self.auth and self.auth.oauth2 else [])]
-        for url in urls:
-            parts = urlsplit(url)
-            if parts.scheme == "http" and self.tls != "none" and not is_loopback(parts.hostname or ""):
-                raise ValueError(
-                    f"http://{parts.hostname} would carry credentials and personal data in the clear: use https, or "
-                    "say `tls: none` in so many words"
-                )
-        if self.ca and not any(url.startswith("https:") for url in urls):
-            raise ValueError("`ca` has no effect without https")
-        return self
 
 
 def rest_settings(settings: Mapping[str, object], context: SourceContext) -> RestSettings:
@@ -199,18 +44,6 @@ def rest_settings(settings: Mapping[str, object], context: SourceContext) -> Res
     return checked_source(RestSettings, settings, context)
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port (RFC 6454). Raises `ValueError` where the URL has none."""
-    parts = urlsplit(url)
-    port = _port(parts)
-    if parts.scheme not in _PORTS or not parts.hostname or port is None or "@" in parts.netloc:
-        raise ValueError("no such place")
-    return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
-
-
-def _port(parts: SplitResult) -> int | None:
-    """0 where none is given, None where it is no number."""
-    try:
-        return parts.port or 0
-    except ValueError:
-        return None
+def hidden(settings: RestSettings) -> list[str]:
+    """What must never be quoted, should the API say it back."""
+    return [*secrets_of(settings), *(value for value in settings.parameters.values() if len(value) >= _SECRET_FROM)]

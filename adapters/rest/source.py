@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from adapters.api.client import Client
+from adapters.api.json_values import MISSING, cell, find, paths
+from adapters.api.trouble import Moved, Trouble, bare
+from adapters.api.walk import Page, walk
+from adapters.api.words import Words
 from adapters.columns import Columns, nearest
 from adapters.records import Gathering
-from adapters.rest.answers import Page, Reader, bare
+from adapters.rest.answers import Reader
 from adapters.rest.changes import Newest, asked_since, fingerprint
-from adapters.rest.client import Client
-from adapters.rest.json_values import MISSING, cell, find, paths
-from adapters.rest.settings import Changes, RestSettings, rest_settings
-from adapters.rest.walk import Moved, walk
+from adapters.rest.settings import Changes, hidden, rest_settings
 from reconciler.sources import Feed, Place, Source, SourceContext, SourceError
 
 __all__ = ["RecordPlace", "RestSource"]
@@ -66,28 +68,27 @@ class RestSource(Source):
         return delivery.feed(full=True, mark=mark)
 
     def _delivery(self, columns: Sequence[str], more: Mapping[str, str], changes: Changes | None) -> _Delivery:
-        last: SourceError | None = None
-        for _ in range(_READINGS):
-            reader = Reader(
-                self._context,
-                self._settings.records,
-                self._settings.success,
-                self._settings.pages.total,
-                secrets_of(self._settings),
-            )
-            client = Client(self._settings, self._context.folder, reader, lambda: self._clock().timestamp())
+        parameters = {**self._settings.parameters, **more}
+        for left in reversed(range(_READINGS)):
+            words = Words(hidden(self._settings))
+            reader = Reader(self._settings, words)
+            client = Client(self._settings, self._context.folder, words, lambda: self._clock().timestamp())
             delivery = _Delivery(self._context, self._columns, columns, Newest(self._clock()), changes)
             try:
-                for page in walk(client, reader, self._settings, more):
+                for page in walk(client.get, reader, self._settings.pages, self._settings.url, parameters, words):
                     delivery.take(page)
-            except Moved as moved:
-                last = moved.error
+            except Trouble as trouble:
+                if not isinstance(trouble, Moved) or not left:
+                    raise self._error(trouble) from None
             else:
                 return delivery
             finally:
                 client.close()
-        assert last is not None  # noqa: S101  # there was a reading, and each ends with a delivery or an error
-        raise last
+        raise AssertionError  # each reading ends with a delivery or an error
+
+    def _error(self, trouble: Trouble) -> SourceError:
+        text = f"source `{self._context.name}`: page {trouble.number}: {trouble.said}"
+        return SourceError(text, place=Place(bare(trouble.url)), remedy=trouble.remedy)
 
     def _check(self, delivery: _Delivery, required: Sequence[str]) -> None:
         """A full delivery is neither empty, nor smaller than it can be, nor without a column that is needed."""
@@ -120,6 +121,7 @@ class _Delivery:
         """The records of one page."""
         where = f"{bare(page.url)}, page {page.number}"
         for index, record in enumerate(page.records, start=1):
+            assert isinstance(record, dict)  # noqa: S101  # `Reader` lets no other through
             place = RecordPlace(where, index)
             self.names = self.names or paths(record)
             self._top.update(record)
@@ -154,22 +156,6 @@ class _Delivery:
                 remedy="let it name a time, or remove `changes`; nothing was taken",
             ) from None
         self._dated = self._dated or bool(text)
-
-
-def secrets_of(settings: RestSettings) -> list[str]:
-    """What must never be quoted, should the API say it back."""
-    auth = settings.auth
-    hidden = [*settings.headers.values()]
-    if auth is not None:
-        hidden += [auth.bearer] if auth.bearer else []
-        hidden += [auth.basic.password] if auth.basic else []
-        hidden += [auth.oauth2.client_secret] if auth.oauth2 else []
-    asked = [value for value in settings.parameters.values() if len(value) >= _SECRET_FROM]
-    return [*(secret.get_secret_value() for secret in hidden), *asked]
-
-
-_SECRET_FROM = 8
-"""A parameter this long may be a key; a shorter one is a word that an answer may well contain."""
 
 
 def _text(record: Mapping[str, object], path: str) -> str | None:

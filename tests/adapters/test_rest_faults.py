@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from adapters.rest.client import seconds_to_wait
+from adapters.api.client import seconds_to_wait
 from reconciler.sources import FeedEmpty
 from tests.adapters.hr_lab import ids, people, person, read, refusal
 from tests.servers.hr_api import TOKEN, HrApi, Reply, serving, text_reply

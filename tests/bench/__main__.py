@@ -10,7 +10,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import applying, directory, files, leaving, people, planning, reviewing, rollout
+from tests.bench import (
+    applying,
+    declared,
+    directory,
+    files,
+    leaving,
+    people,
+    planning,
+    provisioning,
+    reviewing,
+    rollout,
+)
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -22,6 +33,8 @@ ROOMS: Mapping[str, Room] = {
     "apply": applying.room,
     "leaver": leaving.room,
     "files": files.room,
+    "scim": provisioning.room,
+    "http": declared.room,
 }
 
 

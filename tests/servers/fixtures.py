@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import mayan as mayan_server
 from tests.servers import postgresql as postgresql_server
 from tests.servers import samba as samba_server
+from tests.servers import scim as scim_server
+from tests.servers.mayan import Mayan
 from tests.servers.postgresql import Database, Postgresql
 from tests.servers.samba import Samba
+from tests.servers.scim import ScimServer
 from tests.servers.slapd import Slapd, required, started
 
 
@@ -43,6 +47,30 @@ def postgresql() -> Iterator[Postgresql]:
     """One server for all tests of a process; each test has databases of its own."""
     postgresql_server.required()
     with postgresql_server.started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def scim() -> Iterator[ScimServer]:
+    """One server for all tests of a process; each test has users and groups of its own."""
+    with scim_server.started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mayan_server_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mayan]:
+    """One server; where the tests run in several processes, these share it."""
+    mayan_server.required()
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "mayan"
+    with mayan_server.shared(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def mayan(mayan_server_of_all: Mayan) -> Iterator[Mayan]:
+    """A document management system with nothing in it, for as long as a test takes."""
+    with mayan_server_of_all.turn() as server:
         yield server
 
 

@@ -198,16 +198,16 @@ def _handler(api: HrApi) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def certified(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that vouches for itself, with its key; worth nothing, for two days."""
+def certified(folder: Path, *, host: str = "127.0.0.1", expired: bool = False) -> Path:
+    """A certificate for an address that vouches for itself, with its key; worth nothing, for two days."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = dt.datetime.now(dt.UTC) - dt.timedelta(days=7 if expired else 0)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -7,6 +7,35 @@ set -eu
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
+# Mayan EDMS comes from PyPI and pins what it needs, so that it has an environment of its own, outside the checkout.
+mayan_version=4.12.2
+mayan="${MAYAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mayan-lab}/$mayan_version/venv"
+install_mayan() {
+    python=.venv/bin/python
+    [ -x "$python" ] || python=python3
+    mkdir -p "${mayan%/*}" && rm -rf "$mayan" && "$python" -m venv "$mayan" &&
+        "$mayan/bin/python" -m pip --disable-pip-version-check -q install --no-deps "mayan-edms==$mayan_version" &&
+        # Signing in by LDAP and keeping files in clouds is left out: the first needs a compiler, the others are large.
+        "$mayan/bin/python" -c '
+import importlib.metadata as metadata
+left_out = ("django-auth-ldap", "boto3", "google-cloud-storage", "elasticsearch")
+needed = metadata.requires("mayan-edms")
+print(*[each for each in needed if not each.lower().startswith(left_out)], "psycopg2-binary==2.9.*", sep="\n")
+' >"$mayan/requirements.txt" &&
+        "$mayan/bin/python" -m pip --disable-pip-version-check -q install -r "$mayan/requirements.txt" &&
+        touch "$mayan/whole"
+}
+if [ "${1:-}" != slapd ] && [ ! -e "$mayan/whole" ]; then
+    echo "Installing Mayan EDMS $mayan_version in ${mayan%/*}"
+    log=$(mktemp)
+    # shellcheck disable=SC2310  # a failure is told, with its log, and is no failure of this script
+    install_mayan </dev/null >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        echo "tests/servers/install.sh: Mayan EDMS could not be installed. Tests against it cannot run without." >&2
+    }
+    rm -f "$log"
+fi
+
 missing=
 command -v slapd >/dev/null || missing="$missing slapd"
 command -v ldapsearch >/dev/null || missing="$missing ldap-utils"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,19 @@ from psycopg import sql
 from reconciler.facts.store import Store
 from tests.servers.slapd import free_port, insist
 
-__all__ = ["PASSWORD", "Database", "Postgresql", "missing_programs", "required", "started"]
+__all__ = [
+    "FAST",
+    "PASSWORD",
+    "Database",
+    "Postgresql",
+    "initialise",
+    "missing_programs",
+    "programs_version",
+    "required",
+    "serving",
+    "started",
+    "stop",
+]
 
 PASSWORD = "s3cret/of:the@store"
 """Of every role; it has what would end a password in a URL."""
@@ -38,6 +51,8 @@ ESCAPED = "s3cret%2Fof%3Athe%40store"
 ROLE = "reconciler"
 TEMPLATE = "migrated"
 _QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # a folder of one's own is made below it
+FAST = signal.SIGINT
+"""How to end a server so that its data can be copied: nobody is waited for, and everything is written."""
 _READY = 60.0
 """Seconds a server may take to answer at all; it takes far less than one."""
 
@@ -137,6 +152,12 @@ def missing_programs() -> str:
     return "" if _programs() else "not installed: postgresql; see tests/servers/install.sh"
 
 
+def programs_version() -> str:
+    """The major version of the programs, e.g. 15; data of another one they do not read."""
+    done = subprocess.run([str(_folder() / "postgres"), "--version"], capture_output=True, check=True)
+    return re.sub(rb"[^0-9]*([0-9]+).*", rb"\1", done.stdout, flags=re.DOTALL).decode()
+
+
 def required() -> None:
     """Skip the test, saying why, where there is no PostgreSQL; fail it where CI is to have one."""
     insist(missing_programs())
@@ -147,17 +168,24 @@ def started() -> Iterator[Postgresql]:
     """A server with a database of an empty store to copy from; it and all its data end when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_QUICK))  # short: a socket's path must be
     try:
-        _initialise(folder)
-        server = _start(folder)
-        try:
+        initialise(folder)
+        with serving(folder) as server:
             _prepare(server)
             yield server
-        finally:
-            for database in server.free:
-                database.admin.close()
-            stop(server.process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Postgresql]:
+    """A server on the data that `initialise` made in this folder, or on a copy of it; ended when the block ends."""
+    server = _start(folder)
+    try:
+        yield server
+    finally:
+        for database in server.free:
+            database.admin.close()
+        stop(server.process)
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGQUIT) -> None:
@@ -170,7 +198,8 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGQUIT)
         process.wait()
 
 
-def _initialise(folder: Path) -> None:
+def initialise(folder: Path) -> None:
+    """A cluster with nothing in it, in `folder/data`."""
     (folder / "password").write_text(PASSWORD + "\n", encoding="utf-8")
     for path in (folder, folder / "password"):
         os.chown(path, *_owner())

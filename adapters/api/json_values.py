@@ -1,4 +1,4 @@
-"""JSON as an HR system sends it: read strictly, looked into by dotted paths, and turned into cells. Pure.
+"""JSON as an API sends it: read strictly, looked into by dotted paths, and turned into cells. Pure.
 
 Promises: a number is the text that was sent, so that no digit is lost; what cannot be a cell says why. Source:
 RFC 8259.
@@ -38,8 +38,10 @@ class Number(str):
     __slots__ = ()
 
 
-def read(body: bytes) -> object:
-    """The value that the body is. Raises `NotJson`."""
+def read(body: bytes, *, exact: bool = False) -> object:
+    """The value that the body is. `exact`: whole numbers are numbers, so that they can be sent back as such. Raises
+    `NotJson`.
+    """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -47,7 +49,8 @@ def read(body: bytes) -> object:
     if not text.strip():
         raise NotJson("it is empty")
     try:
-        return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=_refuse)
+        whole = int if exact else Number
+        return json.loads(text, parse_int=whole, parse_float=Number, parse_constant=_refuse)
     except RecursionError:
         raise NotJson("it is nested without end") from None
     except ValueError as error:
@@ -93,7 +96,7 @@ def kind_of(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true or false"
-    if isinstance(value, Number):
+    if isinstance(value, Number | int):
         return "a number"
     if isinstance(value, str):
         return "a text"
