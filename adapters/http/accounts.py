@@ -39,12 +39,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountsFound:
-    """Accounts by their keys. `of`: only these keys were asked for; None means all."""
+    """Accounts by their keys."""
 
     by_key: Mapping[str, Account] = field(repr=False)
     reading: Reading
     detail: str = ""
-    of: frozenset[str] | None = None
 
 
 class _Unreadable(ValueError):
@@ -55,7 +54,7 @@ def find_accounts(api: Api, keys: Collection[str] | None = None) -> AccountsFoun
     """All accounts, or those of these keys. Raises `Trouble` where nothing can be read."""
     settings = api.settings.accounts
     if keys is not None and not keys:
-        return AccountsFound({}, Reading.COMPLETE, of=frozenset())
+        return AccountsFound({}, Reading.COMPLETE)
     if keys is not None and settings.one is not None and len(keys) <= _NARROW:
         return _one_by_one(api, keys)
     listed = api.all(settings.list, {})
@@ -66,7 +65,7 @@ def find_accounts(api: Api, keys: Collection[str] | None = None) -> AccountsFoun
     by_key = {account.key: account for account in found}
     if keys is not None:
         by_key = {key: by_key[key] for key in keys if key in by_key}
-    return AccountsFound(by_key, reading, "; ".join(details), None if keys is None else frozenset(keys))
+    return AccountsFound(by_key, reading, "; ".join(details))
 
 
 def find_of_person(api: Api, values: Mapping[str, str]) -> frozenset[str] | None:
@@ -132,8 +131,8 @@ def _read(settings: Accounts, items: Sequence[Any]) -> tuple[list[Account], list
             found.append(account_of(settings, item))
         except _Unreadable as error:
             wrong.append(str(error))
-    details = [f"{len(wrong)} accounts cannot be read: {'; '.join(wrong[:_SHOWN])}"] if wrong else []
-    if twice := several("accounts", [account.key for account in found]):
+    details = [f"accounts that cannot be read ({len(wrong)}): {'; '.join(wrong[:_SHOWN])}"] if wrong else []
+    if twice := several("account", [account.key for account in found]):
         details.append(twice)
     for query, attribute in settings.match.items():
         if found and not any(attribute in account.observed.match for account in found):
@@ -168,7 +167,7 @@ def _one_by_one(api: Api, keys: Collection[str]) -> AccountsFound:
             else:
                 details.append(f"asked for account {key}, it gives {account.key}")
     reading = Reading.PARTIAL if details else Reading.COMPLETE
-    return AccountsFound(found, reading, "; ".join(details), frozenset(keys))
+    return AccountsFound(found, reading, "; ".join(details))
 
 
 def _named(value: object, what: str, query: Query, whose: str = "") -> str:

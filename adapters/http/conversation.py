@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -22,12 +21,12 @@ from adapters.api.client import Exchange, Request
 from adapters.api.json_values import NotJson, read
 from adapters.api.settings import ApiSettings
 from adapters.api.words import Words
+from adapters.http.settings import is_secret
 from reconciler.targets import TargetError
 
 __all__ = ["Conversation"]
 
 _HIDDEN = "…"
-_SECRET_NAME = re.compile(r"passw|secret|token|authorization|api.?key|credential|cookie|private.?key", re.IGNORECASE)
 _SHOWN_HEADERS = ("content-type", "etag", "link", "location", "retry-after")
 _ITEMS = 3
 _CHARACTERS = 500
@@ -76,7 +75,7 @@ class Conversation:
 
     def _request(self, method: str, url: str, headers: Mapping[str, str], body: object) -> dict[str, object]:
         shown = {name: _HIDDEN if name.lower() in self._own_headers else value for name, value in headers.items()}
-        return {"method": method, "url": url, "headers": shown, "body": body}
+        return {"method": method, "url": _without_secrets(url), "headers": shown, "body": body}
 
     def _write(self, entry: Mapping[str, object]) -> None:
         if self._file is None:
@@ -93,6 +92,16 @@ class Conversation:
             basic = base64.b64encode(f"{self._user}:{secret}".encode()).decode()
             found |= {secret, quote(secret, safe=""), quote_plus(secret), basic}
         return sorted(found, key=len, reverse=True)
+
+
+def _without_secrets(url: str) -> str:
+    where, mark, asked = url.partition("?")
+    pairs = (each.partition("=") for each in asked.split("&"))
+    return (
+        where
+        + mark
+        + "&".join(f"{name}={_HIDDEN}" if is_secret(name) else name + sign + value for name, sign, value in pairs)
+    )
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -125,7 +134,7 @@ def _redacted(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
         return {
             _redacted(str(name), secrets): _HIDDEN
-            if _SECRET_NAME.search(str(name)) and isinstance(each, str | int)
+            if is_secret(str(name)) and isinstance(each, str | int)
             else _redacted(each, secrets)
             for name, each in value.items()
         }

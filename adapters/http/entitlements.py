@@ -18,7 +18,7 @@ from adapters.http.settings import Entitlements, Members
 from adapters.http.templates import CannotSay, Values
 from reconciler.targets import Locator, Reading
 
-__all__ = ["Found", "find_again", "find_entitlements", "shown"]
+__all__ = ["Found", "find_again", "find_entitlements", "locator_of", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,11 @@ def find_again(api: Api, locator: Locator, before: Found) -> Found | None:
         said = f"{before.name} is called {'/'.join(parts)} by now"
         return Found(before.name, Reading.FAILED, before.values, detail=said, missing=True)
     return _members_of(api, before.name, values, item)
+
+
+def locator_of(settings: Entitlements, item: Any) -> Locator:
+    """How a policy names an item of the list. Raises `ValueError`, in words."""
+    return dict(zip(settings.named_by, _parts(settings, item), strict=True))
 
 
 def shown(locator: Locator) -> str:

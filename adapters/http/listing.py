@@ -7,6 +7,7 @@ zero.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,14 +175,11 @@ class _Reader(PageReader):
 
 def several(name: str, keys: Sequence[str]) -> str:
     """What is said of keys that come twice in one list; a blank where none does."""
-    seen: set[str] = set()
-    twice = {key for key in keys if key in seen or seen.add(key)}  # type: ignore[func-returns-value]
+    twice = [key for key, times in Counter(keys).items() if times > 1]
     if not twice:
         return ""
-    shown = ", ".join(sorted(twice)[:3])
-    return (
-        f"{len(twice)} {name} came twice ({shown}): the pages moved while they were read, or what names them does not"
-    )
+    shown = ", ".join(f"{name} {key}" for key in twice[:3]) + (" and others" if len(twice) > 3 else "")
+    return f"{shown} came twice: the pages moved while they were read, or what should name them does not"
 
 
 def _trusted(items: list[Any], listing: Listing, *, known: bool) -> Items:

@@ -5,24 +5,37 @@ Values never appear in a message, and secrets not even in a representation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adapters.api.settings import ApiSettings, Pages, Text, check_header
+from adapters.api.settings import ApiSettings, Pages, Text, check_header, secrets_of
 from adapters.checking import Strict, checked
 from adapters.http.queries import At, Query, Where
 from adapters.http.templates import EACH, BodyTemplate, PathTemplate, TextTemplate
 from reconciler.targets import Op, OutcomeKind, TargetContext
 
-__all__ = ["Accounts", "Entitlements", "HttpSettings", "Listing", "Members", "Single", "Write", "http_settings"]
+__all__ = [
+    "Accounts",
+    "Entitlements",
+    "HttpSettings",
+    "Listing",
+    "Members",
+    "Single",
+    "Write",
+    "hidden",
+    "http_settings",
+    "is_secret",
+]
 
 Status = Annotated[int, Field(ge=200, le=599)]
 Statuses = Mapping[Literal["applied", "already", "stale", "refused", "unavailable"], Sequence[Status]]
 Principal = Literal["key", "name", "login"]
 _OWN = ("key", "name", "login")
 """What every account has; `fields` add to it."""
+_SECRET_NAME = re.compile(r"passw|secret|token|authorization|api.?key|credential|cookie|private.?key", re.IGNORECASE)
 _PART = r"^[a-z][a-z0-9_]*$"
 Part = Annotated[str, Field(pattern=_PART)]
 
@@ -309,6 +322,23 @@ class HttpSettings(ApiSettings):
         if self.dry and self.conversation is None:
             raise ValueError("`dry` needs `conversation`: the file in which to see what would have been sent")
         return self
+
+
+def hidden(settings: HttpSettings) -> list[str]:
+    """What must never be quoted or recorded: the secrets of the connection, and what requests carry under the name of
+    one.
+    """
+    found = secrets_of(settings)
+    requests: Sequence[Endpoint | Write] = (*settings.endpoints, *settings.writes.values())
+    for each in requests:
+        fixed = [(name, text.within({})) for name, text in each.query.items() if not list(text.names)]
+        found += [text for name, text in (*fixed, *(each.body.fixed if each.body else ())) if is_secret(name)]
+    return found
+
+
+def is_secret(name: str) -> bool:
+    """Whether what is called so is nobody's business: as the workspace file has it, and a little more."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def check_names(names: Iterator[str], known: Collection[str], what: str) -> None:

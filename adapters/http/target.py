@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from adapters.api.client import Client
-from adapters.api.settings import secrets_of
 from adapters.api.trouble import Trouble, bare
 from adapters.api.words import Words
 from adapters.http.accounts import find_of_person
@@ -20,9 +19,10 @@ from adapters.http.conversation import Conversation
 from adapters.http.guard import reading_only, writing_too
 from adapters.http.listing import Api
 from adapters.http.pace import Pace
+from adapters.http.probing import probed, unsafe
 from adapters.http.reading import observation
 from adapters.http.requests import Sender
-from adapters.http.settings import http_settings
+from adapters.http.settings import hidden, http_settings
 from adapters.http.writing import HttpWriter
 from reconciler.targets import (
     Capabilities,
@@ -96,32 +96,16 @@ class HttpTarget(Target):
                 client.close()
 
     def probe(self) -> Sequence[TargetFinding]:
-        """Accounts and entitlements can be read whole, what crosses a network is encrypted, and it is no rehearsal."""
-        shown = self._settings.url
-        found: list[TargetFinding] = []
-        if not self._settings.encrypted:
-            text = "everything crosses the network unencrypted; use https"
-            found.append(TargetFinding("unencrypted", shown, f"{shown}: {text}"))
-        if self._settings.conversation:
-            text = "all requests and answers are written to it, personal data included; remove it once it is checked"
-            file = self._settings.conversation
-            found.append(TargetFinding("conversation-recorded", file, f"{file}: {text}"))
+        """It can be read whole, its declaration agrees with itself, and nothing is for trying only."""
         with self._connected() as (api, conversation, _):
             seen = observation(api, [], None, self._clock())
             _tell(conversation, seen)
-            if not seen.accounts.reading.whole:
-                found.append(TargetFinding("accounts-partial", shown, f"{shown}: {seen.accounts.detail}"))
-            if self._settings.entitlements.list is not None:
-                listed = api.all(self._settings.entitlements.list, {})
-                conversation.understood("entitlements", count=len(listed.items), reading=listed.reading)
-                if not listed.reading.whole:
-                    found.append(TargetFinding("entitlements-partial", shown, f"{shown}: {listed.detail}"))
-        return found
+            return [*unsafe(self._settings), *probed(api, conversation, seen)]
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[Api, Conversation, Words]]:
         """A connection that cannot write. What goes wrong on it is a `TargetError`."""
-        words = Words(secrets_of(self._settings))
+        words = Words(hidden(self._settings))
         file = self._context.folder / self._settings.conversation if self._settings.conversation else None
         conversation = Conversation(file, self._settings, words, self._clock)
         client = self._client(words, conversation, writes=False)

@@ -124,6 +124,11 @@ class Body:
         """Those that it needs inside."""
         return names_in(self._shape, inside=True)
 
+    @property
+    def fixed(self) -> Iterator[tuple[str, str]]:
+        """The texts that are the same for everybody, by the names that they have in the body."""
+        return _fixed("", self._shape)
+
     def value(self, values: Values, accounts: Sequence[Values]) -> object:
         """The body. Raises `CannotSay`."""
         return _filled(self._shape, values, accounts)
@@ -192,6 +197,19 @@ def _prepared(shape: object) -> object:
     if shape is None or isinstance(shape, bool | int | float):
         return shape
     raise ValueError(f"`{shape}` is no JSON value: put it in quotation marks")
+
+
+def _fixed(name: str, shape: object) -> Iterator[tuple[str, str]]:
+    if isinstance(shape, Template) and not list(shape.names):
+        yield name, shape.within({})
+    elif isinstance(shape, _Each):
+        yield from _fixed(name, shape.shape)
+    elif isinstance(shape, Mapping):
+        for inner, each in shape.items():
+            yield from _fixed(inner, each)
+    elif isinstance(shape, list):
+        for each in shape:
+            yield from _fixed(name, each)
 
 
 def _filled(shape: object, values: Values, accounts: Sequence[Values]) -> object:

@@ -9,7 +9,7 @@ answer is lost has done what can be seen.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -234,10 +234,17 @@ class HttpWriter(TargetWriter):
             self._outcomes |= {number: answer.outcome for number, _, answer in sent}
             return
         keys = {step.account for _, step, _ in sent}
-        now = find_accounts(self._api, sorted(keys))
+        now = self._accounts_again(keys)
         self._outcomes |= {number: account_judged(step, answer, now) for number, step, answer in sent}
         others = {key: account for key, account in self._accounts.by_key.items() if key not in keys}
         self._accounts = AccountsFound({**others, **now.by_key}, self._accounts.reading, self._accounts.detail)
+
+    def _accounts_again(self, keys: Collection[str]) -> AccountsFound:
+        """What was sent may have happened: where that cannot be read, it is left open."""
+        try:
+            return find_accounts(self._api, sorted(keys))
+        except Trouble as trouble:
+            return AccountsFound({}, Reading.FAILED, trouble.said)
 
     @property
     def _reads_back(self) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from adapters.http import HttpTarget
 from reconciler.targets import Op, OutcomeKind, Place, Step, TargetContext, TargetError
 from tests.adapters.http.lab import ScimLab, declaration, target
+from tests.adapters.http.test_faults import changed
 from tests.contract.suite import grant, observe, revoke
 from tests.servers.hr_api import CLIENT_SECRET, HrApi, serving
 from tests.servers.scim import TOKEN
@@ -111,6 +112,22 @@ def test_no_secret_is_recorded_in_whatever_spelling_it_comes_back(proxy: ScimPro
     assert '"count": 3' in text
 
 
+def test_what_a_request_carries_under_the_name_of_a_secret_is_one(
+    lab: ScimLab, proxy: ScimProxy, tmp_path: Path
+) -> None:
+    settings = changed(lab.settings, "accounts.list", query={"api_key": "k3y-of-the-wiki", "attributes": "userName"})
+    settings = changed(settings, "disable.body", context={"session_token": "t0ken-in-a-body"})
+    lab.target = target({**settings, "conversation": FILE}, tmp_path)
+    proxy.always("GET", "/Users", error(403, "not with k3y-of-the-wiki, nor t0ken-in-a-body"))
+
+    with pytest.raises(TargetError, match="not with …, nor …"):
+        observe(lab, "docs-readers")
+
+    (asked,) = recorded(tmp_path)
+    assert "api_key=…&attributes=userName" in asked["request"]["url"]
+    assert asked["answer"]["body"]["detail"] == "not with …, nor …"
+
+
 def test_signing_in_is_recorded_without_what_it_takes_and_gives(tmp_path: Path) -> None:
     with serving(HrApi([])) as server:
         auth = {"oauth2": {"token_url": server.token_url, "client_id": "reader", "client_secret": CLIENT_SECRET}}
@@ -172,3 +189,26 @@ def test_doctor_says_what_is_read_in_part(lab: ScimLab, proxy: ScimProxy, tmp_pa
 
     assert set(found) == {"accounts-partial", "entitlements-partial"}
     assert all("there should be 99" in text for text in found.values())
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        ("accounts", {"one": {"path": "Usres/{account.key}"}}, "`accounts.one` does not give account"),
+        ("accounts", {"one": {"path": "Users/{account.key}", "item": "$.user"}}, "nothing at `item: $.user`"),
+        (
+            "accounts.find",
+            {"query": {"filter": "userName eq {person.id:json}"}},
+            "`accounts.find` does not find account",
+        ),
+        ("entitlements", {"one": {"path": "Gruops/{entitlement.id}"}}, "`entitlements.one` does not give"),
+        ("entitlements", {"locator": {"group": "$.name"}}, "`locator.group: $.name` is missing"),
+    ],
+)
+def test_doctor_says_which_question_leads_nowhere(
+    lab: ScimLab, tmp_path: Path, where: str, value: dict[str, object], words: str
+) -> None:
+    found = found_by_doctor(changed(lab.settings, where, **value), tmp_path)
+
+    assert set(found) == {"questions-disagree"}
+    assert words in found["questions-disagree"]

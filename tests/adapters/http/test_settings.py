@@ -184,3 +184,15 @@ def test_f1_a_reading_client_sends_nothing_else_even_if_it_is_told_to() -> None:
 )
 def test_whether_anything_leaves_this_machine_in_the_clear(url: str, *, encrypted: bool) -> None:
     assert http_settings(declaration(url, tls="none"), CONTEXT).encrypted is encrypted
+
+
+def test_each_request_takes_its_turn() -> None:
+    turns = []
+    with serving(HrApi([])) as server:
+        settings = http_settings(declaration(server.base), CONTEXT)
+        client = Client(settings, Path(), Words(()), turn=lambda: turns.append(len(server.asked)))
+        for _ in range(3):
+            client.send(Request("GET", f"{server.base}/Users"))
+        client.close()
+
+    assert turns == [0, 1, 2]

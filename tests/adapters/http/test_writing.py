@@ -157,6 +157,17 @@ def test_what_cannot_be_read_back_is_left_open(lab: ScimLab, proxy: ScimProxy) -
     assert lab.members("docs-readers") == {"zhang", "smith", "plain"}
 
 
+@pytest.mark.parametrize("reply", [Reply(500), Reply(403), text_reply("<html>")])
+def test_an_account_that_cannot_be_read_back_is_left_open(lab: ScimLab, proxy: ScimProxy, reply: Reply) -> None:
+    proxy.instead = lambda asked: reply if sent(proxy) and asked.method == "GET" else None
+
+    (outcome,) = outcomes(lab, of_account(lab, Op.DISABLE_ACCOUNT, "smith"))
+
+    assert outcome.kind is UNAVAILABLE
+    assert "cannot be read" in outcome.detail
+    assert not lab.enabled("smith")
+
+
 def test_without_reading_back_the_answer_counts(lab: ScimLab, proxy: ScimProxy) -> None:
     lab.target = target({**lab.settings, "read_back": False})
     proxy.always("PATCH", "/", Reply(204, b""))
