@@ -76,10 +76,14 @@ class Access:
         """All groups: id → name."""
         return {_id(each): str(each["name"]) for each in self._api.every("groups/", "id,name")}
 
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        return {name: number for number, name in self.groups.items()}
+
     def group(self, each: Managed) -> int:
         """The id of the group in which membership is this entitlement. Raises `Obstacle`, and `Trouble`."""
         named = each.name if each.kind is Kind.GROUP else each.group
-        found = next((number for number, name in self.groups.items() if name == named), None) if named else None
+        found = self._numbers.get(named)
         if named and found is None:
             raise Obstacle(f"there is no group {named}; create it, or correct the binding")
         if each.kind is Kind.GROUP and found is not None:

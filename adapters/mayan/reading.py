@@ -98,9 +98,9 @@ class Eye:
 
     def _groups(self, wanted: Mapping[str, Managed], *, told: bool) -> dict[str, int | str]:
         """Key → the group's id, or why there is none."""
-        found: dict[str, int | str] = {}
         if wanted and not self._access.groups:
             return dict.fromkeys(wanted, "Mayan shows us no group: our role needs user_management.group_view")
+        found: dict[str, int | str] = {}
         for key, each in wanted.items():
             try:
                 found[key] = group = self._access.group(each)
