@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, distinct, func, insert, or_, select
 
+from reconciler.apply.intents import spelled_out
 from reconciler.apply.projecting import as_baseline, flush
 from reconciler.apply.tables import (
     PROJECTED,
@@ -28,11 +29,11 @@ from reconciler.apply.tables import (
     runs,
 )
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import CHUNK, Entry, chunks
+from reconciler.facts.ledger import CHUNK, Entry, chunks, read_numbered
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import Approvals
 from reconciler.policy.model import EntitlementRef
-from reconciler.targets import GIVING, Op
+from reconciler.targets import GIVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +134,9 @@ class Journal:
                 effects.c.counts, effects.c.recorded_at > instant_text(since)
             )
         )
-        open_changes = [intent.change for intent in self.open_intents(connection)]
-        doubtful = [each for each in open_changes if not each["approved"] and not each["leaver"]]
-        return _grouped(
-            [*((row.slice, row.subject) for row in rows), *((each["slice"], each["subject"]) for each in doubtful)]
-        )
+        c = intents.c
+        doubtful = connection.execute(select(c.slice, c.subject).where(c.counts, c.outcome_entry.is_(None)))
+        return _grouped([*((row.slice, row.subject) for row in rows), *((row.slice, row.subject) for row in doubtful)])
 
     def baselines(self, connection: Connection) -> dict[EntitlementRef, Baseline]:
         """What every managed entitlement was when it last agreed."""
@@ -178,13 +177,13 @@ class Journal:
         """
         c, found, left = effects.c, set(), set()
         asked = (
-            select(c.op, c.outcome, intents.c.change)
+            select(c.op, c.outcome, intents.c.account_key)
             .join(intents, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
             .where(c.target == target, c.op.in_(["disable-account", "enable-account", "end-sessions"]), _done())
             .order_by(c.entry)
         )
         for row in connection.execute(asked):
-            key = json.loads(row.change)["account_key"]
+            key = row.account_key
             if row.op == "end-sessions":
                 left.discard(key)
             elif row.op == "enable-account":
@@ -210,18 +209,25 @@ class Journal:
             .where(intents.c.outcome_entry.is_(None))
             .order_by(intents.c.entry)
         )
+        rows = connection.execute(asked).all()
+        said = {
+            (entry.seq, change["id"]): change
+            for some in chunks(sorted({row.entry for row in rows}), CHUNK)
+            for entry in read_numbered(connection, some)
+            for change in spelled_out(entry.payload)
+        }
         return [
-            OpenIntent(row.run, row.change_id, row.target, json.loads(row.change), row.lease or "", row.done_since)
-            for row in connection.execute(asked)
+            OpenIntent(
+                row.run, row.change_id, row.target, said[row.entry, row.change_id], row.lease or "", row.done_since
+            )
+            for row in rows
         ]
 
     def about_to_give(self, connection: Connection, person: str) -> frozenset[str]:
         """The ids of the changes by which some run is about to give the person something."""
-        asked = select(intents.c.change_id, intents.c.change).where(intents.c.outcome_entry.is_(None))
-        changes = {row.change_id: json.loads(row.change) for row in connection.execute(asked)}
-        return frozenset(
-            change for change, said in changes.items() if said["subject"] == person and Op(said["op"]) in GIVING
-        )
+        c = intents.c
+        own = c.subject == person, c.outcome_entry.is_(None), c.op.in_([op.value for op in GIVING])
+        return frozenset(connection.execute(select(c.change_id).where(*own)).scalars())
 
     def done_by_others(self, connection: Connection, run: str, changes: Collection[str]) -> frozenset[str]:
         """Of these changes, which the run intends and has said nothing of yet, those another run has done since it
@@ -300,7 +306,9 @@ class Journal:
         """
         for each in shown:
             if connection.execute(select(proposals.c.digest).where(proposals.c.digest == each.digest)).first() is None:
-                row = {**asdict(each), "change_ids": json.dumps(each.change_ids)}
+                # Spelled out: `asdict` copies every id, and there may be a million.
+                row = {field.name: getattr(each, field.name) for field in fields(each)}
+                row["change_ids"] = json.dumps(each.change_ids)
                 connection.execute(insert(proposals).values(row))
 
     def proposals(self, connection: Connection, prefix: str) -> list[Proposal]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -17,8 +17,9 @@ from threading import Event
 from typing import Any
 
 from reconciler.apply.context import RunContext
+from reconciler.apply.intents import locator_keys
 from reconciler.apply.sight import Sight
-from reconciler.apply.telling import Done, contradiction, described, effect, intended, not_done
+from reconciler.apply.telling import Done, Intended, contradiction, effect, effects_of, intended, not_done
 from reconciler.facts.ledger import chunks
 from reconciler.logs import log
 from reconciler.plan.model import Change
@@ -38,7 +39,7 @@ NARROW = 200
 """Up to so many accounts are read back by themselves; beyond, reading everything is less work for a target."""
 
 AT_ONCE = 500
-"""So many outcomes are written in one go: whoever has a leaver to put on record waits for no more than that."""
+"""So many entries are written in one go: whoever has a leaver to put on record waits for no more than that."""
 
 _STALE = Outcome(OutcomeKind.STALE, "no longer wanted: the facts or the policy have changed since the plan was made")
 _THEIRS = Outcome(OutcomeKind.ALREADY, "the target did not answer, and another run has done it meanwhile")
@@ -85,6 +86,7 @@ class OneTarget:
         self._report = TargetReport(name)
         self._waited = 0.0
         self._silent_batches = 0
+        self._intended = Intended()
         self._writer: TargetWriter | None = None
         self._connection = ExitStack()
 
@@ -114,7 +116,8 @@ class OneTarget:
         wanted = self._still_wanted([Done(change, _STALE) for change in batch], self._context.no_longer_wanted(batch))
         if not wanted:
             return
-        self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
+        [entry] = self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
+        self._intended = Intended(entry.seq, frozenset(change.id for change in wanted))
         # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
         stale, unwanted = [Done(change, _STALE) for change in wanted], self._context.no_longer_wanted(wanted)
         begun, before = time.perf_counter(), len(self._report.done)
@@ -190,9 +193,10 @@ class OneTarget:
         """Put outcomes on record."""
         if not done:
             return
-        for some in chunks(done, AT_ONCE):
-            entries = self._context.recorder.record([effect(each, self._context.told) for each in some])
-            self._report.done += [replace(each, entry=entry.seq) for each, entry in zip(some, entries, strict=True)]
+        for some in chunks(effects_of(done, self._intended, self._context.told), AT_ONCE):
+            entries = self._context.recorder.record([entry for entry, _ in some])
+            for (_, own), entry in zip(some, entries, strict=True):
+                self._report.done += [Done(each.change, each.outcome, entry.seq) for each in own]
         for each in done:
             if each.outcome.kind in _NOT_DONE:
                 self._log.warning("change-refused", outcome=each.outcome.kind.value, **_named(each.change))
@@ -255,7 +259,8 @@ class OneTarget:
         if not own:
             return
         sight = Sight(self._look_again([done[at] for at in own]))
-        shown = {at: sight.shows(self._described(done[at].change)) for at in own}
+        key_of = locator_keys()
+        shown = {at: sight.shows(self._described(done[at].change, key_of)) for at in own}
         # What nobody wants by now, a pass for that person may have undone since: no contradiction.
         absent = [done[at].change for at in own if shown[at] is False]
         undone = self._context.no_longer_wanted(absent) if absent else frozenset()
@@ -276,10 +281,17 @@ class OneTarget:
         if entries:
             self._context.recorder.record(entries)
 
-    def _described(self, change: Change) -> dict[str, Any]:
-        """A change, and what an account that it creates is found by."""
-        match = {name: change.profile.get(name, "") for name in self._target.match_attributes()}
-        return {**described(change), "match": match} if change.op is Op.CREATE_ACCOUNT else described(change)
+    def _described(self, change: Change, key_of: Callable[[Change], str]) -> dict[str, Any]:
+        """What of a change can be seen, and what an account that it creates is found by."""
+        said: dict[str, Any] = {
+            "op": change.op.value,
+            "account": change.account,
+            "account_key": change.account_key,
+            "entitlement_key": key_of(change),
+        }
+        if change.op is Op.CREATE_ACCOUNT:
+            said["match"] = {name: change.profile.get(name, "") for name in self._target.match_attributes()}
+        return said
 
     def _look_again(self, done: Sequence[Done]) -> Observation | None:
         locators = {entitlement_key(each.change.locator): each.change.locator for each in done if each.change.locator}

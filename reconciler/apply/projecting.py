@@ -9,11 +9,26 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyroaring import BitMap
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
+from reconciler.apply.intents import spelled_out
 from reconciler.apply.tables import (
     Kind,
     account_links,
@@ -25,7 +40,7 @@ from reconciler.apply.tables import (
     runs,
 )
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import CHUNK, Entry, chunks
+from reconciler.facts.ledger import CHUNK, Entry, Sequence64, chunks
 from reconciler.facts.people import people
 from reconciler.plan.causes import Baseline
 from reconciler.policy.model import EntitlementRef
@@ -117,26 +132,75 @@ def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
             "change_id": change["id"],
             "entry": entry.seq,
             "target": _said(entry)["target"],
-            "change": json.dumps(change, ensure_ascii=False, sort_keys=True),
+            **{name: change[name] for name in _ASKED_FOR},
+            "counts": not change["approved"] and not change["leaver"],
             "outcome_entry": None,
         }
         for entry in entries
-        for change in _said(entry)["changes"]
+        for change in spelled_out(entry.payload)
     ]
     connection.execute(insert(intents), rows)
+
+
+_ASKED_FOR = ("op", "subject", "holder", "account_key", "entitlement_key", "slice")
 
 
 def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [_effect_row(entry) for entry in entries]
     connection.execute(insert(effects), rows)
-    done = [row for row in rows if row["outcome"] in ("applied", "already")]
+    done = [row for row in rows if row["outcome"] in _DONE]
     # What nobody answered to may have happened: it stays open until somebody has read what became of it.
-    if known := [row for row in rows if row["outcome"] != "unavailable"]:
+    if known := [row for row in rows if row["outcome"] != _SILENT]:
         connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in known])
-    _close_others(connection, rows)
-    if used := _approved_among(connection, done):
-        connection.execute(_USE_APPROVAL, [_named(row, "change_id", "entry") for row in used])
-    _move_members(connection, entries, {row["entry"] for row in done})
+    _close_others(connection, {row["change_id"]: row["entry"] for row in rows if row["outcome"] == _APPLIED})
+    if done:
+        connection.execute(_USE_APPROVAL, [_named(row, "change_id", "entry") for row in done])
+    _move_members(connection, [_Move.told(entry) for entry in entries if _said(entry)["outcome"] in _DONE])
+
+
+def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
+    """As `_effect`, of many at once: who and what they are stands with what was intended."""
+    for entry in entries:
+        said = _said(entry)
+        listed = "changes" in said
+        all_of = _LISTED if listed else _ALL_BUT
+        these = {"intended": said["intended"], "listed": said["changes"] if listed else said["but"]}
+        told = {"in_entry": entry.seq, "so": said["outcome"], "at": instant_text(entry.recorded_at)}
+        connection.execute(all_of.copied, {**these, **told, "applied": said["outcome"] == _APPLIED})
+        if said["outcome"] != _SILENT:
+            connection.execute(all_of.closed, {**these, "in_entry": entry.seq})
+        if said["outcome"] in _DONE:
+            connection.execute(all_of.used, {**these, "in_entry": entry.seq})
+            _move_members(connection, [_Move(*row) for row in connection.execute(all_of.moves, these)])
+        if said["outcome"] == _APPLIED:
+            changes = connection.execute(all_of.changes, these).scalars()
+            _close_others(connection, dict.fromkeys(changes, entry.seq))
+
+
+_APPLIED, _SILENT = "applied", "unavailable"
+_DONE = (_APPLIED, "already")
+
+
+class _Intended:
+    """The statements about what one entry intended: of the changes that are listed, or of all but those."""
+
+    def __init__(self, *, listed: bool) -> None:
+        c = intents.c
+        ids: BindParameter[str] = bindparam("listed", expanding=True)
+        these = c.entry == bindparam("intended"), c.change_id.in_(ids) if listed else c.change_id.not_in(ids)
+        self.changes = select(c.change_id).where(*these)
+        self.moves = select(c.op, c.target, c.entitlement_key, c.subject, c.holder).where(*these).order_by(c.change_id)
+        self.closed = update(intents).where(*these).values(outcome_entry=bindparam("in_entry"))
+        self.used = (
+            update(approvals)
+            .where(approvals.c.change_id.in_(self.changes), _UNUSED)
+            .values(used_entry=bindparam("in_entry"))
+        )
+        said = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
+        entry, outcome = bindparam("in_entry", type_=Sequence64), bindparam("so", type_=Text)
+        at, applied = bindparam("at", type_=Text), bindparam("applied", type_=Boolean)
+        row = select(*(c[name] for name in said), entry, outcome, at, and_(c.counts, applied)).where(*these)
+        self.copied = insert(effects).from_select([*said, "entry", "outcome", "recorded_at", "counts"], row)
 
 
 _CLOSE_INTENT = (
@@ -144,22 +208,16 @@ _CLOSE_INTENT = (
     .where(intents.c.run == bindparam("of_run"), intents.c.change_id == bindparam("of_change_id"))
     .values(outcome_entry=bindparam("of_entry"))
 )
-_USE_APPROVAL = (
-    update(approvals)
-    .where(approvals.c.change_id == bindparam("of_change_id"), approvals.c.used_entry.is_(None))
-    .values(used_entry=bindparam("of_entry"))
-)
 
 
-def _close_others(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """What one run did, no run that died over the same change before it had done."""
-    applied = {row["change_id"]: row for row in rows if row["outcome"] == "applied"}
-    own = {row["run"] for row in rows}
-    others = select(intents.c.run, intents.c.change_id).where(
-        intents.c.outcome_entry.is_(None), intents.c.run.not_in(sorted(own))
-    )
+def _close_others(connection: Connection, applied: Mapping[str, int]) -> None:
+    """What one run did, no run that died over the same change before it had done. `applied`: change → entry.
+
+    INVARIANT: those that did it have closed their own by now.
+    """
+    others = select(intents.c.run, intents.c.change_id).where(intents.c.outcome_entry.is_(None))
     closed = [
-        {"of_run": run, "of_change_id": change, "of_entry": applied[change]["entry"]}
+        {"of_run": run, "of_change_id": change, "of_entry": applied[change]}
         for run, change in (connection.execute(others) if applied else ())
         if change in applied
     ]
@@ -167,18 +225,19 @@ def _close_others(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
         connection.execute(_CLOSE_INTENT, closed)
 
 
+# An approval is good for doing it once.
+_UNUSED = approvals.c.used_entry.is_(None)
+_USE_APPROVAL = (
+    update(approvals)
+    .where(approvals.c.change_id == bindparam("of_change_id"), _UNUSED)
+    .values(used_entry=bindparam("of_entry"))
+)
+_LISTED, _ALL_BUT = _Intended(listed=True), _Intended(listed=False)
+
+
 def _named(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
     """These columns of a row, under names that no column of the updated table has."""
     return {f"of_{column}": row[column] for column in columns}
-
-
-def _approved_among(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those whose change somebody has approved: seldom any, and one question tells of hundreds."""
-    found: set[str] = set()
-    for some in chunks([row["change_id"] for row in rows], CHUNK):
-        asked = select(approvals.c.change_id).where(approvals.c.change_id.in_(some), approvals.c.used_entry.is_(None))
-        found.update(connection.execute(asked).scalars())
-    return [row for row in rows if row["change_id"] in found]
 
 
 def _effect_row(entry: Entry) -> dict[str, Any]:
@@ -199,13 +258,28 @@ def _effect_row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _move_members(connection: Connection, entries: Sequence[Entry], done: Collection[int]) -> None:
+class _Move(NamedTuple):
+    """What was done to a membership, if it was one."""
+
+    op: str
+    target: str
+    entitlement_key: str
+    subject: str
+    holder: str
+
+    @classmethod
+    def told(cls, entry: Entry) -> _Move:
+        """As an effect tells it."""
+        said = _said(entry)
+        return cls(said["op"], said["target"], said["entitlement_key"], entry.subject, said["holder"])
+
+
+def _move_members(connection: Connection, done: Sequence[_Move]) -> None:
     moves: dict[EntitlementRef, list[tuple[str, bool, bool]]] = defaultdict(list)
-    for entry in entries:
-        payload = _said(entry)
-        if entry.seq in done and payload["op"] in ("grant", "revoke") and payload["holder"] != "nobody":
-            ref = EntitlementRef(payload["target"], payload["entitlement_key"])
-            moves[ref].append((entry.subject, payload["op"] == "grant", payload["holder"] == "person"))
+    for each in done:
+        if each.op in ("grant", "revoke") and each.holder != "nobody":
+            ref = EntitlementRef(each.target, each.entitlement_key)
+            moves[ref].append((each.subject, each.op == "grant", each.holder == "person"))
     if not moves:
         return
     numbers = _numbers(connection, {subject for own in moves.values() for subject, _, is_person in own if is_person})
@@ -227,11 +301,11 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
     for entry in entries:
         connection.execute(
             update(effects)
-            .where(effects.c.entry == _said(entry)["effect"])
+            .where(*_contradicted_by(entry, effects.c.entry, effects.c.change_id))
             .values(outcome="contradicted", counts=False)
         )
-        unspent = update(approvals).where(approvals.c.used_entry == _said(entry)["effect"]).values(used_entry=None)
-        connection.execute(unspent)
+        of_it = _contradicted_by(entry, approvals.c.used_entry, approvals.c.change_id)
+        connection.execute(update(approvals).where(*of_it).values(used_entry=None))
         if _said(entry)["op"] not in ("grant", "revoke"):
             continue
         ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
@@ -241,6 +315,14 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
         if number is not None:
             (members.discard if _said(entry)["op"] == "grant" else members.add)(number)
         _save(connection, {ref: replace(baseline, members=members)})
+
+
+def _contradicted_by(
+    entry: Entry, number: ColumnElement[int], change: ColumnElement[str]
+) -> Sequence[ColumnElement[bool]]:
+    """Which row it is: earlier versions had one effect in an entry, and named the entry alone."""
+    own = number == _said(entry)["effect"]
+    return (own, change == _said(entry)["change"]) if "change" in _said(entry) else (own,)
 
 
 def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -276,21 +358,13 @@ def _erased(connection: Connection, entries: Sequence[Entry]) -> None:
     """
     for entry in entries:
         person = _said(entry)["person"]
-        own = select(effects.c.entry).where(effects.c.subject == person)
-        connection.execute(update(approvals).where(approvals.c.used_entry.in_(own)).values(used_entry=None))
+        own = select(effects.c.entry, effects.c.change_id).where(effects.c.subject == person)
+        used = tuple_(approvals.c.used_entry, approvals.c.change_id).in_(own)
+        connection.execute(update(approvals).where(used).values(used_entry=None))
         connection.execute(delete(effects).where(effects.c.subject == person))
         connection.execute(delete(account_links).where(account_links.c.person == person))
-        _forget_intents(connection, person)
+        connection.execute(delete(intents).where(intents.c.subject == person))
         _forget_member(connection, person)
-
-
-def _forget_intents(connection: Connection, person: str) -> None:
-    named = intents.c.change.contains(json.dumps(person, ensure_ascii=False), autoescape=True)
-    rows = connection.execute(select(intents.c.run, intents.c.change_id, intents.c.change).where(named)).all()
-    for row in rows:
-        if json.loads(row.change)["subject"] == person:
-            mine = (intents.c.run == row.run, intents.c.change_id == row.change_id)
-            connection.execute(delete(intents).where(*mine))
 
 
 def _forget_member(connection: Connection, person: str) -> None:
@@ -313,6 +387,7 @@ _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
     Kind.RUN_STARTED: _run_started,
     Kind.INTENDED: _intended,
     Kind.EFFECT: _effect,
+    Kind.EFFECTS: _effects,
     Kind.CONTRADICTED: _contradicted,
     Kind.CONVERGED: _converged,
     Kind.RUN_FINISHED: _run_finished,

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     RUN_STARTED = "run-started"
     INTENDED = "intended"
     EFFECT = "effect"
+    EFFECTS = "effects"
     CONTRADICTED = "contradicted"
     CONVERGED = "converged"
     RUN_FINISHED = "run-finished"
@@ -70,17 +71,26 @@ intents = Table(
     metadata,
     Column("run", Text, primary_key=True),
     Column("change_id", Text, primary_key=True),
-    Column("entry", Sequence64, nullable=False),
+    Column("entry", Sequence64, nullable=False, index=True),
     Column("target", Text, nullable=False),
-    Column("change", Text, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("account_key", Text, nullable=False),
+    Column("entitlement_key", Text, nullable=False),
+    Column("slice", Text, nullable=False),
+    Column("counts", Boolean, nullable=False),
     Column("outcome_entry", Sequence64, index=True),
 )
+"""What a run is about to do, as far as it is asked for; all of it stands in the ledger entry. `counts`: for the guards,
+once it is done.
+"""
 effects = Table(
     "effects",
     metadata,
     Column("entry", Sequence64, primary_key=True, autoincrement=False),
+    Column("change_id", Text, primary_key=True),
     Column("run", Text, nullable=False),
-    Column("change_id", Text, nullable=False),
     Column("op", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("entitlement_key", Text, nullable=False),

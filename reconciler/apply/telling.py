@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reconciler.apply.intents import described, in_short
 from reconciler.apply.journal import OpenIntent
 from reconciler.apply.sight import Sight
 from reconciler.apply.tables import Kind
-from reconciler.facts.ledger import NewEntry
+from reconciler.facts.ledger import NewEntry, chunks
 from reconciler.plan.model import Change
 from reconciler.targets import Observation, Op, Outcome, entitlement_key
 
@@ -69,20 +70,60 @@ def finished(run: str, outcomes: Mapping[str, int], contradicted: int, set_aside
 
 def intended(op: Op, target: str, changes: Sequence[Change], told: Told) -> NewEntry:
     """These changes are about to be sent."""
-    payload: dict[str, Any] = {
-        "run": told.run,
-        "op": op.value,
-        "target": target,
-        "changes": [{"id": change.id, **_nameless(described(change))} for change in changes],
-    }
+    shared, own = in_short(changes)
+    payload: dict[str, Any] = {"run": told.run, "op": op.value, "target": target, "shared": shared, "changes": own}
     return NewEntry(Kind.INTENDED.value, f"run:{told.run}", told.actor, payload)
 
 
-def _nameless(change: dict[str, Any]) -> dict[str, Any]:
-    """Without what an account of a person is called: this entry is about many people, and what is said of one of them
-    could not be erased.
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """What is on record as about to be sent: the entry's number, and the ids of its changes."""
+
+    entry: int = 0
+    changes: frozenset[str] = frozenset()
+
+
+def effects_of(done: Sequence[Done], intended: Intended, told: Told) -> list[tuple[NewEntry, Sequence[Done]]]:
+    """What became of changes of one batch. Those of whom no more is to be said than the same outcome stand in one
+    entry, which leads to what was intended; every other one has an entry of its own, which can be erased by itself.
     """
-    return {**change, "account": ""} if change["holder"] == "person" and change["account_key"] else change
+    alike: dict[str, list[Done]] = {}
+    entries: list[tuple[NewEntry, Sequence[Done]]] = []
+    for each in done:
+        if each.outcome.detail or each.change.id not in intended.changes:
+            entries.append((effect(each, told), [each]))
+        else:
+            alike.setdefault(each.outcome.kind.value, []).append(each)
+    for outcome, same in alike.items():
+        if len(same) == 1:
+            entries.append((effect(same[0], told), same))
+        elif len(intended.changes) - len(same) <= MOST_LISTED:
+            but = sorted(intended.changes.difference(each.change.id for each in same))
+            entries.append((_effects(outcome, same, intended, told, {"but": but}), same))
+        else:
+            for some in chunks(same, MOST_LISTED):
+                listed = {"changes": [each.change.id for each in some]}
+                entries.append((_effects(outcome, some, intended, told, listed), some))
+    return entries
+
+
+MOST_LISTED = 500
+"""The most changes that an entry for many lists; beyond, it says that it is all but some, or there are several."""
+
+
+def _effects(
+    outcome: str, done: Sequence[Done], intended: Intended, told: Told, which: Mapping[str, list[str]]
+) -> NewEntry:
+    change = done[0].change
+    payload: dict[str, Any] = {
+        "run": told.run,
+        "op": change.op.value,
+        "target": change.target,
+        "outcome": outcome,
+        "intended": intended.entry,
+        **which,
+    }
+    return NewEntry(Kind.EFFECTS.value, f"run:{told.run}", told.actor, payload)
 
 
 def effect(done: Done, told: Told) -> NewEntry:
@@ -110,6 +151,7 @@ def contradiction(done: Done) -> NewEntry:
     """Reading back does not show what the target confirmed."""
     payload: dict[str, Any] = {
         "effect": done.entry,
+        "change": done.change.id,
         "target": done.change.target,
         "entitlement_key": entitlement_key(done.change.locator),
         "op": done.change.op.value,
@@ -146,24 +188,3 @@ def _found(intent: OpenIntent, outcome: str) -> NewEntry:
         "detail": "found by reading, after a run that could not say",
     }
     return NewEntry(Kind.EFFECT.value, intent.change["subject"], "recovery", payload)
-
-
-def described(change: Change) -> dict[str, Any]:
-    """A change as the ledger keeps it: enough to know later what it did, to whom, and why."""
-    holder = "person" if change.person else "service-account" if change.service_account else "nobody"
-    return {
-        "op": change.op.value,
-        "subject": change.subject,
-        "holder": holder,
-        "account": change.account,
-        "account_key": change.account_key,
-        "entitlement": change.entitlement,
-        "entitlement_key": entitlement_key(change.locator),
-        "locator": dict(change.locator),
-        "permissions": list(change.permissions),
-        "classification": change.classification,
-        "cause": {"kind": change.cause.kind.value, "ref": change.cause.ref, "text": change.cause.text},
-        "slice": change.slice,
-        "approved": change.approved,
-        "leaver": change.leaver,
-    }

@@ -39,6 +39,36 @@ def effect(change: str, outcome: str, op: str = "grant", key: str = "group=docs"
     return NewEntry(Kind.EFFECT, "svc", "ops", said)
 
 
+def intended(*changes: str, run: str = "r2") -> NewEntry:
+    """Grants to service accounts, the first of which have a group in common."""
+    shared = [
+        {
+            "holder": "service-account",
+            "entitlement": f"cn={group}",
+            "entitlement_key": f"group={group}",
+            "locator": {"group": group},
+            "permissions": [],
+            "classification": "core",
+            "cause": {"kind": "policy", "ref": "", "text": ""},
+            "slice": "dir/grant/core/rules",
+            "approved": False,
+            "leaver": group == "exits",
+        }
+        for group in ("docs", "exits")
+    ]
+    own = [
+        {"id": change, "subject": f"svc-{change}", "account": "", "account_key": f"k-{change}", "as": number // 2}
+        for number, change in enumerate(changes)
+    ]
+    said: dict[str, Any] = {"run": run, "op": "grant", "target": "dir", "shared": shared, "changes": own}
+    return NewEntry(Kind.INTENDED, f"run:{run}", "ops", said)
+
+
+def effects(outcome: str, intended: int, **which: list[str]) -> NewEntry:
+    said: dict[str, Any] = {"run": "r2", "op": "grant", "target": "dir", "outcome": outcome, "intended": intended}
+    return NewEntry(Kind.EFFECTS, "run:r2", "ops", {**said, **which})
+
+
 def approved(actor: str, *changes: str, author: str = "ops") -> NewEntry:
     said: dict[str, Any] = {
         "author": author,
@@ -70,6 +100,17 @@ ENTRIES = [
     NewEntry(
         Kind.CONTRADICTED, "svc", "", {"effect": 9, "target": "dir", "entitlement_key": "", "op": "disable-account"}
     ),
+    approved("boss", "d1", "d2"),
+    intended("d1", "d2", "d3", "d4", run="dead"),
+    intended("d1", "d2", "d3", "d4"),
+    effects("applied", 16, but=["d4"]),
+    effects("unavailable", 16, changes=["d4"]),
+    NewEntry(
+        Kind.CONTRADICTED,
+        "svc-d2",
+        "",
+        {"effect": 17, "change": "d2", "target": "dir", "entitlement_key": "group=docs", "op": "grant"},
+    ),
 ]
 
 
@@ -78,7 +119,7 @@ def facts(folder: Path, url: str) -> Facts:
 
 
 def rows(facts: Facts) -> dict[str, list[tuple[Any, ...]]]:
-    tables = ("account_links", "approvals", "effects", "baselines", "policies")
+    tables = ("account_links", "approvals", "intents", "effects", "baselines", "policies")
     with facts.store.reading() as connection:
         return {
             table: sorted(tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}"))  # noqa: S608
@@ -107,10 +148,15 @@ def test_what_the_rows_say(tmp_path: Path, new_store: Callable[[], str]) -> None
     with made.store.reading() as connection:
         assert journal.links(connection, "dir") == {"k1": "E2"}, "the last word counts"
         assert journal.policy_entry(connection, "sha256:x") == 1, "recorded twice is recorded once"
-        assert journal.recent(connection, datetime(2026, 11, 23, tzinfo=UTC)) == {}, "both were contradicted"
-        assert [ref.key for ref in journal.baselines(connection)] == ["group=docs"]
+        recent = journal.recent(connection, datetime(2026, 11, 23, tzinfo=UTC))
+        assert recent == {"dir/grant/core/rules": {"svc-d1"}}, "the others were contradicted, or concern leavers"
+        left_open = {(intent.run, intent.change_id): intent for intent in journal.open_intents(connection)}
+        assert set(left_open) == {("dead", "d4"), ("r2", "d4")}, "one run did what the other had begun"
+        assert left_open["r2", "d4"].change["locator"] == {"group": "exits"}
+        assert sorted(ref.key for ref in journal.baselines(connection)) == ["group=docs", "group=exits"]
         left = journal.approvals(connection, NOW)
         assert left == Approvals(
-            actors={"c1": frozenset({"boss", "ops", "deputy"})}, independent={"c1": frozenset({"boss", "deputy"})}
+            actors={"c1": frozenset({"boss", "ops", "deputy"}), "d2": frozenset({"boss"})},
+            independent={"c1": frozenset({"boss", "deputy"}), "d2": frozenset({"boss"})},
         )
         assert journal.approvals(connection, datetime(2026, 11, 27, tzinfo=UTC)) == Approvals({}, {})

@@ -42,6 +42,7 @@ operations = st.lists(
 def entries(number: int, op: str, outcome: str, ref: EntitlementRef, subject: str, key: str) -> list[NewEntry]:
     change: dict[str, Any] = {
         "op": op,
+        "subject": subject,
         "target": ref.target,
         "entitlement_key": ref.key,
         "account_key": key,

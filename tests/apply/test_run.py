@@ -30,7 +30,7 @@ def test_intent_is_on_record_before_anything_is_sent_and_outcome_after() -> None
     _, _, log = run({"a": Shelf()}, [change("u1"), change("u2"), change("u3")])
     assert log == [
         "run-started",
-        *["intended", "send u1,u2", "effect", "effect"],
+        *["intended", "send u1,u2", "effects"],
         *["intended", "send u3", "effect"],
         "run-finished",
     ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from reconciler.apply.intents import spelled_out
 from reconciler.apply.tables import Kind
 from tests.passes.company import Company, Died, Faulty, of, settled_company, staff
 from tests.passes.test_plan_files import saved
@@ -92,7 +92,6 @@ def test_no_name_of_anybody_is_in_what_a_run_intends(company: Company) -> None:
     company.apply()
 
     for entry in company.wiring().ledger.entries(kinds={Kind.INTENDED.value}):
-        changes: Any = entry.payload["changes"]
-        for change in changes:
+        for change in spelled_out(entry.payload):
             assert change["account"] == "" or change["holder"] != "person"
             assert not {"profile", "match"} & change.keys()

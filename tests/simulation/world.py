@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from reconciler.apply.intents import spelled_out
 from reconciler.apply.journal import Journal
 from reconciler.apply.patience import Patience
 from reconciler.apply.tables import Kind
@@ -144,7 +145,7 @@ class Process:
                 self.run = str(said["run"])
             elif entry.kind == Kind.INTENDED.value:
                 self.intending = True
-                for change in said["changes"]:
+                for change in spelled_out(said):
                     key = (change["op"], said["target"], change["account_key"], change["entitlement_key"])
                     self.intents[key] = {**change, "entry": entry.seq}
                     self._note_doubt(str(said["target"]), change)

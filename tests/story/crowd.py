@@ -119,18 +119,38 @@ def kill_when(company: Company, reached: Callable[[], bool]) -> bool:
 
 
 def recorded(company: Company, kind: str) -> int:
-    """How many entries of a kind the ledger has, by the store itself."""
+    """How many entries of a kind the ledger has, by the store itself; of effects, of how many changes they tell."""
+    if kind == "effect":
+        return len(effects(company))
     with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
         found = connection.execute("SELECT count(*) FROM ledger_entries WHERE kind = ?", (kind,)).fetchone()
     return int(found[0])
 
 
+def effects(company: Company, after: int = 0) -> list[tuple[str, str]]:
+    """Change id and outcome of all that the ledger tells since that entry, by the store itself."""
+    query = (
+        "SELECT seq, kind, payload FROM ledger_entries JOIN ledger_payloads USING (seq) "
+        "WHERE kind IN ('effect', 'effects', 'intended') AND seq > ? ORDER BY seq"
+    )
+    told: list[tuple[str, str]] = []
+    intended: dict[int, list[str]] = {}
+    with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
+        for seq, kind, payload in connection.execute(query, (after,)):
+            said = json.loads(payload)
+            if kind == "intended":
+                intended[seq] = [change["id"] for change in said["changes"]]
+            elif kind == "effect":
+                told.append((said["change"], said["outcome"]))
+            else:
+                own = said.get("changes") or [each for each in intended[said["intended"]] if each not in said["but"]]
+                told += [(change, said["outcome"]) for change in own]
+    return told
+
+
 def done_per_change(company: Company) -> Counter[str]:
     """Change id → how many effects say that it is done."""
-    query = "SELECT payload FROM ledger_entries JOIN ledger_payloads USING (seq) WHERE kind = 'effect' ORDER BY seq"
-    with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
-        effects = [json.loads(row[0]) for row in connection.execute(query)]
-    return Counter(each["change"] for each in effects if each["outcome"] in ("applied", "already"))
+    return Counter(change for change, outcome in effects(company) if outcome in ("applied", "already"))
 
 
 def intended(company: Company) -> set[str]:
