@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from adapters.api.trouble import Trouble
-from adapters.mayan.api import Api
+from adapters.mayan.api import Api, Listing
 from adapters.mayan.entitlements import Kind, Managed
 from reconciler.targets import TargetFinding
 
@@ -74,12 +74,22 @@ class Access:
     @cached_property
     def groups(self) -> Mapping[int, str]:
         """All groups: id → name."""
-        return {_id(each): str(each["name"]) for each in self._api.every("groups/", "id,name")}
+        return {_id(each): str(each["name"]) for each in self._listed.records}
+
+    @cached_property
+    def _listed(self) -> Listing:
+        return self._api.readable("groups/", "id,name")
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        return {name: number for number, name in self.groups.items()}
 
     def group(self, each: Managed) -> int:
         """The id of the group in which membership is this entitlement. Raises `Obstacle`, and `Trouble`."""
         named = each.name if each.kind is Kind.GROUP else each.group
-        found = next((number for number, name in self.groups.items() if name == named), None) if named else None
+        found = self._numbers.get(named)
+        if named and found is None and self._listed.flaw:
+            raise Obstacle(f"whether there is a group {named} is not known: {self._listed.doubt}")
         if named and found is None:
             raise Obstacle(f"there is no group {named}; create it, or correct the binding")
         if each.kind is Kind.GROUP and found is not None:

@@ -1,4 +1,4 @@
-"""Mayan's REST API, as far as it is used here: listings read whole or not at all, and many changes in one request.
+"""Mayan's REST API, as far as it is used here: listings that are whole or say why not, and many changes in one request.
 
 A listing is asked for in the order of ids, so that what is added meanwhile comes last; a number of records other than
 Mayan's own `count`, a record that comes twice, and pages that go round in circles are trouble, never an end. Pages are
@@ -23,7 +23,7 @@ from adapters.api.walk import Page, PageReader, walk
 from adapters.api.words import Words
 from adapters.mayan.settings import MayanSettings
 
-__all__ = ["LARGEST_BATCH", "Answer", "Api", "Record", "connected", "is_number"]
+__all__ = ["LARGEST_BATCH", "Answer", "Api", "Listing", "Record", "connected", "is_number"]
 
 Record: TypeAlias = Mapping[str, object]
 LARGEST_BATCH = 100
@@ -42,6 +42,19 @@ class Answer:
     status: int = 0
     said: str = ""
     wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Records, and why they may not be all; what is there is true."""
+
+    records: Sequence[Record]
+    flaw: Trouble | None = None
+
+    @property
+    def doubt(self) -> str:
+        """The flaw in words, or a blank."""
+        return f"{self.flaw.said}; {self.flaw.remedy}" if self.flaw else ""
 
 
 class Api:
@@ -65,13 +78,18 @@ class Api:
 
     def every(self, path: str, fields: str, *, key: str = "id") -> Sequence[Record]:
         """All records of a listing, once each."""
+        found = self.readable(path, fields, key=key)
+        if found.flaw is not None:
+            raise found.flaw
+        return found.records
+
+    def readable(self, path: str, fields: str, *, key: str = "id") -> Listing:
+        """What can be read of a listing, once each. Raises `Trouble` where that is not even a page."""
         for left in reversed(range(_READINGS)):
-            try:
-                return self._walked(path, fields, key)
-            except Moved:
-                if not left:
-                    raise
-        raise AssertionError  # each reading ends with records or trouble
+            found = self._walked(path, fields, key)
+            if not isinstance(found.flaw, Moved) or not left:
+                return found
+        raise AssertionError  # the last reading is given, whatever it is
 
     def batch(self, requests: Sequence[tuple[str, str, Mapping[str, str]]]) -> Sequence[Answer]:
         """What becomes of these (method, path, body), in their order; as many as `LARGEST_BATCH`."""
@@ -84,7 +102,7 @@ class Api:
         url = f"{self._base}batch_requests/"
         try:
             response = self._client.read(Request("POST", url, parameters, body={"requests": asked}))
-            page = _Listing(self._words).page(response, 1)
+            page = _Pages(self._words).page(response, 1)
         except Trouble as trouble:
             raise trouble.at(url, 1) from None
         found = {str(each.get("name")): each for each in page.records if isinstance(each, Mapping)}
@@ -99,19 +117,24 @@ class Api:
         data = json.dumps(said.get("data"), ensure_ascii=False)
         return Answer(status if isinstance(status, int) else 0, self._words.quoted(data), wait)
 
-    def _walked(self, path: str, fields: str, key: str) -> Sequence[Record]:
+    def _walked(self, path: str, fields: str, key: str) -> Listing:
         parameters = {"_ordering": "id", "_fields_only": fields}
-        url, reader = self._base + path, _Listing(self._words)
-        found: list[Record] = []
-        for page in walk(self._client.get, reader, _PAGES, url, parameters, self._words):
-            found += [_object(each) for each in page.records]
-        if reader.more:
-            raise Trouble("it names a next page after the last", "ask who runs it; nothing was taken").at(url, 1)
-        if len({str(each.get(key)) for each in found}) < len(found):
-            raise Moved("a record came twice", "read again when nobody is at work on them; nothing was taken").at(
-                url, 1
-            )
-        return found
+        url, reader = self._base + path, _Pages(self._words)
+        found: dict[str, Record] = {}
+        number, flaw = 0, None
+        try:
+            for page in walk(self._client.get, reader, _PAGES, url, parameters, self._words):
+                found |= {str(each.get(key)): each for each in map(_object, page.records)}
+                number += len(page.records)
+        except Trouble as trouble:
+            if not number:
+                raise
+            flaw = trouble
+        if flaw is None and reader.more:
+            flaw = Trouble("it names a next page after the last", "ask who runs it").at(url, 1)
+        if flaw is None and len(found) < number:
+            flaw = Moved("a record came twice", "read again when nobody is at work on them").at(url, 1)
+        return Listing(list(found.values()), flaw)
 
 
 @contextmanager
@@ -136,7 +159,7 @@ def is_number(key: str) -> bool:
     return key.isascii() and key.isdigit() and len(key) < 19
 
 
-class _Listing(PageReader):
+class _Pages(PageReader):
     """`{"count": 2, "next": null, "results": [{…}, {…}]}`"""
 
     def __init__(self, words: Words) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-from reconciler.targets import Locator
+from reconciler.targets import Locator, entitlement_key
 
-__all__ = ["Kind", "Managed", "locator_error", "managed"]
+__all__ = ["Kind", "Managed", "containers", "locator_error", "managed"]
 
 
 class Kind(StrEnum):
@@ -25,6 +26,8 @@ class Kind(StrEnum):
 
 
 _OBJECTS = (Kind.CABINET, Kind.DOCUMENT_TYPE)
+_BELOW = " / "
+"""What Mayan puts between the labels of cabinets in a path."""
 _PERMISSION = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 _FORMS = (
     "{group: NAME}, {document_type: LABEL, permission: …} or {cabinet: LABEL, permission: …}, with or without `group`"
@@ -75,3 +78,20 @@ def managed(locator: Locator) -> Managed:
         if kind in locator:
             return Managed(kind, locator[kind], locator["permission"], locator.get("group", ""))
     return Managed(Kind.GROUP, locator["group"])
+
+
+def containers(locators: Sequence[Locator]) -> Mapping[str, Sequence[str]]:
+    """Of cabinets that lie below another that is bound with the same permission: key → the keys of that one. It is the
+    one at the root of the tree: none in between hands anything down.
+    """
+    cabinets = [locator for locator in locators if Kind.CABINET in locator]
+    roots: dict[tuple[str, str], list[str]] = {}
+    for locator in cabinets:
+        if _BELOW not in locator["cabinet"]:
+            roots.setdefault((locator["cabinet"], locator["permission"]), []).append(entitlement_key(locator))
+    found: dict[str, Sequence[str]] = {}
+    for locator in cabinets:
+        root, below, _ = locator["cabinet"].partition(_BELOW)
+        if below and (around := roots.get((root, locator["permission"]))):
+            found[entitlement_key(locator)] = around
+    return found

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from adapters.api.trouble import Trouble
 from adapters.mayan.access import Access, Obstacle
-from adapters.mayan.api import Api, Record, is_number
+from adapters.mayan.api import Api, Listing, Record, is_number
 from adapters.mayan.entitlements import Managed, managed
 from adapters.mayan.rights import Standing
 from adapters.mayan.settings import MayanSettings
@@ -66,10 +66,11 @@ class Eye:
         """All accounts, or those of these keys, and who is in each entitlement. Raises `Trouble`."""
         wanted = {entitlement_key(locator): managed(locator) for locator in locators}
         narrow = None if keys is None else [int(key) for key in keys if is_number(key)]
-        doubt = self._standing.blind() if narrow is None else ""
-        users = self._users(narrow)
+        blind = self._standing.blind() if narrow is None else ""
+        listed = self._users(narrow)
+        users, doubt = listed.records, blind or listed.doubt
         groups = self._groups(wanted, told=narrow is None)
-        members: Mapping[str, Sequence[Record] | str]
+        members: Mapping[str, Listing | str]
         if narrow is None or len(narrow) > _NARROW:
             members = {key: self._members(group) for key, group in groups.items()}
         else:
@@ -77,7 +78,7 @@ class Eye:
         known = self._known(users, members, narrow)
         places = {number: place for place, number in enumerate(known)}
         read = {
-            key: self._entitlement(key, each, members[key], places, doubt, narrow=narrow is not None)
+            key: self._entitlement(key, each, members[key], places, blind, narrow=narrow is not None)
             for key, each in wanted.items()
         }
         if narrow is None:
@@ -89,18 +90,20 @@ class Eye:
         accounts = AccountsRead(reading, tuple(known.values()), doubt)
         return Observation(at, accounts, read, tuple(self._findings), own)
 
-    def _users(self, narrow: Sequence[int] | None) -> Sequence[Record]:
+    def _users(self, narrow: Sequence[int] | None) -> Listing:
         if narrow is not None and len(narrow) <= _NARROW:
             found = (self._api.one(f"users/{number}/", USER_FIELDS) for number in narrow)
-            return [user for user in found if user is not None]
-        users = self._api.every("users/", USER_FIELDS)
-        return users if narrow is None else [user for user in users if user["id"] in narrow]
+            return Listing([user for user in found if user is not None])
+        users = self._api.readable("users/", USER_FIELDS)
+        if narrow is None:
+            return users
+        return Listing([user for user in users.records if user["id"] in narrow], users.flaw)
 
     def _groups(self, wanted: Mapping[str, Managed], *, told: bool) -> dict[str, int | str]:
         """Key → the group's id, or why there is none."""
-        found: dict[str, int | str] = {}
         if wanted and not self._access.groups:
             return dict.fromkeys(wanted, "Mayan shows us no group: our role needs user_management.group_view")
+        found: dict[str, int | str] = {}
         for key, each in wanted.items():
             try:
                 found[key] = group = self._access.group(each)
@@ -115,21 +118,21 @@ class Eye:
             found[key] = f"{names} are the same group: bind it once, or what one binding gives, another takes"
         return found
 
-    def _members(self, group: int | str) -> Sequence[Record] | str:
+    def _members(self, group: int | str) -> Listing | str:
         """The users in it, or why they cannot be told."""
         if isinstance(group, str):
             return group
         try:
-            return self._api.every(f"groups/{group}/users/", USER_FIELDS)
+            return self._api.readable(f"groups/{group}/users/", USER_FIELDS)
         except Trouble as trouble:
             return f"{trouble.said}; {trouble.remedy}"
 
-    def _members_among(
-        self, users: Sequence[Record], groups: Mapping[str, int | str]
-    ) -> Mapping[str, Sequence[Record] | str]:
+    def _members_among(self, users: Sequence[Record], groups: Mapping[str, int | str]) -> Mapping[str, Listing | str]:
         inside = {str(user["id"]): self._groups_of(user) for user in users} if groups else {}
         return {
-            key: group if isinstance(group, str) else [user for user in users if group in inside[str(user["id"])]]
+            key: group
+            if isinstance(group, str)
+            else Listing([user for user in users if group in inside[str(user["id"])]])
             for key, group in groups.items()
         }
 
@@ -139,14 +142,14 @@ class Eye:
     def _known(
         self,
         users: Sequence[Record],
-        members: Mapping[str, Sequence[Record] | str],
+        members: Mapping[str, Listing | str],
         narrow: Sequence[int] | None,
     ) -> dict[int, ObservedAccount]:
         """Those who came while we were reading are known from the group that they came into."""
         known = accounts_in(users, self._settings, self._standing.id)
         for found in members.values() if narrow is None else ():
             if not isinstance(found, str):
-                for number, account in accounts_in(found, self._settings, self._standing.id).items():
+                for number, account in accounts_in(found.records, self._settings, self._standing.id).items():
                     known.setdefault(number, account)
         return known
 
@@ -154,18 +157,19 @@ class Eye:
         self,
         key: str,
         each: Managed,
-        members: Sequence[Record] | str,
+        members: Listing | str,
         places: Mapping[int, int],
-        doubt: str,
+        blind: str,
         *,
         narrow: bool,
     ) -> EntitlementRead:
         if isinstance(members, str):
             return EntitlementRead(key, each.shown, Reading.FAILED, detail=members)
-        inside = BitMap([places[number] for number in _ids(members) if number in places])
-        foreign = () if narrow else tuple(str(user["username"]) for user in members if user["id"] not in places)
+        users, doubt = members.records, blind or members.doubt
+        inside = BitMap([places[number] for number in _ids(users) if number in places])
+        foreign = () if narrow else tuple(str(user["username"]) for user in users if user["id"] not in places)
         reading = Reading.PARTIAL if doubt else Reading.COMPLETE
-        if not doubt and not narrow and not members:
+        if not doubt and not narrow and not users:
             reading = Reading.CONFIRMED_EMPTY
         return EntitlementRead(key, each.shown, reading, inside, foreign, doubt)
 

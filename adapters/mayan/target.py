@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from adapters.api.trouble import Moved, Trouble, bare
 from adapters.mayan.access import Access, Roles
 from adapters.mayan.api import Api, connected
-from adapters.mayan.entitlements import locator_error
+from adapters.mayan.entitlements import containers, locator_error
 from adapters.mayan.reading import USER_FIELDS, Eye, accounts_in
 from adapters.mayan.rights import Standing
 from adapters.mayan.settings import mayan_settings
@@ -46,6 +46,9 @@ class MayanTarget(Target):
 
     def check_locator(self, locator: Locator) -> str | None:
         return locator_error(locator)
+
+    def containers(self, locators: Sequence[Locator]) -> Mapping[str, Sequence[str]]:
+        return containers(locators)
 
     def match_attributes(self) -> Sequence[str]:
         return (self._settings.match.attribute,)

@@ -13,7 +13,11 @@ mayan="${MAYAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mayan-lab}/$mayan_version/
 install_mayan() {
     python=.venv/bin/python
     [ -x "$python" ] || python=python3
-    mkdir -p "${mayan%/*}" && rm -rf "$mayan" && "$python" -m venv "$mayan" &&
+    mkdir -p "${mayan%/*}" && exec 9>"${mayan%/*}/installing" || return 1
+    # Several checkouts share the environment; whoever else makes it at this moment is waited for.
+    ! command -v flock >/dev/null || flock 9
+    [ ! -e "$mayan/whole" ] || return 0
+    rm -rf "$mayan" && "$python" -m venv "$mayan" &&
         "$mayan/bin/python" -m pip --disable-pip-version-check -q install --no-deps "mayan-edms==$mayan_version" &&
         # Signing in by LDAP and keeping files in clouds is left out: the first needs a compiler, the others are large.
         "$mayan/bin/python" -c '

@@ -93,6 +93,16 @@ def logins(observation: Observation) -> set[str]:
     return {observation.accounts.accounts[place].login for place in read.members}
 
 
+def test_c3_who_takes_another_user_name_is_the_same_account(lab: MayanLab) -> None:
+    key = lab.key("zhang")
+
+    lab.server.call("PATCH", "users/current/", {"username": "smith2"}, token=lab.server.token(int(key)))
+
+    observation = lab.target.observe([READERS], [key])
+    assert [(each.key, each.name) for each in observation.accounts.accounts] == [(key, "smith2")]
+    assert logins(observation) == {"smith2"}
+
+
 def test_whose_account_it_is_is_told_by_the_user_name_or_the_address(make: MakeMayanLab) -> None:
     lab = make([LabAccount("E1001", "zhang@example.com", "张伟")], {})
     by_name = MayanTarget(context(), lab.settings | {"match": {"username": "id"}})

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.mayan import MayanTarget
 from reconciler.errors import ReconcilerError
-from reconciler.targets import Locator
+from reconciler.targets import Locator, entitlement_key
 from tests.adapters.mayan.lab import context
 
 GOOD: dict[str, object] = {"url": "https://mayan.example.com", "token": "t0ken-of-mayan", "match": {"username": "id"}}
@@ -60,6 +60,20 @@ def test_a_binding_is_right_or_told_why_not(locator: Locator, words: str) -> Non
 
     assert words in (said or "")
     assert (said is None) is (words == "")
+
+
+def test_a_cabinet_lies_in_the_root_of_its_tree_and_in_none_between() -> None:
+    view = {"permission": "cabinets.cabinet_view"}
+    root, middle, inner = ({"cabinet": path, **view} for path in ("研发", "研发 / 芯片", "研发 / 芯片 / 龙芯"))
+    others: list[Locator] = [
+        {"cabinet": "研发 / 芯片", "permission": "cabinets.cabinet_edit"},
+        {"cabinet": "研发部", **view},
+        {"group": "研发 / 芯片"},
+    ]
+
+    found = MayanTarget(context(), GOOD).containers([inner, *others, middle, root])
+
+    assert found == {entitlement_key(each): [entitlement_key(root)] for each in (inner, middle)}
 
 
 def test_what_crosses_a_network_in_the_clear_is_allowed_only_in_so_many_words() -> None:
