@@ -188,6 +188,11 @@ class Layout:
         return tuple(dict.fromkeys((self.login, *self.match, *locking, *self.attributes)))
 
     @property
+    def member_attributes(self) -> Sequence[str]:
+        """What has to be read of an account to put it into a group, or take it out: most of what a large run reads."""
+        return () if self.kind.by_dn else ("uid",)
+
+    @property
     def ops(self) -> frozenset[Op]:
         """What this directory can be asked to do."""
         locking = {Op.DISABLE_ACCOUNT, Op.ENABLE_ACCOUNT} if self.lock else set()

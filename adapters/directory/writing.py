@@ -102,7 +102,9 @@ class DirectoryStepWriter(TargetWriter):
         keys = {step.account for step in steps if step.account}
         if not keys:
             return _Scene({}, True, groups, unusable)
-        listing = self._directory.accounts(self._layout.account_attributes, keys)
+        memberships = all(step.op in (Op.GRANT, Op.REVOKE) for step in steps)
+        asked = self._layout.member_attributes if memberships else self._layout.account_attributes
+        listing = self._directory.accounts(asked, keys)
         accounts = {self._directory.key(entry): entry for entry in listing}
         return _Scene(accounts, not listing.shortfalls, groups, unusable)
 
