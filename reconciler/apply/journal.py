@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -311,7 +311,9 @@ class Journal:
         """
         for each in shown:
             if connection.execute(select(proposals.c.digest).where(proposals.c.digest == each.digest)).first() is None:
-                row = {**asdict(each), "change_ids": json.dumps(each.change_ids)}
+                # Spelled out: `asdict` copies every id, and there may be a million.
+                row = {field.name: getattr(each, field.name) for field in fields(each)}
+                row["change_ids"] = json.dumps(each.change_ids)
                 connection.execute(insert(proposals).values(row))
 
     def proposals(self, connection: Connection, prefix: str) -> list[Proposal]:

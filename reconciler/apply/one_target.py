@@ -19,7 +19,7 @@ from typing import Any
 from reconciler.apply.context import RunContext
 from reconciler.apply.intents import locator_keys
 from reconciler.apply.sight import Sight
-from reconciler.apply.telling import Done, contradiction, effect, effects_of, intended, not_done
+from reconciler.apply.telling import Done, Intended, contradiction, effect, effects_of, intended, not_done
 from reconciler.facts.ledger import chunks
 from reconciler.logs import log
 from reconciler.plan.model import Change
@@ -86,6 +86,7 @@ class OneTarget:
         self._report = TargetReport(name)
         self._waited = 0.0
         self._silent_batches = 0
+        self._intended = Intended()
         self._writer: TargetWriter | None = None
         self._connection = ExitStack()
 
@@ -115,7 +116,8 @@ class OneTarget:
         wanted = self._still_wanted([Done(change, _STALE) for change in batch], self._context.no_longer_wanted(batch))
         if not wanted:
             return
-        self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
+        [entry] = self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
+        self._intended = Intended(entry.seq, frozenset(change.id for change in wanted))
         # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
         stale, unwanted = [Done(change, _STALE) for change in wanted], self._context.no_longer_wanted(wanted)
         begun, before = time.perf_counter(), len(self._report.done)
@@ -191,7 +193,7 @@ class OneTarget:
         """Put outcomes on record."""
         if not done:
             return
-        for some in chunks(effects_of(done, self._context.told), AT_ONCE):
+        for some in chunks(effects_of(done, self._intended, self._context.told), AT_ONCE):
             entries = self._context.recorder.record([entry for entry, _ in some])
             for (_, own), entry in zip(some, entries, strict=True):
                 self._report.done += [Done(each.change, each.outcome, entry.seq) for each in own]

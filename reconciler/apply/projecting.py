@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pyroaring import BitMap
 from sqlalchemy import (
+    BindParameter,
     Boolean,
     ColumnElement,
     Connection,
@@ -38,6 +39,7 @@ from reconciler.apply.tables import (
     policies,
     runs,
 )
+from reconciler.facts.adding import add_rows
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import CHUNK, Entry, Sequence64, chunks
 from reconciler.facts.people import people
@@ -76,7 +78,7 @@ def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
         for e in entries
     }
     connection.execute(_FORGET_LINK, [_named(row, "target", "account_key") for row in rows.values()])
-    connection.execute(insert(account_links), list(rows.values()))
+    add_rows(connection, account_links, list(rows.values()))
 
 
 _FORGET_LINK = delete(account_links).where(
@@ -98,7 +100,7 @@ def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
         for entry in entries
         for change_id in _said(entry)["change_ids"]
     ]
-    connection.execute(insert(approvals), rows)
+    add_rows(connection, approvals, rows)
 
 
 def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -138,7 +140,7 @@ def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
         for entry in entries
         for change in spelled_out(entry.payload)
     ]
-    connection.execute(insert(intents), rows)
+    add_rows(connection, intents, rows)
 
 
 _ASKED_FOR = ("op", "subject", "holder", "account_key", "entitlement_key", "slice")
@@ -146,7 +148,7 @@ _ASKED_FOR = ("op", "subject", "holder", "account_key", "entitlement_key", "slic
 
 def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [_effect_row(entry) for entry in entries]
-    connection.execute(insert(effects), rows)
+    add_rows(connection, effects, rows)
     done = [row for row in rows if row["outcome"] in _DONE]
     # What nobody answered to may have happened: it stays open until somebody has read what became of it.
     if known := [row for row in rows if row["outcome"] != _SILENT]:
@@ -158,48 +160,50 @@ def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
 
 
 def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
-    """As `_effect`, of many at once: what they are stands with what was intended."""
+    """As `_effect`, of many at once: who and what they are stands with what was intended."""
     for entry in entries:
-        said, changes = _said(entry), _said(entry)["changes"]
-        for some in chunks(changes, CHUNK):
-            _effects_of_some(connection, entry, some)
+        said = _said(entry)
+        listed = "changes" in said
+        all_of = _LISTED if listed else _ALL_BUT
+        these = {"intended": said["intended"], "listed": said["changes"] if listed else said["but"]}
+        told = {"in_entry": entry.seq, "so": said["outcome"], "at": instant_text(entry.recorded_at)}
+        connection.execute(all_of.copied, {**these, **told, "applied": said["outcome"] == _APPLIED})
+        if said["outcome"] != _SILENT:
+            connection.execute(all_of.closed, {**these, "in_entry": entry.seq})
+        if said["outcome"] in _DONE:
+            connection.execute(all_of.used, {**these, "in_entry": entry.seq})
+            _move_members(connection, [_Move(*row) for row in connection.execute(all_of.moves, these)])
         if said["outcome"] == _APPLIED:
+            changes = connection.execute(all_of.changes, these).scalars()
             _close_others(connection, dict.fromkeys(changes, entry.seq))
-
-
-def _effects_of_some(connection: Connection, entry: Entry, changes: Sequence[str]) -> None:
-    said = _said(entry)
-    own = {"of_run": said["run"], "changes": changes}
-    told = {"in_entry": entry.seq, "so": said["outcome"], "at": instant_text(entry.recorded_at)}
-    connection.execute(_COPY_INTENTS, {**own, **told, "applied": said["outcome"] == _APPLIED})
-    if said["outcome"] != _SILENT:
-        connection.execute(_CLOSE_INTENTS, {**own, "in_entry": entry.seq})
-    if said["outcome"] in _DONE:
-        connection.execute(_USE_APPROVALS, {"in_entry": entry.seq, "changes": changes})
-        _move_members(connection, [_Move(*row) for row in connection.execute(_MOVES, own)])
 
 
 _APPLIED, _SILENT = "applied", "unavailable"
 _DONE = (_APPLIED, "already")
 
-_THESE = intents.c.run == bindparam("of_run"), intents.c.change_id.in_(bindparam("changes", expanding=True))
-_COPIED = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
-_COPY_INTENTS = insert(effects).from_select(
-    [*_COPIED, "entry", "outcome", "recorded_at", "counts"],
-    select(
-        *(intents.c[name] for name in _COPIED),
-        bindparam("in_entry", type_=Sequence64),
-        bindparam("so", type_=Text),
-        bindparam("at", type_=Text),
-        and_(intents.c.counts, bindparam("applied", type_=Boolean)),
-    ).where(*_THESE),
-)
-_CLOSE_INTENTS = update(intents).where(*_THESE).values(outcome_entry=bindparam("in_entry"))
-_MOVES = (
-    select(intents.c.op, intents.c.target, intents.c.entitlement_key, intents.c.subject, intents.c.holder)
-    .where(*_THESE)
-    .order_by(intents.c.change_id)
-)
+
+class _Intended:
+    """The statements about what one entry intended: of the changes that are listed, or of all but those."""
+
+    def __init__(self, *, listed: bool) -> None:
+        c = intents.c
+        ids: BindParameter[str] = bindparam("listed", expanding=True)
+        these = c.entry == bindparam("intended"), c.change_id.in_(ids) if listed else c.change_id.not_in(ids)
+        self.changes = select(c.change_id).where(*these)
+        self.moves = select(c.op, c.target, c.entitlement_key, c.subject, c.holder).where(*these).order_by(c.change_id)
+        self.closed = update(intents).where(*these).values(outcome_entry=bindparam("in_entry"))
+        self.used = (
+            update(approvals)
+            .where(approvals.c.change_id.in_(self.changes), _UNUSED)
+            .values(used_entry=bindparam("in_entry"))
+        )
+        said = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
+        entry, outcome = bindparam("in_entry", type_=Sequence64), bindparam("so", type_=Text)
+        at, applied = bindparam("at", type_=Text), bindparam("applied", type_=Boolean)
+        row = select(*(c[name] for name in said), entry, outcome, at, and_(c.counts, applied)).where(*these)
+        self.copied = insert(effects).from_select([*said, "entry", "outcome", "recorded_at", "counts"], row)
+
+
 _CLOSE_INTENT = (
     update(intents)
     .where(intents.c.run == bindparam("of_run"), intents.c.change_id == bindparam("of_change_id"))
@@ -229,11 +233,7 @@ _USE_APPROVAL = (
     .where(approvals.c.change_id == bindparam("of_change_id"), _UNUSED)
     .values(used_entry=bindparam("of_entry"))
 )
-_USE_APPROVALS = (
-    update(approvals)
-    .where(approvals.c.change_id.in_(bindparam("changes", expanding=True)), _UNUSED)
-    .values(used_entry=bindparam("in_entry"))
-)
+_LISTED, _ALL_BUT = _Intended(listed=True), _Intended(listed=False)
 
 
 def _named(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ intents = Table(
     metadata,
     Column("run", Text, primary_key=True),
     Column("change_id", Text, primary_key=True),
-    Column("entry", Sequence64, nullable=False),
+    Column("entry", Sequence64, nullable=False, index=True),
     Column("target", Text, nullable=False),
     Column("op", Text, nullable=False),
     Column("subject", Text, nullable=False),

@@ -13,7 +13,7 @@ from reconciler.apply.intents import described, in_short
 from reconciler.apply.journal import OpenIntent
 from reconciler.apply.sight import Sight
 from reconciler.apply.tables import Kind
-from reconciler.facts.ledger import NewEntry
+from reconciler.facts.ledger import NewEntry, chunks
 from reconciler.plan.model import Change
 from reconciler.targets import Observation, Op, Outcome, entitlement_key
 
@@ -75,30 +75,53 @@ def intended(op: Op, target: str, changes: Sequence[Change], told: Told) -> NewE
     return NewEntry(Kind.INTENDED.value, f"run:{told.run}", told.actor, payload)
 
 
-def effects_of(done: Sequence[Done], told: Told) -> list[tuple[NewEntry, Sequence[Done]]]:
-    """What became of a batch: of those of whom nothing else is to be said but the same outcome in one entry, since
-    what was intended is on record; of every other one in an entry of its own, which can be erased by itself.
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """What is on record as about to be sent: the entry's number, and the ids of its changes."""
+
+    entry: int = 0
+    changes: frozenset[str] = frozenset()
+
+
+def effects_of(done: Sequence[Done], intended: Intended, told: Told) -> list[tuple[NewEntry, Sequence[Done]]]:
+    """What became of changes of one batch. Those of whom no more is to be said than the same outcome stand in one
+    entry, which leads to what was intended; every other one has an entry of its own, which can be erased by itself.
     """
     alike: dict[str, list[Done]] = {}
     entries: list[tuple[NewEntry, Sequence[Done]]] = []
     for each in done:
-        if each.outcome.detail:
+        if each.outcome.detail or each.change.id not in intended.changes:
             entries.append((effect(each, told), [each]))
         else:
             alike.setdefault(each.outcome.kind.value, []).append(each)
     for outcome, same in alike.items():
-        entries.append((effect(same[0], told) if len(same) == 1 else _effects(outcome, same, told), same))
+        if len(same) == 1:
+            entries.append((effect(same[0], told), same))
+        elif len(intended.changes) - len(same) <= MOST_LISTED:
+            but = sorted(intended.changes.difference(each.change.id for each in same))
+            entries.append((_effects(outcome, same, intended, told, {"but": but}), same))
+        else:
+            for some in chunks(same, MOST_LISTED):
+                listed = {"changes": [each.change.id for each in some]}
+                entries.append((_effects(outcome, some, intended, told, listed), some))
     return entries
 
 
-def _effects(outcome: str, done: Sequence[Done], told: Told) -> NewEntry:
+MOST_LISTED = 500
+"""The most changes that an entry for many lists; beyond, it says that it is all but some, or there are several."""
+
+
+def _effects(
+    outcome: str, done: Sequence[Done], intended: Intended, told: Told, which: Mapping[str, list[str]]
+) -> NewEntry:
     change = done[0].change
     payload: dict[str, Any] = {
         "run": told.run,
         "op": change.op.value,
         "target": change.target,
         "outcome": outcome,
-        "changes": [each.change.id for each in done],
+        "intended": intended.entry,
+        **which,
     }
     return NewEntry(Kind.EFFECTS.value, f"run:{told.run}", told.actor, payload)
 

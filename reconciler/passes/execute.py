@@ -12,6 +12,7 @@ from typing import Any
 from pyroaring import BitMap
 
 from reconciler.apply.context import RunContext
+from reconciler.apply.intents import locator_keys
 from reconciler.apply.journal import OpenIntent
 from reconciler.apply.leases import alive, of_target, take, take_all
 from reconciler.apply.run import RunReport, carry_out, together
@@ -416,26 +417,26 @@ def _undone(changes: Sequence[Change], report: RunReport | None) -> frozenset[En
     """The entitlements on which some change is not done, that of somebody whom a narrow plan leaves out included."""
     done = {each.change.id for each in report.done if each.outcome.kind.done} if report else set()
     done -= {change.id for change in report.contradicted} if report else set()
-    return frozenset(_ref(change) for change in changes if change.id not in done)
-
-
-def _ref(change: Change) -> EntitlementRef:
-    return EntitlementRef(change.target, entitlement_key(change.locator))
+    return frozenset(
+        EntitlementRef(change.target, entitlement_key(change.locator)) for change in changes if change.id not in done
+    )
 
 
 def _moved(report: RunReport | None) -> Mapping[EntitlementRef, Sequence[Change]]:
     """Entitlement → the changes of people that are done."""
-    moved: dict[EntitlementRef, list[Change]] = defaultdict(list)
+    moved: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    key_of = locator_keys()
     for each in report.done if report else ():
-        if each.change.person and each.outcome.kind.done and each.change.op in (Op.GRANT, Op.REVOKE):
-            moved[_ref(each.change)].append(each.change)
-    return moved
+        change = each.change
+        if change.person and each.outcome.kind.done and change.op in (Op.GRANT, Op.REVOKE):
+            moved[change.target, key_of(change)].append(change)
+    return {EntitlementRef(*key): changes for key, changes in moved.items()}
 
 
 def _after(seen: Look, before: BitMap, moved: Iterable[Change]) -> BitMap:
     """Who is in an entitlement after the run, by what was seen before it and by its outcomes."""
+    known = seen.population.by_id
     after = BitMap(before)
     for change in moved:
-        number = seen.population.by_id[change.person or ""].number
-        (after.add if change.op is Op.GRANT else after.discard)(number)
+        (after.add if change.op is Op.GRANT else after.discard)(known[change.person or ""].number)
     return after

@@ -64,9 +64,9 @@ def intended(*changes: str, run: str = "r2") -> NewEntry:
     return NewEntry(Kind.INTENDED, f"run:{run}", "ops", said)
 
 
-def effects(outcome: str, *changes: str, run: str = "r2") -> NewEntry:
-    said: dict[str, Any] = {"run": run, "op": "grant", "target": "dir", "outcome": outcome, "changes": list(changes)}
-    return NewEntry(Kind.EFFECTS, f"run:{run}", "ops", said)
+def effects(outcome: str, intended: int, **which: list[str]) -> NewEntry:
+    said: dict[str, Any] = {"run": "r2", "op": "grant", "target": "dir", "outcome": outcome, "intended": intended}
+    return NewEntry(Kind.EFFECTS, "run:r2", "ops", {**said, **which})
 
 
 def approved(actor: str, *changes: str, author: str = "ops") -> NewEntry:
@@ -103,8 +103,8 @@ ENTRIES = [
     approved("boss", "d1", "d2"),
     intended("d1", "d2", "d3", "d4", run="dead"),
     intended("d1", "d2", "d3", "d4"),
-    effects("applied", "d1", "d2", "d3"),
-    effects("unavailable", "d4"),
+    effects("applied", 16, but=["d4"]),
+    effects("unavailable", 16, changes=["d4"]),
     NewEntry(
         Kind.CONTRADICTED,
         "svc-d2",

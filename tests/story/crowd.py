@@ -130,16 +130,22 @@ def recorded(company: Company, kind: str) -> int:
 def effects(company: Company, after: int = 0) -> list[tuple[str, str]]:
     """Change id and outcome of all that the ledger tells since that entry, by the store itself."""
     query = (
-        "SELECT kind, payload FROM ledger_entries JOIN ledger_payloads USING (seq) "
-        "WHERE kind IN ('effect', 'effects') AND seq > ? ORDER BY seq"
+        "SELECT seq, kind, payload FROM ledger_entries JOIN ledger_payloads USING (seq) "
+        "WHERE kind IN ('effect', 'effects', 'intended') AND seq > ? ORDER BY seq"
     )
+    told: list[tuple[str, str]] = []
+    intended: dict[int, list[str]] = {}
     with closing(sqlite3.connect(f"file:{company.store}?mode=ro", uri=True)) as connection:
-        told = [(kind, json.loads(payload)) for kind, payload in connection.execute(query, (after,))]
-    return [
-        (change, said["outcome"])
-        for kind, said in told
-        for change in (said["changes"] if kind == "effects" else [said["change"]])
-    ]
+        for seq, kind, payload in connection.execute(query, (after,)):
+            said = json.loads(payload)
+            if kind == "intended":
+                intended[seq] = [change["id"] for change in said["changes"]]
+            elif kind == "effect":
+                told.append((said["change"], said["outcome"]))
+            else:
+                own = said.get("changes") or [each for each in intended[said["intended"]] if each not in said["but"]]
+                told += [(change, said["outcome"]) for change in own]
+    return told
 
 
 def done_per_change(company: Company) -> Counter[str]:

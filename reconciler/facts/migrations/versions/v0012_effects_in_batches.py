@@ -50,7 +50,7 @@ def _intents() -> None:
         "intents",
         sa.Column("run", sa.Text, primary_key=True),
         sa.Column("change_id", sa.Text, primary_key=True),
-        sa.Column("entry", SEQ, nullable=False),
+        sa.Column("entry", SEQ, nullable=False, index=True),
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("op", sa.Text, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
