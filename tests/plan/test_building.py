@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.access import evaluate
@@ -204,6 +204,7 @@ def test_changes_stay_within_what_the_target_can_do(situation: Situation) -> Non
 
 
 @given(situations(), st.frozensets(st.sampled_from(Op)))
+@settings(deadline=None)
 def test_what_a_target_cannot_do_is_a_finding_instead(situation: Situation, ops: frozenset[Op]) -> None:
     view = situation.targets["dir"]
     unable = replace(situation, targets={"dir": replace(view, capabilities=Capabilities(ops))})
@@ -220,6 +221,7 @@ def test_what_a_target_cannot_do_is_a_finding_instead(situation: Situation, ops:
 
 
 @given(situations())
+@settings(deadline=None)
 def test_whoever_has_a_part_gets_the_rest_or_loses_it(situation: Situation) -> None:
     view = situation.targets["dir"]
     able = replace(situation, targets={"dir": replace(view, capabilities=Capabilities())})
