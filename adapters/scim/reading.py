@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from adapters.api.trouble import Trouble
-from adapters.scim.groups import Group, Groups
+from adapters.scim.groups import Groups
 from adapters.scim.paging import Listing
 from adapters.scim.provider import Provider
 from adapters.scim.settings import Layout
@@ -52,7 +52,7 @@ def observation(
         else:
             read[key] = scene.members(key, locator, groups)
     if keys is None:
-        _note_nested(read, locators, groups)
+        scene.findings += _with_groups_within(read, locators, groups)
     own = provider.own_key()
     return Observation(at, scene.accounts_read(accounts), read, scene.findings, frozenset({own} if own else ()))
 
@@ -126,8 +126,6 @@ class _Scene:
         [group] = found
         inside = BitMap([self._positions[each] for each in group.members if each in self._positions])
         others = () if self.narrow else tuple(each for each in group.members if each not in self._positions)
-        if not self.narrow:
-            self.findings += _nested(group)
         if groups.shortfall and "group" in locator:
             detail = f"another group may have the same name: the list may not be whole: {groups.shortfall}"
             return EntitlementRead(key, group.name, Reading.PARTIAL, inside, detail=detail)
@@ -158,26 +156,26 @@ class _Scene:
         return self._holding[attribute]
 
 
-def _note_nested(read: dict[str, EntitlementRead], locators: Sequence[Locator], groups: Groups) -> None:
-    """Which of the groups asked for lie in others of them, so that their members have those too."""
+def _with_groups_within(
+    read: dict[str, EntitlementRead], locators: Sequence[Locator], groups: Groups
+) -> Iterator[TargetFinding]:
+    """Note which of the groups asked for lie in others of them, so that their members have those too; a finding for
+    each group inside one that was not asked for.
+    """
     meant = {entitlement_key(locator): groups.found(locator) for locator in locators if "attribute" not in locator}
     single = {key: found[0] for key, found in meant.items() if len(found) == 1}
-    by_group: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for key, group in single.items():
-        by_group.setdefault(group.key, []).append(key)
+        keys.setdefault(group.key, []).append(key)
     for key, group in single.items():
-        within = sorted(each for inner in group.nested for each in by_group.get(inner, ()))
-        if within:
-            read[key] = replace(read[key], within=within)
-
-
-def _nested(group: Group) -> Iterator[TargetFinding]:
-    for each in sorted(group.nested):
-        text = (
-            f"the group with the id {each} is a member of {group.name}: whoever is in it has what {group.name} gives, "
-            "beside any policy"
-        )
-        yield TargetFinding("nested-group", group.name, text)
+        within = sorted(each for inner in group.nested for each in keys.get(inner, ()))
+        read[key] = replace(read[key], within=within) if within else read[key]
+        for inner in sorted(group.nested - keys.keys()):
+            text = (
+                f"the group with the id {inner} is a member of {group.name}: whoever is in it has what {group.name} "
+                "gives, beside any policy"
+            )
+            yield TargetFinding("nested-group", group.name, text)
 
 
 def _name(locator: Locator) -> str:

@@ -145,6 +145,11 @@ class Journal:
             for row in connection.execute(select(baselines)).mappings()
         }
 
+    def managed(self, connection: Connection) -> list[EntitlementRef]:
+        """Every entitlement that was ever managed here and is not forgotten."""
+        rows = connection.execute(select(baselines.c.target, baselines.c.entitlement_key))
+        return [EntitlementRef(row.target, row.entitlement_key) for row in rows]
+
     def held_by(self, connection: Connection, number: int) -> list[EntitlementRef]:
         """The entitlements in which the person of this number was when they were last seen."""
         return sorted(ref for ref, own in self.baselines(connection).items() if number in own.members)

@@ -101,7 +101,8 @@ def _source(workspace: Workspace, name: str) -> Iterator[_Finding]:
 
 def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
     policy = workspace.policy()
-    target = workspace.targets(policy, [name])[name].target
+    facts = workspace.facts(create=False) if workspace.has_store() else None
+    target = workspace.targets(policy, [name], facts)[name].target
     warnings = target.probe()
     locators = [each.locator for ref, each in policy.entitlements.items() if ref.target == name]
     observation = target.observe(locators)

@@ -37,11 +37,26 @@ def containment_problems(
                 told.add((inner.place, inner.place))
                 yield _not_kept_out(target, inner)
             continue
-        for outer in (bound[each] for each in containers.get(key, ()) if each in bound):
+        for outer in _around(key, bound, containers):
             pair = inner.place, outer.place
             if admits_too_many(outer, inner) and pair not in told:
                 told.add(pair)
                 yield _inside(outer, inner, policy, cuts_off=cuts_off)
+
+
+def _around(
+    key: str, bound: Mapping[str, Entitlement], containers: Mapping[str, Sequence[str]]
+) -> Iterator[Entitlement]:
+    """The next ones around it that are given to anybody: what is retired shields nothing."""
+    waiting, seen = list(containers.get(key, ())), {key}
+    while waiting:
+        each = waiting.pop(0)
+        if each in bound and each not in seen:
+            seen.add(each)
+            if bound[each].permissions:
+                yield bound[each]
+            else:
+                waiting += containers.get(each, ())
 
 
 def admits_too_many(outer: Entitlement, inner: Entitlement) -> bool:

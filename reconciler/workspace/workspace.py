@@ -31,13 +31,13 @@ from reconciler.policy import check_policy
 from reconciler.policy.clauses import read_clause
 from reconciler.policy.containment import containment_problems
 from reconciler.policy.former import with_former
-from reconciler.policy.model import Entitlement, Limit, Period, Policy
+from reconciler.policy.model import Entitlement, EntitlementRef, Limit, Period, Policy
 from reconciler.policy.nodes import Node, key_place
 from reconciler.policy.periods import parse_period
 from reconciler.policy.report import Report
 from reconciler.policy.yaml_tree import read_yaml
 from reconciler.sources import Feed, Source, SourceContext, SourceError
-from reconciler.targets import Target, TargetContext
+from reconciler.targets import Target, TargetContext, entitlement_locator
 from reconciler.workspace.file import RunInProgress, SecretMissing, WorkspaceError, WorkspaceFile, find_place
 from reconciler.workspace.references import References
 from reconciler.workspace.repository import PolicyRepository
@@ -287,13 +287,16 @@ class Workspace:
             remedy = f"a file has our own columns; where HR's are mapped, name the source (it has: {known})"
             raise SourceError(error.message, place=error.place, remedy=remedy) from None
 
-    def targets(self, policy: Policy, names: Sequence[str] | None = None) -> dict[str, ConfiguredTarget]:
-        """The targets (all, or these), their settings checked and their secrets resolved, each knowing what the policy
-        binds on it; nothing is reached yet.
+    def targets(
+        self, policy: Policy, names: Sequence[str] | None = None, facts: Facts | None = None
+    ) -> dict[str, ConfiguredTarget]:
+        """The targets (all, or these), their settings checked and their secrets resolved, each knowing what is managed
+        on it and, by the record, what once was; nothing is reached yet.
         """
+        managed = _ever_managed(facts) if facts is not None else ()
         return {
             name: ConfiguredTarget(
-                _knowing(name, self._target(name), policy),
+                _knowing(name, self._target(name), policy, managed),
                 revoke_foreign=self._choice(name, "foreign", "revoke"),
                 disable_orphans=self._choice(name, "orphans", "disable"),
             )
@@ -330,16 +333,14 @@ class Workspace:
         if standing is None:
             files = self.policy_files()
             standing = StandingPolicy(self._passing(files), files)
-        facts, journal = self.facts(), Journal()
-        with facts.store.reading() as connection:
-            baselines = journal.baselines(connection)
-        configured = self.targets(with_former(standing.policy, baselines), targets)
+        facts = self.facts()
+        configured = self.targets(standing.policy, targets, facts)
         return Wiring(
             organization=self.spec.organization,
             policy=standing.policy,
             policy_files=standing.files,
             facts=facts,
-            journal=journal,
+            journal=Journal(),
             targets=configured,
             zone=self.zone,
             actor=actor.name,
@@ -361,10 +362,19 @@ def _containment(name: str, target: Target, policy: Policy) -> Iterator[Problem]
     yield from containment_problems(name, bound, containers, policy, cuts_off=target.describe().cuts_off)
 
 
-def _knowing(name: str, target: Target, policy: Policy) -> Target:
-    bound = _bound_on(name, policy).values()
-    cut_off = [each.locator for each in bound if not each.inherit] if target.describe().cuts_off else []
-    return target.knowing([each.locator for each in bound], cut_off)
+def _ever_managed(facts: Facts) -> Sequence[EntitlementRef]:
+    with facts.store.reading() as connection:
+        return Journal().managed(connection)
+
+
+def _knowing(name: str, target: Target, policy: Policy, managed: Sequence[EntitlementRef]) -> Target:
+    """What no policy names any more is nobody's else until it is retired: nothing comes into it from around."""
+    bound = _bound_on(name, with_former(policy, managed))
+    left = [ref.key for ref in managed if ref.target == name and ref.key not in bound and ref not in policy.retired]
+    undeclared = [entitlement_locator(key) for key in left]
+    cut_off = [each.locator for each in bound.values() if not each.inherit] + undeclared
+    locators = [each.locator for each in bound.values()] + undeclared
+    return target.knowing(locators, cut_off if target.describe().cuts_off else [])
 
 
 def now() -> datetime:

@@ -126,3 +126,18 @@ def test_what_a_dead_run_left_behind_below_a_folder_is_seen_by_the_next_plan_and
 
     assert f"user:{DOU}" not in lists(file)
     assert server.plan("--target", "files")["changes"] == []
+
+
+def test_d7_a_folder_that_no_policy_names_any_more_is_not_opened_from_around(server: Company) -> None:
+    cut_off(server)
+    apply(server)
+    (server.folder / "policies/gears.yaml").unlink()
+    more = '    members: [{person: "E1043", until: 2099-12-31, reason: Draws too}, '
+    server.edit("policies/drawings.yaml", "    members: [", more)
+    apply(server)
+
+    assert f"user:{DOU}:rwx" in lists(server.folder / "srv/drawings")
+    for path in ("gears", "gears/spur.txt"):
+        assert f"user:{GAO}" not in lists(server.folder / "srv/drawings" / path)
+    found = server.plan("--target", "files")["findings"]
+    assert [each["subject"] for each in found if each["kind"] == "undeclared-entitlement" and each["target"] == "files"]

@@ -101,17 +101,15 @@ def test_a_family_is_told_once_for_each_pair_of_clauses() -> None:
     assert problem.place.line == 3
 
 
-def test_what_is_retired_gives_nothing_to_anybody() -> None:
+def test_what_is_retired_gives_nothing_to_anybody_and_shields_nothing() -> None:
     retired = (
         "retired: [{target: files, entitlement: {path: docs/old, permission: read}, members: revoke, reason: x}]\n"
     )
-    text = {"r.yaml": ("resources:\n" + resource("docs", "internal", "docs") + retired).encode()}
-    checked = load_policy({"w.yaml": WORDS.encode(), **text}, revision="")
-    bound = {ref.key: each for ref, each in checked.entitlements.items()}
-    around = containers([each.locator for each in bound.values()])
+    outer = resource("docs", "internal", "docs")
 
-    assert len(bound) == 2
-    assert list(containment_problems("files", bound, around, checked, cuts_off=True)) == []
+    assert found(outer + retired) == []
+    [problem] = found(outer + resource("core", "core", "docs/old/core") + retired)
+    assert "bound at r.yaml:2:" in problem.message
 
 
 # --- the word itself --------------------------------------------------------------------------------------------------

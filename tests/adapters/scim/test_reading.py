@@ -377,7 +377,9 @@ def test_a_group_in_a_group_is_foreign_and_told(lab: ProxiedLab) -> None:
     assert observation.entitlements["group=docs-readers"].foreign == (inner,)
     [finding] = told(observation, "nested-group")
     assert finding.subject == "docs-readers"
-    both = lab.observe("docs-readers", "核心算法").entitlements
+    observation = lab.observe("docs-readers", "核心算法")
+    both = observation.entitlements
+    assert told(observation, "nested-group") == []
     assert list(both["group=docs-readers"].within) == ["group=核心算法"]
     assert both["group=核心算法"].within == ()
 
