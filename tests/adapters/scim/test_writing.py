@@ -269,6 +269,7 @@ def test_what_is_changed_all_the_time_is_left_for_later(lab: ProxiedLab) -> None
     [outcome] = lab.apply(lab.grant("plain", "docs-readers"))
 
     assert outcome.kind is UNAVAILABLE
+    assert "without: [etag]" in outcome.detail
     assert lab.proxy.counted("PATCH") < 10
 
 
@@ -374,6 +375,23 @@ def test_one_refused_member_does_not_keep_the_others_out(lab: ProxiedLab) -> Non
     assert lab.proxy.counted("PATCH") < 14
 
 
+def test_a_provider_that_takes_few_members_at_once_gets_few_at_once(lab: ProxiedLab) -> None:
+    keys = crowd(lab, 60)
+    lab.proxy.instead = lambda asked: (
+        error(400, "at most 10 members") if asked.method == "PATCH" and len(members_in(asked)) > 10 else None
+    )
+
+    assert {outcome.kind for outcome in lab.apply(*grants(keys, "docs-readers"))} == {APPLIED}
+
+    assert len(lab.members("docs-readers")) == 62
+    assert lab.proxy.counted("PATCH") <= 15
+
+
+def members_in(asked: Asked) -> list[object]:
+    """Who is to come, by a PATCH."""
+    return [member for operation in asked.value["Operations"] for member in operation["value"]]
+
+
 def test_what_is_not_about_the_members_is_not_asked_of_each_of_them(lab: ProxiedLab) -> None:
     keys = crowd(lab, 200)
     lab.configured(without=["bulk"])
@@ -404,7 +422,9 @@ def test_429_is_told_with_the_time_to_wait_and_not_pressed(lab: ProxiedLab) -> N
     assert lab.proxy.counted("PATCH") == 1
 
 
-@pytest.mark.parametrize(("status", "words"), [(403, "provision users"), (409, "contradicts"), (401, "token")])
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "provision users"), (409, "contradicts"), (401, "token"), (405, "`without`")]
+)
 def test_what_is_refused_says_why(lab: ProxiedLab, status: int, words: str) -> None:
     lab.proxy.always("PATCH", "/Groups", error(status, "我不愿意"))
 
