@@ -11,7 +11,7 @@ import pytest
 from reconciler.targets import Op, OutcomeKind, Step
 from tests.adapters.scim.lab import ProxiedLab
 from tests.servers.hr_api import Reply
-from tests.servers.scim_proxy import Asked, error
+from tests.servers.scim_proxy import Asked, error, json_reply
 
 APPLIED, ALREADY, STALE = OutcomeKind.APPLIED, OutcomeKind.ALREADY, OutcomeKind.STALE
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE
@@ -89,6 +89,23 @@ def test_many_groups_with_few_members_each_are_one_bulk_request(lab: ProxiedLab)
     assert lab.proxy.counted() <= 7
     [bulk] = [asked.value for asked in lab.proxy.asked if asked.method == "POST"]
     assert all(operation["version"].startswith("W/") for operation in bulk["Operations"])
+
+
+@pytest.mark.parametrize(("operations", "octets"), [(7, 1 << 20), (1000, 3000), (1000, 600)])
+def test_a_bulk_request_is_no_larger_than_the_provider_takes(lab: ProxiedLab, operations: int, octets: int) -> None:
+    tenant = lab.lab.tenant
+    lab.lab.groups |= {name: tenant.add_group(name) for name in (f"g{number}" for number in range(20))}
+    limits = {"supported": True, "maxOperations": operations, "maxPayloadSize": octets}
+    features = {name: {"supported": True} for name in ("patch", "filter", "etag")}
+    lab.proxy.always("GET", "/ServiceProviderConfig", json_reply({**features, "bulk": limits}))
+
+    outcomes = lab.apply(*(lab.grant("plain", f"g{number}") for number in range(20)))
+
+    assert {outcome.kind for outcome in outcomes} == {APPLIED}
+    sent = [asked for asked in lab.proxy.asked if asked.method == "POST"]
+    assert all(len(asked.value["Operations"]) <= operations and len(asked.body) <= octets for asked in sent)
+    assert sum(len(asked.value["Operations"]) for asked in sent) + lab.proxy.counted("PATCH") == 20
+    assert (lab.proxy.counted("PATCH") == 0) is (octets > 600)
 
 
 @pytest.mark.parametrize("status", [404, 413, 501])
