@@ -23,7 +23,8 @@ __all__ = ["Found", "find_again", "find_entitlements", "locator_of", "shown"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One entitlement. `values` is what templates say of it, `principals` who is in it, as the system has them.
+    """One entitlement. `values` is what templates say of it, `principals` who is in it, as the system has them, and
+    `nested` the ids of the entitlements in it.
     `missing`: the system says that there is no such thing; `trouble` is why it could not be read.
     """
 
@@ -31,6 +32,7 @@ class Found:
     reading: Reading
     values: Values = field(default_factory=dict, repr=False)
     principals: Sequence[object] = field(default=(), repr=False)
+    nested: frozenset[str] = frozenset()
     detail: str = ""
     missing: bool = False
     trouble: Trouble | None = None
@@ -134,14 +136,14 @@ def _members_of(api: Api, name: str, values: Values, item: Any) -> Found:
     members = api.settings.entitlements.members
     try:
         listed = _inline(members, item) if members.list is None else api.all(members.list, values)
-        principals = _principals(members, listed.items)
+        principals, nested = _principals(members, listed.items)
     except Trouble as trouble:
         return _failed(name, values, trouble)
     except CannotSay as error:
         return Found(name, Reading.FAILED, values, detail=str(error))
     except ValueError as error:
         return Found(name, Reading.FAILED, values, detail=f"{name}: {error}")
-    return Found(name, listed.reading, values, principals, listed.detail)
+    return Found(name, listed.reading, values, principals, nested, listed.detail)
 
 
 def _inline(members: Members, item: Any) -> Items:
@@ -170,19 +172,24 @@ def plain_number(value: object) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _principals(members: Members, items: Sequence[Any]) -> list[object]:
+def _principals(members: Members, items: Sequence[Any]) -> tuple[list[object], frozenset[str]]:
+    """Who is in it, and which entitlements are."""
     found: list[object] = []
+    nested: set[str] = set()
     for number, each in enumerate(items, start=1):
         value = members.at.one(each)
         try:
-            text_of(value)
+            text = text_of(value)
         except ValueError as error:
             raise ValueError(f"member {number}: `members.at: {members.at}` {error}") from None
-        found.append(value)
-    return found
+        if members.nested is not None and members.nested.holds(each):
+            nested.add(text)
+        else:
+            found.append(value)
+    return found, frozenset(nested)
 
 
 def _failed(name: str, values: Values, trouble: Trouble) -> Found:
     missing = trouble.status in (404, 410)
-    said = f"{name}: there is no such thing: {trouble.said}" if missing else f"{name}: {trouble.said}; {trouble.remedy}"
+    said = f"{name}: {trouble.said}" + ("" if missing else f"; {trouble.remedy}")
     return Found(name, Reading.FAILED, values, detail=said, missing=missing, trouble=trouble)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from adapters.http.accounts import Account, AccountsFound, find_accounts
@@ -61,14 +62,19 @@ def observation(api: Api, locators: Sequence[Locator], keys: Collection[str] | N
     principals = Principals(api.settings, accounts.by_key)
     positions = {key: position for position, key in enumerate(accounts.by_key)}
     found = find_entitlements(api, locators)
+    keys_of = _by_id(locators, found)
+    nested = () if keys is not None else tuple(_nested(found, keys_of))
     return Observation(
         at,
         AccountsRead(accounts.reading, tuple(each.observed for each in accounts.by_key.values()), accounts.detail),
         {
-            entitlement_key(locator): _read(locator, each, principals, positions, narrow=keys is not None)
+            entitlement_key(locator): replace(
+                _read(locator, each, principals, positions, narrow=keys is not None),
+                within=sorted(keys_of[inner] for inner in each.nested if inner in keys_of),
+            )
             for locator, each in zip(locators, found, strict=True)
         },
-        findings=rehearsal(api.settings),
+        findings=[*rehearsal(api.settings), *nested],
         own=own_spellings(api.settings, accounts),
     )
 
@@ -79,6 +85,23 @@ def rehearsal(settings: HttpSettings) -> tuple[TargetFinding, ...]:
         return ()
     text = "nothing is ever sent to change something: `dry: true` is for checking a declaration"
     return (TargetFinding("dry-target", settings.url, f"{settings.url}: {text}"),)
+
+
+def _by_id(locators: Sequence[Locator], found: Sequence[Found]) -> Mapping[str, str]:
+    """What the system calls the entitlements asked for → their keys."""
+    return {
+        text_of(each.values["entitlement.id"]): entitlement_key(locator)
+        for locator, each in zip(locators, found, strict=True)
+        if "entitlement.id" in each.values
+    }
+
+
+def _nested(found: Sequence[Found], keys_of: Mapping[str, str]) -> Iterator[TargetFinding]:
+    """Entitlements in those asked for that were not asked for themselves."""
+    for each in found:
+        for inner in sorted(each.nested - keys_of.keys()):
+            text = f"{inner} is in {each.name}: whoever is in it has what {each.name} gives, beside any policy"
+            yield TargetFinding("nested-group", each.name, text)
 
 
 def own_spellings(settings: HttpSettings, accounts: AccountsFound) -> frozenset[str]:

@@ -140,7 +140,8 @@ class Members(Strict):
     """Who is in an entitlement: a list of its own (`list`), or one in the entitlement's item (`items`).
 
     `at` is where in each member its account's `are` stands. `total` is where the item says how many there are.
-    `absent: empty`: where there is no list, there is nobody.
+    `absent: empty`: where there is no list, there is nobody. `nested`: which members are entitlements themselves, and
+    named by their `id`.
     """
 
     list: Listing | None = None
@@ -150,6 +151,7 @@ class Members(Strict):
     at: At
     are: Principal = "key"
     ignore_case: bool = False
+    nested: Where | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -198,6 +200,8 @@ class Entitlements(Strict):
             if self.parts or not self.locator:
                 raise ValueError("with `list`, `locator` says where each part stands, e.g. {group: $.name}")
             check_names(self.list.names, (), "list")
+        if self.members.nested and self.id is None:
+            raise ValueError("`members.nested` needs `id`: what an entitlement is called where it is a member")
         if self.members.list:
             check_names(self.members.list.names, self.known, "members.list")
         if self.one:

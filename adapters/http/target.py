@@ -124,6 +124,7 @@ class HttpTarget(Target):
             words,
             lambda: self._clock().timestamp(),
             allows=writing_too(self._settings) if writes else reading_only(self._settings),
+            meanings=_MEANINGS,
             turn=self._pace.wait,
             hear=conversation.heard,
         )
@@ -137,6 +138,14 @@ class HttpTarget(Target):
         return TargetError(said, place=place, remedy=trouble.remedy)
 
 
+_MEANINGS = {
+    400: ("it does not understand what it is asked", "check `path`, `query` and `pages` of what is read"),
+    401: ("it does not accept the credentials", "check the secret that `auth` refers to: it may have expired"),
+    403: ("these credentials may not read this", "give this account the right to read all users and groups"),
+    404: ("there is no such thing", "check `url` and `path`"),
+    407: ("the proxy wants credentials", "check HTTPS_PROXY in the environment"),
+    410: ("there is no such thing any more", "check `url` and `path`"),
+}
 _SHOWN = 3
 _BATCH = 1000
 """Steps. What is there is read once for each batch, so that larger ones are fewer requests."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from adapters.api.trouble import Trouble
@@ -132,6 +132,9 @@ class HttpWriter(TargetWriter):
                 self._outcomes[wish.number] = (
                     judged(wish.op, wish.principal, answer, now, principals) if read_back else answer.outcome
                 )
+            if not read_back:
+                done = [wish for wish, answer in sent[key] if answer.outcome.kind.done]
+                self._found[key] = _believed(self._found[key], done, principals)
 
     def _wanted(self, number: int, step: Step, found: Found, principals: Principals) -> _Wish | None:
         """What has to be sent for a step, if anything; otherwise its outcome is recorded."""
@@ -253,6 +256,14 @@ class HttpWriter(TargetWriter):
     def _record(self, numbers: Iterable[int], outcome: Outcome) -> None:
         for number in numbers:
             self._outcomes.setdefault(number, outcome)
+
+
+def _believed(found: Found, done: Sequence[_Wish], principals: Principals) -> Found:
+    """An entitlement after what was answered, where that is not read back."""
+    spellings = {wish.principal for wish in done}
+    others = [each for each in found.principals if principals.folded(text_of(each)) not in spellings]
+    added = [wish.values[f"account.{principals.attribute}"] for wish in done if wish.op is Op.GRANT]
+    return replace(found, principals=[*others, *added])
 
 
 def _rounds(numbered: Sequence[Numbered]) -> list[list[Numbered]]:

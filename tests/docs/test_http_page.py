@@ -89,6 +89,7 @@ def test_the_document_system_is_declared_as_the_page_says(mayan: Mayan) -> None:
     seen = target.observe([locator])
     (read,) = seen.entitlements.values()
     assert [seen.accounts.accounts[position].name for position in read.members] == ["chen"]
+    assert {account.key for account in seen.accounts.accounts if account.name == "reconciler"} < seen.own
     assert Op.DISABLE_ACCOUNT not in target.describe().ops
 
 

@@ -52,8 +52,6 @@ def declaration(url: str, **more: object) -> dict[str, object]:
             "path": "groups/{entitlement.id}/users/remove/",
             "body": {"user": "{account.key}"},
         },
-        "disable": {"method": "PATCH", "path": "users/{account.key}/", "body": {"is_active": False}},
-        "enable": {"method": "PATCH", "path": "users/{account.key}/", "body": {"is_active": True}},
         **more,
     }
 

@@ -21,11 +21,11 @@ HTML = "<!DOCTYPE html><html><head><title>Sign in · 登录</title></head><body>
 SMALL = {"by": "offset", "parameter": "startIndex", "first": 1, "size": {"parameter": "count", "value": 2}}
 
 
-def changed(settings: Mapping[str, object], where: str, **more: object) -> dict[str, object]:
+def changed(settings: Mapping[str, object], place: str, /, **more: object) -> dict[str, object]:
     """The declaration with something else at a dotted place."""
     copy: dict[str, object] = json.loads(json.dumps(settings))
     inner: Any = copy
-    for name in where.split(".") if where else ():
+    for name in place.split("."):
         inner = inner[name]
     inner.update(more)
     return copy
@@ -374,6 +374,22 @@ def test_an_empty_list_is_believed_where_the_total_says_so(lab: ScimLab) -> None
     accounts = observe(lab, "docs-readers").accounts
     assert (accounts.reading, accounts.accounts) == (Reading.PARTIAL, ())
     assert "nothing says that it should be" in accounts.detail
+
+
+def test_a_group_in_a_group_is_told_as_such_and_is_nobody(lab: ScimLab) -> None:
+    inner = {"value": lab.groups["核心算法"], "type": "Group"}
+    lab.tenant.patch(f"/Groups/{lab.groups['docs-readers']}", {"op": "add", "path": "members", "value": [inner]})
+    lab.target = target(changed(lab.settings, "entitlements.members", nested="@.type == 'Group'"))
+
+    both = observe(lab, "docs-readers", "核心算法")
+    outer, core = both.entitlements.values()
+    assert (outer.within, core.within, outer.foreign, list(both.findings)) == ([core.key], [], (), [])
+    assert seen(both, outer) == {"zhang", "smith"}
+
+    alone = observe(lab, "docs-readers")
+    assert [finding.kind for finding in alone.findings] == ["nested-group"]
+    assert entitlement(alone).foreign == ()
+    assert list(observe(lab, "docs-readers", accounts=["zhang"]).findings) == []
 
 
 # --- lists of other shapes --------------------------------------------------------------------------------------------

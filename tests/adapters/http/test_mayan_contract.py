@@ -53,7 +53,8 @@ class TestMayanAsRest(TargetContract):
 
 
 def test_disabling_an_account_answers_200_and_does_nothing(mayan: Mayan) -> None:  # noqa: F811
-    lab = MayanAsRestLab(mayan, PEOPLE, GROUPS)
+    disable = {"method": "PATCH", "path": "users/{account.key}/", "body": {"is_active": False}}
+    lab = MayanAsRestLab(mayan, PEOPLE, GROUPS, disable=disable)
 
     with lab.target.writer() as writer:
         (outcome,) = writer.apply([Step(Op.DISABLE_ACCOUNT, lab.key("smith"), "smith")])

@@ -176,6 +176,16 @@ def test_without_reading_back_the_answer_counts(lab: ScimLab, proxy: ScimProxy) 
     assert [asked.method for asked in proxy.asked] == ["GET", "GET", "PATCH"]
 
 
+def test_without_reading_back_contradicting_steps_are_carried_out_in_their_order(lab: ScimLab) -> None:
+    lab.target = target({**lab.settings, "read_back": False})
+    steps = [
+        make(lab, "docs-readers", login) for login in ("plain", "smith") for make in (grant, revoke, grant, revoke)
+    ]
+
+    assert kinds(lab, *steps) == [APPLIED] * 4 + [ALREADY] + [APPLIED] * 3
+    assert lab.members("docs-readers") == {"zhang"}
+
+
 # --- what answers mean ------------------------------------------------------------------------------------------------
 
 
@@ -385,6 +395,35 @@ def test_c2_members_that_are_named_by_a_login_in_other_case(scim: ScimServer) ->
 
     assert seen(observe(lab, "g")) == {"Zhang"}
     assert kinds(lab, grant(lab, "g", "Zhang")) == [ALREADY]
+
+
+def test_more_values_of_an_account_and_whoever_lacks_one(lab: ScimLab) -> None:
+    settings = changed(lab.settings, "accounts", fields={"nick": "$.nickName"})
+    settings = changed(settings, "add", query={"by": "{entitlement.group:url}"})
+    member = {"value": "{account.key}", "display": "{account.nick}"}
+    settings["add"]["body"]["Operations"][0]["value"] = {"for_each_account": member}  # type: ignore[index]
+    lab.target = target(settings)
+    lab.tenant.patch(f"/Users/{lab.key('plain')}", {"op": "add", "path": "nickName", "value": '小"白\n'})
+
+    found = outcomes(lab, *(grant(lab, "核心算法", login) for login in ("plain", "smith")))
+
+    assert [outcome.kind for outcome in found] == [APPLIED, REFUSED]
+    assert "`{account.nick}` is not known here" in found[1].detail
+    members = lab.tenant.get(f"/Groups/{lab.groups['核心算法']}")["members"]
+    assert {"value": lab.key("plain"), "display": '小"白\n'} in members
+
+
+def test_who_does_not_count_as_an_account_is_foreign_and_is_granted_nothing(lab: ScimLab) -> None:
+    settings = changed(lab.settings, "accounts", where="@.userName != 'smith'")
+    for one in (settings["accounts"]["one"], None):  # type: ignore[index]
+        lab.target = target(changed(settings, "accounts", one=one))
+
+        read = entitlement(observe(lab, "docs-readers"))
+        assert read.foreign == (lab.key("smith"),)
+        assert kinds(lab, grant(lab, "核心算法", "smith")) == [STALE]
+    foreign = Step(Op.REVOKE, "", lab.key("smith"), lab.locator("docs-readers"))
+    assert kinds(lab, foreign, foreign) == [APPLIED, ALREADY]
+    assert lab.members("docs-readers") == {"zhang"}
 
 
 # --- pace -------------------------------------------------------------------------------------------------------------
