@@ -197,7 +197,7 @@ class Client:
                 if not follow or request.method != "GET":
                     raise Trouble(
                         f"it redirects ({answer.status_code}) to {bare(target)}, where nothing is changed unasked",
-                        "let `path` be the one that it redirects to",
+                        "let `url`, or `path`, be the one that it redirects to",
                         status=answer.status_code,
                     )
                 url, query = target, None

@@ -55,7 +55,8 @@ def outcome_of(reply: Reply) -> Outcome:
         case Kind.UNANSWERED:
             return Outcome(OutcomeKind.UNAVAILABLE, reply.words, reply.wait)
         case Kind.MOVED:
-            return Outcome(OutcomeKind.UNAVAILABLE, "it is being changed by somebody else all the time")
+            words = "somebody else changes it all the time, or it does not take its own versions: see `without: [etag]`"
+            return Outcome(OutcomeKind.UNAVAILABLE, words)
         case Kind.DONE:
             words = "it said that it was done, and nothing has changed; see docs/scim.md for `dialect`"
             return Outcome(OutcomeKind.REFUSED, words)

@@ -25,7 +25,7 @@ _NO_BULK = frozenset({400, 403, 404, 405, 413, 501})
 _DIVISIBLE = frozenset({400, 404, 409, 413})
 """Refusals that may be about one member among many."""
 _HOPELESS = 3
-_SPARE = 4096
+_SPARE = 512
 """Octets of a bulk request beside its operations."""
 
 

@@ -28,6 +28,7 @@ _MEANINGS = {
     401: ("it does not accept the token", "check the secret that `auth` refers to: it may have expired"),
     403: ("this token may not do that", "let whoever runs it give the token the right to provision users and groups"),
     404: ("there is nothing at this address", "check `url`: it ends where /Users and /Groups begin, e.g. in /scim/v2"),
+    405: ("it does not take this kind of request", "name it in `without`, e.g. patch"),
     409: ("it contradicts what is there", "look at what it says"),
     412: ("it was changed meanwhile", "try again"),
     413: ("it is too much at once", "set `members_per_request` lower"),

@@ -11,7 +11,7 @@ import pytest
 from reconciler.targets import Op, OutcomeKind, Step
 from tests.adapters.scim.lab import ProxiedLab
 from tests.servers.hr_api import Reply
-from tests.servers.scim_proxy import Asked, error
+from tests.servers.scim_proxy import Asked, error, json_reply
 
 APPLIED, ALREADY, STALE = OutcomeKind.APPLIED, OutcomeKind.ALREADY, OutcomeKind.STALE
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE
@@ -89,6 +89,23 @@ def test_many_groups_with_few_members_each_are_one_bulk_request(lab: ProxiedLab)
     assert lab.proxy.counted() <= 7
     [bulk] = [asked.value for asked in lab.proxy.asked if asked.method == "POST"]
     assert all(operation["version"].startswith("W/") for operation in bulk["Operations"])
+
+
+@pytest.mark.parametrize(("operations", "octets"), [(7, 1 << 20), (1000, 3000), (1000, 600)])
+def test_a_bulk_request_is_no_larger_than_the_provider_takes(lab: ProxiedLab, operations: int, octets: int) -> None:
+    tenant = lab.lab.tenant
+    lab.lab.groups |= {name: tenant.add_group(name) for name in (f"g{number}" for number in range(20))}
+    limits = {"supported": True, "maxOperations": operations, "maxPayloadSize": octets}
+    features = {name: {"supported": True} for name in ("patch", "filter", "etag")}
+    lab.proxy.always("GET", "/ServiceProviderConfig", json_reply({**features, "bulk": limits}))
+
+    outcomes = lab.apply(*(lab.grant("plain", f"g{number}") for number in range(20)))
+
+    assert {outcome.kind for outcome in outcomes} == {APPLIED}
+    sent = [asked for asked in lab.proxy.asked if asked.method == "POST"]
+    assert all(len(asked.value["Operations"]) <= operations and len(asked.body) <= octets for asked in sent)
+    assert sum(len(asked.value["Operations"]) for asked in sent) + lab.proxy.counted("PATCH") == 20
+    assert (lab.proxy.counted("PATCH") == 0) is (octets > 600)
 
 
 @pytest.mark.parametrize("status", [404, 413, 501])
@@ -269,6 +286,7 @@ def test_what_is_changed_all_the_time_is_left_for_later(lab: ProxiedLab) -> None
     [outcome] = lab.apply(lab.grant("plain", "docs-readers"))
 
     assert outcome.kind is UNAVAILABLE
+    assert "without: [etag]" in outcome.detail
     assert lab.proxy.counted("PATCH") < 10
 
 
@@ -374,6 +392,23 @@ def test_one_refused_member_does_not_keep_the_others_out(lab: ProxiedLab) -> Non
     assert lab.proxy.counted("PATCH") < 14
 
 
+def test_a_provider_that_takes_few_members_at_once_gets_few_at_once(lab: ProxiedLab) -> None:
+    keys = crowd(lab, 60)
+    lab.proxy.instead = lambda asked: (
+        error(400, "at most 10 members") if asked.method == "PATCH" and len(members_in(asked)) > 10 else None
+    )
+
+    assert {outcome.kind for outcome in lab.apply(*grants(keys, "docs-readers"))} == {APPLIED}
+
+    assert len(lab.members("docs-readers")) == 62
+    assert lab.proxy.counted("PATCH") <= 15
+
+
+def members_in(asked: Asked) -> list[object]:
+    """Who is to come, by a PATCH."""
+    return [member for operation in asked.value["Operations"] for member in operation["value"]]
+
+
 def test_what_is_not_about_the_members_is_not_asked_of_each_of_them(lab: ProxiedLab) -> None:
     keys = crowd(lab, 200)
     lab.configured(without=["bulk"])
@@ -404,7 +439,9 @@ def test_429_is_told_with_the_time_to_wait_and_not_pressed(lab: ProxiedLab) -> N
     assert lab.proxy.counted("PATCH") == 1
 
 
-@pytest.mark.parametrize(("status", "words"), [(403, "provision users"), (409, "contradicts"), (401, "token")])
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "provision users"), (409, "contradicts"), (401, "token"), (405, "`without`")]
+)
 def test_what_is_refused_says_why(lab: ProxiedLab, status: int, words: str) -> None:
     lab.proxy.always("PATCH", "/Groups", error(status, "我不愿意"))
 
