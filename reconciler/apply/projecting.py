@@ -39,6 +39,7 @@ from reconciler.apply.tables import (
     policies,
     runs,
 )
+from reconciler.facts.adding import add_rows
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import CHUNK, Entry, Sequence64, chunks
 from reconciler.facts.people import people
@@ -77,7 +78,7 @@ def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
         for e in entries
     }
     connection.execute(_FORGET_LINK, [_named(row, "target", "account_key") for row in rows.values()])
-    connection.execute(insert(account_links), list(rows.values()))
+    add_rows(connection, account_links, list(rows.values()))
 
 
 _FORGET_LINK = delete(account_links).where(
@@ -99,7 +100,7 @@ def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
         for entry in entries
         for change_id in _said(entry)["change_ids"]
     ]
-    connection.execute(insert(approvals), rows)
+    add_rows(connection, approvals, rows)
 
 
 def _run_started(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -139,7 +140,7 @@ def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
         for entry in entries
         for change in spelled_out(entry.payload)
     ]
-    connection.execute(insert(intents), rows)
+    add_rows(connection, intents, rows)
 
 
 _ASKED_FOR = ("op", "subject", "holder", "account_key", "entitlement_key", "slice")
@@ -147,7 +148,7 @@ _ASKED_FOR = ("op", "subject", "holder", "account_key", "entitlement_key", "slic
 
 def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [_effect_row(entry) for entry in entries]
-    connection.execute(insert(effects), rows)
+    add_rows(connection, effects, rows)
     done = [row for row in rows if row["outcome"] in _DONE]
     # What nobody answered to may have happened: it stays open until somebody has read what became of it.
     if known := [row for row in rows if row["outcome"] != _SILENT]:

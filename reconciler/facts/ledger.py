@@ -41,6 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.errors import ReconcilerError
+from reconciler.facts.adding import add_rows
 from reconciler.facts.canonical_json import canonical_json
 from reconciler.facts.days import instant_text, parse_instant
 from reconciler.facts.store import Store, metadata
@@ -117,7 +118,6 @@ _NEWEST = select(ledger_entries.c.seq, ledger_entries.c.digest).order_by(ledger_
 _KEYS_OF = select(subject_keys.c.subject, subject_keys.c.key).where(
     subject_keys.c.subject.in_(bindparam("subjects", expanding=True))
 )
-_INSERT_ENTRIES, _INSERT_PAYLOADS, _INSERT_KEYS = insert(ledger_entries), insert(ledger_payloads), insert(subject_keys)
 _SUBJECTS_SINCE = (
     select(ledger_entries.c.subject)
     .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
@@ -262,8 +262,8 @@ class Ledger:
             for row, _ in rows:
                 row["previous"] = previous
                 row["digest"] = previous = header_digest(row)
-            connection.execute(_INSERT_ENTRIES, [row for row, _ in rows])
-            connection.execute(_INSERT_PAYLOADS, [{"seq": row["seq"], "payload": text} for row, text in rows])
+            add_rows(connection, ledger_entries, [row for row, _ in rows])
+            add_rows(connection, ledger_payloads, [{"seq": row["seq"], "payload": text} for row, text in rows])
             done = [_appended(row, entry, known) for (row, _), entry in zip(rows, batch, strict=True)]
             _note_erasures(connection, done)
             self._project(connection, done)
@@ -393,7 +393,7 @@ def _keys(connection: Connection, subjects: Collection[str]) -> dict[str, bytes]
         keys.update((row.subject, row.key) for row in connection.execute(_KEYS_OF, {"subjects": some}))
     new = {subject: secrets.token_bytes(32) for subject in sorted(subjects) if subject not in keys}
     if new:
-        connection.execute(_INSERT_KEYS, [{"subject": subject, "key": key} for subject, key in new.items()])
+        add_rows(connection, subject_keys, [{"subject": subject, "key": key} for subject, key in new.items()])
     return keys | new
 
 
