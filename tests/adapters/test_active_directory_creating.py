@@ -17,10 +17,10 @@ from adapters.directory.entries import Answer, NewEntry, Verdict
 from adapters.ldap.requests import any_value
 from adapters.ldap.wire import ReadOnlyWire, Wire, opened
 from reconciler.targets import Op, Outcome, OutcomeKind, ProblemsFound, Step, TargetError
+from reconciler.testing.targets import GROUPS, PEOPLE
 from tests.adapters.directory_lab import context
 from tests.adapters.domain_lab import DISABLED, NORMAL, DomainLab, modification, outcomes, settings_of
 from tests.adapters.domain_lab import target as domain_target
-from tests.contract.suite import GROUPS, PEOPLE
 from tests.servers.fixtures import samba, samba_seed  # noqa: F401
 from tests.servers.samba import LABS, Samba
 

@@ -12,9 +12,9 @@ from adapters.ldap.requests import any_value
 from adapters.ldap.settings import endpoint_of, ldap_settings
 from adapters.ldap.wire import ReadOnlyWire, opened
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, Target, TargetError
+from reconciler.testing.targets import ALREADY, APPLIED, GROUPS, PEOPLE, apply
 from tests.adapters.directory_lab import context
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import ALREADY, APPLIED, GROUPS, PEOPLE, apply
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import PASSWORD, Slapd
 

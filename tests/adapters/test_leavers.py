@@ -16,9 +16,9 @@ from adapters.ldap import LdapTarget
 from adapters.ldap.wire import Wire
 from adapters.ldif import LdifTarget
 from reconciler.targets import Op, Outcome, ProblemsFound, Step, Target
+from reconciler.testing.targets import ALREADY, APPLIED, PEOPLE, grant, revoke, seen
 from tests.adapters.directory_lab import branch_entries, branch_settings, context, person_dn
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import ALREADY, APPLIED, PEOPLE, grant, revoke, seen
 from tests.servers.fixtures import slapd  # noqa: F401
 from tests.servers.slapd import Slapd, required, started
 

@@ -12,11 +12,11 @@ from adapters.directory.entries import Listing
 from adapters.ldap import LdapTarget
 from adapters.ldap.requests import Filter
 from reconciler.targets import Target, TargetFinding
+from reconciler.testing.targets import GROUPS, PEOPLE
 from tests.adapters.directory_lab import context
 from tests.adapters.domain_lab import DomainLab, settings_of
 from tests.adapters.domain_lab import target as domain_target
 from tests.adapters.test_ldap_contract import LdapLab, server_settings
-from tests.contract.suite import GROUPS, PEOPLE
 from tests.servers.fixtures import samba, samba_seed, slapd  # noqa: F401
 from tests.servers.samba import Samba
 from tests.servers.slapd import Slapd, required, started

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.testing.targets import LabAccount
 from tests.adapters.scim.lab import ScimLab
 from tests.cli.company import Company
-from tests.contract.suite import LabAccount
 from tests.servers.fixtures import scim  # noqa: F401
 from tests.servers.hr_api import Reply
 from tests.servers.scim import TOKEN, ScimServer

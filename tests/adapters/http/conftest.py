@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import stamina
 
+from reconciler.testing.targets import GROUPS, PEOPLE
 from tests.adapters.http.lab import ScimLab
-from tests.contract.suite import GROUPS, PEOPLE
 from tests.servers.fixtures import scim  # noqa: F401
 from tests.servers.scim import ScimServer
 from tests.servers.scim_proxy import ScimProxy, standing_between

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adapters.http import HttpTarget
 from reconciler.targets import Locator, Place, TargetContext
-from tests.contract.suite import Lab, LabAccount
+from reconciler.testing.targets import Lab, LabAccount
 from tests.servers.scim import TOKEN, Tenant
 
 MEMBERS = {

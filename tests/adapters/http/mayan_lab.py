@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reconciler.targets import Locator
+from reconciler.testing.targets import Lab, LabAccount
 from tests.adapters.http.lab import target
-from tests.contract.suite import Lab, LabAccount
 from tests.servers.mayan import RECONCILER, Mayan
 
 PAGES = {"by": "link", "next": "$.next", "size": {"parameter": "page_size", "value": 100}, "total": "$.count"}

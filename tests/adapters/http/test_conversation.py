@@ -13,9 +13,9 @@ import pytest
 
 from adapters.http import HttpTarget
 from reconciler.targets import Op, OutcomeKind, Place, Step, TargetContext, TargetError
+from reconciler.testing.targets import grant, observe, revoke
 from tests.adapters.http.lab import ScimLab, declaration, target
 from tests.adapters.http.test_faults import changed
-from tests.contract.suite import grant, observe, revoke
 from tests.servers.hr_api import CLIENT_SECRET, HrApi, serving
 from tests.servers.scim import TOKEN
 from tests.servers.scim_proxy import ScimProxy, error, json_reply

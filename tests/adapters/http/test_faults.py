@@ -11,8 +11,8 @@ import pytest
 
 from adapters.api import client
 from reconciler.targets import Observation, ProblemsFound, Reading, TargetError, TargetUnavailable
+from reconciler.testing.targets import entitlement, observe, seen
 from tests.adapters.http.lab import ScimLab, declaration, target
-from tests.contract.suite import entitlement, observe, seen
 from tests.servers.hr_api import HrApi, Reply, certified, serving, text_reply
 from tests.servers.scim import TOKEN
 from tests.servers.scim_proxy import Asked, ScimProxy, json_reply, standing_between

@@ -9,9 +9,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetError
+from reconciler.testing.targets import PEOPLE, grant, observe, revoke
 from tests.adapters.http.lab import ScimLab, target
 from tests.adapters.http.test_faults import two_to_a_page
-from tests.contract.suite import PEOPLE, grant, observe, revoke
 from tests.servers.hr_api import Reply
 from tests.servers.scim_proxy import Asked, ScimProxy
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from reconciler.targets import Op, OutcomeKind, Step
-from tests.adapters.http.mayan_lab import MayanAsRestLab
-from tests.contract.suite import (
+from reconciler.testing.targets import (
     APPLIED,
     GROUPS,
     PEOPLE,
@@ -22,6 +21,7 @@ from tests.contract.suite import (
     observe,
     revoke,
 )
+from tests.adapters.http.mayan_lab import MayanAsRestLab
 from tests.servers.fixtures import mayan, mayan_server_of_all  # noqa: F401
 from tests.servers.mayan import Mayan
 

@@ -10,9 +10,9 @@ import pytest
 
 from adapters.http.pace import Pace
 from reconciler.targets import GIVING, Op, Outcome, OutcomeKind, Step
+from reconciler.testing.targets import LabAccount, entitlement, grant, observe, revoke, seen
 from tests.adapters.http.lab import ScimLab, target
 from tests.adapters.http.test_faults import changed
-from tests.contract.suite import LabAccount, entitlement, grant, observe, revoke, seen
 from tests.servers.hr_api import HrApi, Reply, serving, text_reply
 from tests.servers.scim import TOKEN, ScimServer
 from tests.servers.scim_proxy import Asked, ScimProxy, error, json_reply

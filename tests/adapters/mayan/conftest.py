@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
+from reconciler.testing.targets import GROUPS, PEOPLE, LabAccount
 from tests.adapters.mayan.lab import MayanLab
-from tests.contract.suite import GROUPS, PEOPLE, LabAccount
 from tests.servers.fixtures import mayan, mayan_server_of_all
 from tests.servers.mayan import Mayan
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adapters.mayan import MayanTarget
 from reconciler.targets import EntitlementRead, Locator, Op, Outcome, Place, Step, TargetContext
-from tests.contract.suite import Lab, LabAccount
+from reconciler.testing.targets import Lab, LabAccount
 from tests.servers.mayan import READ, RECONCILER, Mayan
 
 __all__ = ["VIEW", "Archive", "MayanLab", "context", "outcomes", "read", "settings_for", "step", "told"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.testing.targets import MakeLab, TargetContract
 from tests.adapters.mayan.conftest import MakeMayanLab
-from tests.contract.suite import MakeLab, TargetContract
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.targets import Op, OutcomeKind, Reading
+from reconciler.testing.targets import PEOPLE, LabAccount
 from tests.adapters.mayan.conftest import MakeMayanLab
 from tests.adapters.mayan.lab import VIEW, Archive, MayanLab, outcomes, read, step, told
-from tests.contract.suite import PEOPLE, LabAccount
 from tests.servers.mayan import READ, Refused
 
 APPLIED, REFUSED, STALE = OutcomeKind.APPLIED, OutcomeKind.REFUSED, OutcomeKind.STALE

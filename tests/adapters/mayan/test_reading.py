@@ -8,9 +8,9 @@ import requests
 from adapters.mayan import MayanTarget
 from adapters.mayan.reading import Eye
 from reconciler.targets import Observation, Op, OutcomeKind, Step, TargetError
+from reconciler.testing.targets import LabAccount
 from tests.adapters.mayan.conftest import MakeMayanLab
 from tests.adapters.mayan.lab import MayanLab, context, outcomes, step, told
-from tests.contract.suite import LabAccount
 from tests.servers.mayan import PASSWORD, TOKEN
 
 READERS = {"group": "docs-readers"}

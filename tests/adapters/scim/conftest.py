@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import stamina
 
+from reconciler.testing.targets import PEOPLE
 from tests.adapters.scim.lab import ProxiedLab, ScimLab
-from tests.contract.suite import PEOPLE
 from tests.servers.fixtures import scim  # noqa: F401
 from tests.servers.scim import ScimServer
 from tests.servers.scim_proxy import standing_between

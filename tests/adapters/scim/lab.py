@@ -18,7 +18,7 @@ from reconciler.targets import (
     TargetContext,
     TargetFinding,
 )
-from tests.contract.suite import Lab, LabAccount
+from reconciler.testing.targets import Lab, LabAccount
 from tests.servers.scim import TOKEN, Tenant
 from tests.servers.scim_proxy import ScimProxy
 

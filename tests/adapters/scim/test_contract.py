@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from reconciler.testing.targets import Lab, LabAccount, MakeLab, TargetContract
 from tests.adapters.scim.lab import ScimLab
-from tests.contract.suite import Lab, LabAccount, MakeLab, TargetContract
 from tests.servers.fixtures import scim  # noqa: F401
 from tests.servers.scim import ScimServer
 

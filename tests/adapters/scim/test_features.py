@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from reconciler.targets import Op, OutcomeKind, Reading
+from reconciler.testing.targets import PEOPLE, observe, seen
 from tests.adapters.scim.lab import ScimLab, outcomes
-from tests.contract.suite import PEOPLE, observe, seen
 from tests.servers.scim import started
 
 LACKING = [("bulk",), ("filter",), ("patch",), ("filter", "bulk", "etag"), ("filter", "bulk", "patch")]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from adapters.scim.paging import read_list
 from reconciler.targets import Op, OutcomeKind
+from reconciler.testing.targets import PEOPLE
 from tests.adapters.scim.lab import ScimLab, outcomes
-from tests.contract.suite import PEOPLE
 from tests.servers.scim import ScimServer
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler.targets import Op, Reading, entitlement_key
+from reconciler.testing.targets import LabAccount, seen
 from tests.adapters.scim.lab import ProxiedLab, ScimLab, told
-from tests.contract.suite import LabAccount, seen
 from tests.servers.hr_api import Reply
 from tests.servers.scim_proxy import Asked, error, json_reply
 
