@@ -308,14 +308,18 @@ class TargetContract:
 
     def test_what_the_target_has_not_declared_is_refused_in_words_and_the_rest_is_done(self, make_lab: MakeLab) -> None:
         lab = make_lab(PEOPLE, GROUPS)
-        declared, before = lab.target.describe().ops, lab.picture()
+        declared = lab.target.describe().ops
         others = [operation(lab, op, "smith") for op in Op if op not in declared]
 
+        assert apply(lab, grant(lab, "docs-readers", "zhang")) == [
+            ALREADY
+        ]  # what locks leave behind is there from now on
+        before = lab.picture()
         with lab.target.writer() as writer:
             refused = writer.apply(others)
+        assert lab.picture() == before
         assert [outcome.kind for outcome in refused] == [OutcomeKind.REFUSED] * len(others)
         assert all(outcome.detail for outcome in refused)
-        assert lab.picture() == before
         outcomes = apply(lab, *others, revoke(lab, "docs-readers", "smith"))
         assert outcomes == [OutcomeKind.REFUSED] * len(others) + [APPLIED]
 

@@ -111,7 +111,7 @@ type: ldif                          # the directory as a file; reconciler-openld
 WORKSPACE = {
     "timezone": ("Asia/Shanghai", "Asia/Shanghia", "Asia/Shanghia", "IANA"),
     "unknown-key": ("store:", "storre:", "storre", "`store`"),
-    "unknown-target-type": ("type: casbin", "type: casbni", "casbni", "casbin, ldap, ldif"),
+    "unknown-target-type": ("type: casbin", "type: casbni", "casbni", "casbin, http, ldap, ldif"),
     "unknown-source-type": ("type: csv", "type: xls", "xls", "installed: csv"),
     "unknown-setting": ("path: directory.ldif", "path: directory.ldif\n    pth: x", "pth", "`path`"),
     "no-such-folder": ("policies: [../policies, policies]", "policies: [../polices]", "polices", "`policies`"),
