@@ -193,11 +193,15 @@ class Journal:
                 left.add(key)
         return DisabledHere(found, frozenset(left))
 
-    def had(self, connection: Connection, target: str, subject: str) -> list[str]:
-        """The keys of the entitlements that runs granted to this person, or took from them, on the target."""
+    def had(self, connection: Connection, target: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:
+        """Person → the keys of the entitlements that runs granted to them, or took from them, on the target."""
         c = effects.c
-        own = c.subject == subject, c.target == target, c.op.in_(["grant", "revoke"])
-        return sorted(connection.execute(select(c.entitlement_key).where(*own, _done()).distinct()).scalars())
+        of_target = c.target == target, c.op.in_(["grant", "revoke"]), _done()
+        found: list[tuple[str, str]] = []
+        for some in chunks(sorted(subjects), CHUNK):
+            asked = select(c.subject, c.entitlement_key).where(c.subject.in_(some), *of_target).distinct()
+            found += [(row.subject, row.entitlement_key) for row in connection.execute(asked)]
+        return _grouped(found)
 
     def open_intents(self, connection: Connection) -> list[OpenIntent]:
         """What has no outcome yet: of runs that died, and of those that are at it right now."""
