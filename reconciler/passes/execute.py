@@ -210,10 +210,10 @@ def recover(wiring: Wiring, only: str | None = None) -> int:
 def _left_open(wiring: Wiring, now: datetime, only: str | None = None) -> list[OpenIntent]:
     """What runs that are dead (or, under that lease alone, whatever runs) left without an outcome."""
     with wiring.store.reading() as connection:
-        intents = wiring.journal.open_intents(connection)
+        intents = wiring.journal.open_intents(connection, only)
         living = alive(connection, now) if only is None and intents else frozenset()
     intents = _with_memory(wiring, _with_matches(wiring, intents))
-    return [each for each in intents if (each.lease not in living if only is None else each.lease == only)]
+    return [each for each in intents if only is not None or each.lease not in living]
 
 
 def _with_matches(wiring: Wiring, intents: list[OpenIntent]) -> list[OpenIntent]:
