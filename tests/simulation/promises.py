@@ -211,13 +211,14 @@ class Judge:
     def record_agrees_with_logs(self) -> None:
         """Every change that was made is on record exactly once, and nothing is claimed that was never done."""
         claimed, doubted = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
-        contradicted = {row[0] for row in self.world.rows("SELECT entry FROM effects WHERE outcome = 'contradicted'")}
+        asked = "SELECT entry, change_id FROM effects WHERE outcome = 'contradicted'"
+        contradicted = {tuple(row) for row in self.world.rows(asked)}
         denied = set[tuple[str, ...]]()
         for entry, change in self._effects():
             if change["outcome"] == "not-applied":
                 denied.add((change["run"], change["target"], change["op"], change["account_key"]))
             if change["outcome"] == "applied":
-                kind = doubted if entry in contradicted else claimed
+                kind = doubted if (entry, change["change"]) in contradicted else claimed
                 kind[change["target"], change["op"], change["account_key"], change["entitlement_key"]] += 1
             self._cause_exists(entry, change)
         ours, others = Counter[tuple[str, ...]](), Counter(self.world.doubts)
@@ -261,12 +262,22 @@ class Judge:
         return next_one is not None and next_one.who not in self.world.processes
 
     def _effects(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Every entry's number and change, those of a batch as what was intended says what they are."""
         query = (
-            "SELECT seq, payload FROM ledger_payloads JOIN ledger_entries USING (seq) "
-            "WHERE kind = 'effect' ORDER BY seq"
+            "SELECT seq, kind, payload FROM ledger_payloads JOIN ledger_entries USING (seq) "
+            "WHERE kind IN ('intended', 'effect', 'effects') ORDER BY seq"
         )
-        for seq, payload in self.world.rows(query):
-            yield seq, json.loads(payload)
+        intended: dict[int, dict[str, dict[str, Any]]] = {}
+        for seq, kind, payload in self.world.rows(query):
+            said = json.loads(payload)
+            if kind == "effect":
+                yield seq, said
+            elif kind == "intended":
+                intended[seq] = {each["id"]: {**said["shared"][each["as"]], **each} for each in said["changes"]}
+            else:
+                own = intended[said["intended"]]
+                for change in said.get("changes") or [each for each in own if each not in said["but"]]:
+                    yield seq, {**own[change], **said, "change": change}
 
     def _cause_exists(self, entry: int, change: Mapping[str, Any]) -> None:
         cause = change["cause"]
