@@ -194,7 +194,7 @@ def test_what_is_open_is_found_by_one_look_at_what_was_done_since(tmp_path: Path
 
 def test_what_is_open_under_one_lease_is_asked_for_by_itself(tmp_path: Path, new_store: Callable[[], str]) -> None:
     made, journal = facts(tmp_path, new_store()), Journal()
-    said = {"run": "own", "plan": "", "plan_made_at": "", "policy": "", "changes": 1, "seen": 0}
+    said: dict[str, Any] = {"run": "own", "plan": "", "plan_made_at": "", "policy": "", "changes": 1, "seen": 0}
     started = NewEntry(Kind.RUN_STARTED, "run:own", "ops", {**said, "lease": "person E1"})
     with made.store.writing() as connection:
         made.ledger.append(connection, [started, intended("o1", run="own"), intended("o2")], NOW)
