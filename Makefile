@@ -74,13 +74,13 @@ $(VENV)/.created:
 
 $(VENV)/.runtime: $(VENV)/.created requirements.lock requirements-build.lock pyproject.toml
 	@echo "Installing what running needs"
-	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock -r requirements-build.lock
 	@$(PIP) install --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@echo "Installing what developing needs"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 $(UV): $(VENV)/.created

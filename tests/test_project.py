@@ -51,6 +51,14 @@ def test_developing_installs_the_versions_that_running_installs(lock: str) -> No
     assert pins(lock).items() <= pins("requirements-dev.lock").items()
 
 
+def test_what_is_locked_is_installed_as_it_stands() -> None:
+    """Left to look for itself, pip takes the newest of what a dependency asks for with an extra, which has no hash."""
+    from_locks = [line for line in read("Makefile").splitlines() if "--require-hashes" in line]
+
+    assert from_locks
+    assert all("--no-deps" in line for line in from_locks)
+
+
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads(read("pyproject.toml"))["project"]
     locked = {re.sub(r"[-_.]+", "-", name).lower() for name in pins("requirements.lock")}

@@ -193,32 +193,41 @@ class Journal:
                 left.add(key)
         return DisabledHere(found, frozenset(left))
 
-    def had(self, connection: Connection, target: str, subject: str) -> list[str]:
-        """The keys of the entitlements that runs granted to this person, or took from them, on the target."""
+    def had(self, connection: Connection, target: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:
+        """Person → the keys of the entitlements that runs granted to them, or took from them, on the target."""
         c = effects.c
-        own = c.subject == subject, c.target == target, c.op.in_(["grant", "revoke"])
-        return sorted(connection.execute(select(c.entitlement_key).where(*own, _done()).distinct()).scalars())
+        of_target = c.target == target, c.op.in_(["grant", "revoke"]), _done()
+        found: list[tuple[str, str]] = []
+        for some in chunks(sorted(subjects), CHUNK):
+            asked = select(c.subject, c.entitlement_key).where(c.subject.in_(some), *of_target).distinct()
+            found += [(row.subject, row.entitlement_key) for row in connection.execute(asked)]
+        return _grouped(found)
 
-    def open_intents(self, connection: Connection) -> list[OpenIntent]:
-        """What has no outcome yet: of runs that died, and of those that are at it right now."""
-        done_since = (
-            select(effects.c.entry)
-            .where(effects.c.change_id == intents.c.change_id, effects.c.outcome == "applied")
-            # Since its run read the target: what another one did after that, it found done when it came to it.
-            .where(effects.c.entry > func.coalesce(runs.c.seen, runs.c.entry, intents.c.entry))
-            .exists()
-        )
+    def open_intents(self, connection: Connection, lease: str | None = None) -> list[OpenIntent]:
+        """What has no outcome yet: of runs that died, and of those that are at it right now; with `lease`, of runs
+        under that one.
+        """
+        # Since its run read the target: what another one did after that, it found done when it came to it.
+        since = func.coalesce(runs.c.seen, runs.c.entry, intents.c.entry).label("since")
         asked = (
-            select(intents, runs.c.lease, done_since.label("done_since"))
+            select(intents, runs.c.lease, since)
             .outerjoin(runs, runs.c.run == intents.c.run)
-            .where(intents.c.outcome_entry.is_(None))
+            .where(intents.c.outcome_entry.is_(None), *([] if lease is None else [runs.c.lease == lease]))
             .order_by(intents.c.entry)
         )
         rows = connection.execute(asked).all()
+        if not rows:
+            return []
         said = _intended(connection, {row.entry for row in rows})
+        applied = _last_applied(connection, min(row.since for row in rows))
         return [
             OpenIntent(
-                row.run, row.change_id, row.target, said[row.entry, row.change_id], row.lease or "", row.done_since
+                row.run,
+                row.change_id,
+                row.target,
+                said[row.entry, row.change_id],
+                row.lease or "",
+                applied.get(row.change_id, 0) > row.since,
             )
             for row in rows
         ]
@@ -350,6 +359,17 @@ class Journal:
             )
             for row in rows.mappings()
         ]
+
+
+def _last_applied(connection: Connection, since: int) -> dict[str, int]:
+    """Change id → the last entry after that one by which it was done, of the changes that are open. One look at what
+    was done since, and not one for each of them: there may be a million of those, and leavers wait for it.
+    """
+    c = effects.c
+    still_open = select(intents.c.change_id).where(intents.c.outcome_entry.is_(None))
+    done = c.entry > since, c.outcome == "applied", c.change_id.in_(still_open)
+    rows = connection.execute(select(c.change_id, func.max(c.entry).label("entry")).where(*done).group_by(c.change_id))
+    return {row.change_id: row.entry for row in rows}
 
 
 def _intended(connection: Connection, entries: Collection[int]) -> dict[tuple[int, str], Mapping[str, Any]]:

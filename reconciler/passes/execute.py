@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -210,10 +210,10 @@ def recover(wiring: Wiring, only: str | None = None) -> int:
 def _left_open(wiring: Wiring, now: datetime, only: str | None = None) -> list[OpenIntent]:
     """What runs that are dead (or, under that lease alone, whatever runs) left without an outcome."""
     with wiring.store.reading() as connection:
-        intents = wiring.journal.open_intents(connection)
+        intents = wiring.journal.open_intents(connection, only)
         living = alive(connection, now) if only is None and intents else frozenset()
-    intents = _with_matches(wiring, intents)
-    return [each for each in intents if (each.lease not in living if only is None else each.lease == only)]
+    intents = _with_memory(wiring, _with_matches(wiring, intents))
+    return [each for each in intents if only is not None or each.lease not in living]
 
 
 def _with_matches(wiring: Wiring, intents: list[OpenIntent]) -> list[OpenIntent]:
@@ -232,6 +232,24 @@ def _with_matches(wiring: Wiring, intents: list[OpenIntent]) -> list[OpenIntent]
         return replace(intent, change={**intent.change, "match": match})
 
     return [matched(each) for each in intents]
+
+
+def _with_memory(wiring: Wiring, intents: list[OpenIntent]) -> list[OpenIntent]:
+    """With what the accounts that were to be deleted had, by the record: nothing else will say so any more."""
+    deleted = [each for each in intents if each.change["op"] == Op.DELETE_ACCOUNT.value]
+    if not deleted:
+        return intents
+    people = {each.change["subject"] for each in deleted}
+    with wiring.store.reading() as connection:
+        had = {name: wiring.journal.had(connection, name, people) for name in {each.target for each in deleted}}
+
+    def remembered(intent: OpenIntent) -> OpenIntent:
+        if intent.change["op"] != Op.DELETE_ACCOUNT.value:
+            return intent
+        own = had[intent.target].get(intent.change["subject"], ())
+        return replace(intent, change={**intent.change, "had": sorted(own)})
+
+    return [remembered(each) for each in intents]
 
 
 def _settle(wiring: Wiring, intents: Sequence[OpenIntent], observations: Mapping[str, Observation | None]) -> int:
@@ -342,25 +360,31 @@ def run(
 
 def _remembering(wiring: Wiring, seen: Look, due: Sequence[Change]) -> Sequence[Change]:
     """The changes, those that delete an account with what it had by the record and by what was just read."""
-    if not any(change.op is Op.DELETE_ACCOUNT for change in due):
+    deleted: dict[str, list[Change]] = defaultdict(list)
+    for change in due:
+        if change.op is Op.DELETE_ACCOUNT:
+            deleted[change.target].append(change)
+    if not deleted:
         return due
+    had: dict[str, Collection[str]] = {}
     with wiring.store.reading() as connection:
+        for target, own in deleted.items():
+            known = wiring.journal.had(connection, target, {change.subject for change in own})
+            shown = _holding(seen.observations[target], {change.account_key for change in own})
+            had |= {each.id: {*known.get(each.subject, ()), *shown.get(each.account_key, ())} for each in own}
+    return [replace(change, had=tuple(sorted(had[change.id]))) if change.id in had else change for change in due]
 
-        def whole(change: Change) -> Change:
-            own = {*wiring.journal.had(connection, change.target, change.subject), *_holding(seen, change)}
-            return replace(change, had=tuple(sorted(own)))
 
-        return [whole(change) if change.op is Op.DELETE_ACCOUNT else change for change in due]
-
-
-def _holding(seen: Look, change: Change) -> Iterator[str]:
-    """The entitlements in which the change's account was read."""
-    observation = seen.observations[change.target]
-    accounts = enumerate(observation.accounts.accounts) if observation else ()
-    position = next((at for at, account in accounts if account.key == change.account_key), None)
-    for key, read in observation.entitlements.items() if observation else ():
-        if position is not None and position in read.members:
-            yield key
+def _holding(observation: Observation | None, accounts: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Account key → the entitlements in which these accounts were read, whole or in part."""
+    if observation is None:
+        return {}
+    keys = {at: each.key for at, each in enumerate(observation.accounts.accounts) if each.key in accounts}
+    positions, found = BitMap(keys), defaultdict(list)
+    for entitlement, read in observation.entitlements.items():
+        for position in (read.members | read.partial) & positions:
+            found[keys[position]].append(entitlement)
+    return found
 
 
 def _done_by_others(wiring: Wiring, run: str, changes: Sequence[Change]) -> frozenset[str]:
@@ -409,7 +433,8 @@ def _agreement(
     dropped: dict[str, list[str]] = {}
     services: dict[str, list[str]] = {}
     ids = {person.number: person.id for person in seen.population}
-    moved = _moved(report)
+    moved, ops = _moved(report), wiring.targets[target].target.describe().ops
+    linked = links.people_in(BitMap(range(len(observation.accounts.accounts))))
     for ref, entitlement in seen.policy.entitlements.items():
         if entitlement.mode is Mode.OBSERVE:
             continue  # what is only watched has not come under management
@@ -425,7 +450,7 @@ def _agreement(
         if whole and (gone := known.members - after - desired - silent):
             dropped[ref.key] = [ids[number] for number in gone if number in ids]
         wanted = seen.desired.service_members.get(ref, frozenset()) & set(links.service_at.values())
-        if ref not in undone and whole:
+        if ref not in undone and whole and not _beyond(ops, desired & linked, after):
             if wanted != known.services:
                 services[ref.key] = sorted(wanted)
             if not known.settled or (known.policy_digest, known.ledger_seq) != (wiring.policy.digest, facts):
@@ -442,6 +467,11 @@ def _agreement(
         "services": services,
     }
     return [NewEntry(Kind.CONVERGED.value, f"target:{target}", wiring.actor, payload)]
+
+
+def _beyond(ops: Collection[Op], desired: BitMap, after: BitMap) -> bool:
+    """Whether somebody should still get or lose it, and the target cannot do that: then there was no change to do."""
+    return bool((Op.REVOKE not in ops and after - desired) or (Op.GRANT not in ops and desired - after))
 
 
 def _undone(changes: Sequence[Change], report: RunReport | None) -> frozenset[EntitlementRef]:

@@ -33,7 +33,7 @@ from reconciler.plan.model import CauseKind
 from reconciler.plan.situation import Situation, TargetView
 from reconciler.policy.former import with_former
 from reconciler.policy.model import EntitlementRef, Policy
-from reconciler.targets import Observation, TargetError
+from reconciler.targets import Observation, Op, TargetError
 
 POLLS, POLL_SECONDS = 100, 0.05
 """How long is waited for what becomes of what another run is about to give: whoever died says nothing."""
@@ -163,14 +163,18 @@ class _Lane:
 
     def _lane_of(self, made: Made, observations: Mapping[str, Observation | None]) -> Made:
         """Without what is no business of the lane. Lockouts that a policy file brings are not either: whether there are
-        as many as no day brings, only a full pass can tell.
+        as many as no day brings, only a full pass can tell. Nor are deletions, which are in no hurry: since when an
+        account has been disabled is not looked up here.
         """
         plan, own = made.plan, self._person.id
         names = {account.name for seen in observations.values() if seen for account in seen.accounts.accounts}
         lane = [
             change
             for change in plan.changes
-            if change.person == own and change.leaver and change.cause.kind is not CauseKind.POLICY
+            if change.person == own
+            and change.leaver
+            and change.cause.kind is not CauseKind.POLICY
+            and change.op is not Op.DELETE_ACCOUNT
         ]
         return replace(
             made,

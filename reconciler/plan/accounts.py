@@ -67,7 +67,8 @@ def _open_sessions(needs: AccountNeeds, changes: Iterable[Change]) -> Iterator[F
     if shut and needs.sessions_live_on and Op.END_SESSIONS not in needs.ops:
         more = f" and {len(shut) - _MOST_NAMED} more" if len(shut) > _MOST_NAMED else ""
         text = f"disabling ends no session of {', '.join(shut[:_MOST_NAMED])}{more}: {needs.sessions_live_on}"
-        yield Finding("sessions-live-on", needs.target, needs.target, text)
+        subject = shut[0] if len(shut) == 1 else needs.target  # a pass for one person tells what is of that person
+        yield Finding("sessions-live-on", needs.target, subject, text)
 
 
 def lockout_at(person: Person, at: datetime) -> Span | None:

@@ -123,11 +123,12 @@ class Membership:
         make, members = self._maker(Op.REVOKE, difference), read.members | read.unsettled | read.partial
         additive = difference.entitlement.mode is Mode.ADDITIVE
         ours = self.situation.granted_here.get(difference.entitlement.ref, frozenset())
+        asked = self.links.people_in(read.unsettled) if read.unsettled else read.unsettled  # for them we ordered it
         unmanaged: list[str] = []
         for numbers, verdict in self.causes.revocations(difference.entitlement, difference.superfluous):
             for number in numbers:
                 person = self.people[number].id
-                if additive and not verdict.leaver and person not in ours:
+                if additive and not verdict.leaver and person not in ours and number not in asked:
                     unmanaged.append(person)
                     continue
                 for position in self.links.positions_of(number):
@@ -157,7 +158,7 @@ class Membership:
                 member = service not in wanted
             if member == (service in wanted) or (not member and position in self.links.doubtful):
                 continue
-            if member and additive and service not in ours:
+            if member and additive and service not in ours and position not in read.unsettled:
                 continue
             make = self._maker(Op.REVOKE if member else Op.GRANT, difference)
             yield make(self.accounts[position], self._service_verdict(ref, service, wanted=not member), None, service)

@@ -59,7 +59,13 @@ def intended(*changes: str, run: str = "r2") -> NewEntry:
         for group in ("docs", "exits")
     ]
     own = [
-        {"id": change, "subject": f"svc-{change}", "account": "", "account_key": f"k-{change}", "as": number // 2}
+        {
+            "id": change,
+            "subject": f"svc-{change}",
+            "account": "",
+            "account_key": f"k-{change}",
+            "as": min(number // 2, 1),
+        }
         for number, change in enumerate(changes)
     ]
     said: dict[str, Any] = {"run": run, "op": "grant", "target": "dir", "shared": shared, "changes": own}
@@ -162,6 +168,40 @@ def test_what_the_rows_say(tmp_path: Path, new_store: Callable[[], str]) -> None
             independent={"c1": frozenset({"boss", "deputy"}), "d2": frozenset({"boss"})},
         )
         assert journal.approvals(connection, datetime(2026, 11, 27, tzinfo=UTC)) == Approvals({}, {})
+
+
+def test_what_is_open_is_found_by_one_look_at_what_was_done_since(tmp_path: Path) -> None:
+    """A leaver waits for it, and a run of a million changes may be under way."""
+
+    def steps(count: int) -> int:
+        """How much the database does to find so many, after as many others were done."""
+        made = facts(tmp_path / str(count), "sqlite:///s.db")
+        opened, done = [f"o{n}" for n in range(count)], [f"d{n}" for n in range(count)]
+        with made.store.writing() as connection:
+            made.ledger.append(connection, [intended(*opened, run="dead"), intended(*done)], NOW)
+            made.ledger.append(connection, [effects("applied", 2, but=[])], NOW)
+        counted: list[None] = []
+        with made.store.reading() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.set_progress_handler(lambda: counted.append(None), 10)
+            assert len(Journal().open_intents(connection)) == count
+            driver.set_progress_handler(None, 0)
+        return len(counted)
+
+    assert steps(400) < 3 * steps(200)
+
+
+def test_what_is_open_under_one_lease_is_asked_for_by_itself(tmp_path: Path, new_store: Callable[[], str]) -> None:
+    made, journal = facts(tmp_path, new_store()), Journal()
+    said: dict[str, Any] = {"run": "own", "plan": "", "plan_made_at": "", "policy": "", "changes": 1, "seen": 0}
+    started = NewEntry(Kind.RUN_STARTED, "run:own", "ops", {**said, "lease": "person E1"})
+    with made.store.writing() as connection:
+        made.ledger.append(connection, [started, intended("o1", run="own"), intended("o2")], NOW)
+    with made.store.reading() as connection:
+        assert {each.change_id for each in journal.open_intents(connection)} == {"o1", "o2"}
+        assert {each.change_id for each in journal.open_intents(connection, "person E1")} == {"o1"}
+        assert journal.open_intents(connection, "person E2") == []
 
 
 def test_an_order_counts_for_the_guards_and_stands_until_the_next_word(

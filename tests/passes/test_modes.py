@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.plan.reading import summary_line
-from tests.passes.company import POLICY, Account, Company, of, settled_company, staff
+from reconciler.targets import Capabilities, Op
+from tests.passes.company import POLICY, Account, Company, Faulty, of, settled_company, staff
 
 
 def mode(word: str) -> str:
@@ -44,6 +46,27 @@ def test_observing_does_not_make_a_group_managed(company: Company) -> None:
     company.apply()
 
     company.policy(POLICY)
+    held = company.apply().plan.held
+
+    assert [(change.subject, change.held.guard) for change in held if change.held] == [("E4", "first-contact")]
+
+
+class Unable(Faulty):
+    """A directory that can give and cannot take."""
+
+    def describe(self) -> Capabilities:
+        return replace(super().describe(), ops=frozenset({Op.GRANT}))
+
+
+def test_what_a_target_cannot_take_does_not_make_its_group_settled(company: Company) -> None:
+    """Its first revocations are first contact on the day on which it can take them."""
+    accounts = staff(4)
+    company.hire("E1", "E2", "E3")
+    company.hire("E4", department="sales")
+    company.directory(accounts, {"docs": accounts, "algorithms": []})
+    done = company.apply(faults={"dir": Unable()})
+    assert "cannot-revoke" in {each.kind for each in done.plan.findings}
+
     held = company.apply().plan.held
 
     assert [(change.subject, change.held.guard) for change in held if change.held] == [("E4", "first-contact")]

@@ -10,8 +10,9 @@ import pytest
 
 from reconciler.passes.execute import Applied
 from reconciler.passes.look import Look
+from reconciler.passes.one_person import let_out
 from reconciler.targets import Op
-from tests.passes.company import Account, Company, settled_company
+from tests.passes.company import Account, Company, Died, Faulty, settled_company
 
 
 @pytest.fixture
@@ -77,6 +78,29 @@ def test_news_that_comes_late_deletes_nobody_who_was_in_a_moment_ago(company: Co
     assert deletions(company) == []
     company.pass_time(days=91)
     assert len(deletions(company)) == 1
+
+
+def test_a_pass_for_the_leaver_alone_leaves_deleting_to_the_passes_that_know_since_when(company: Company) -> None:
+    company.tell("exited", "E1", "2026-07-01")
+    first, second = (let_out(company.wiring(), "E1") for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert ops(first) == {(Op.DISABLE_ACCOUNT, "E1"), (Op.REVOKE, "E1")}
+    assert ops(second) == set()
+
+
+def test_what_the_account_was_is_on_record_though_the_run_died_over_deleting_it(company: Company) -> None:
+    company.tell("exited", "E1", "2026-11-20")
+    company.apply()
+    company.pass_time(days=91)
+    company.approve(company.look().plan.digest)
+    with pytest.raises(Died):
+        company.apply(faults={"dir": Faulty(dies_at=0, late=True)})
+    company.apply()
+
+    stone = tombstone(company)
+
+    assert (stone["subject"], stone["outcome"], stone["had"]) == ("E1", "applied", ["group=docs"])
 
 
 def test_c3_a_name_that_is_used_again_is_nobodys_any_more_where_names_are_all_there_is(company: Company) -> None:

@@ -149,6 +149,7 @@ def test_f12_that_open_sessions_live_on_is_said_where_they_cannot_be_ended() -> 
     assert (finding.kind, finding.target) == ("sessions-live-on", "dir")
     assert finding.text == f"disabling ends no session of E0, E1, E2, E3, E4 and 2 more: {words}"
     assert plan(*away, live_on=words, ops=ALL | {Op.END_SESSIONS}).findings == ()
+    assert [each.subject for each in plan(away[3], live_on=words).findings] == ["E3"]
     assert plan(*away, live_on=words, enabled=False).findings == ()
     assert plan(*away).findings == ()
 

@@ -14,7 +14,7 @@ from reconciler.plan.artefact import plan_json
 from reconciler.plan.model import CauseKind
 from reconciler.plan.reading import plan_lines
 from reconciler.policy.model import EntitlementRef, Mode, Policy
-from reconciler.targets import Op, entitlement_key
+from reconciler.targets import BitMap, Op, entitlement_key
 from tests.plan.test_building import CODE, DOCS, NOW, situations
 from tests.plan.values import ref_of
 
@@ -108,6 +108,29 @@ def test_additive_revokes_leavers_and_its_own_and_tells_of_the_rest(
     assert {each.id for each in plan.changes if each.locator} == wanted
     counted = sum(int(each.text.split()[0]) for each in plan.findings if each.kind == "unmanaged-members")
     assert counted == told
+
+
+@given(situations())
+def test_additive_takes_back_what_was_ordered_from_here_and_nobody_has_confirmed(situation: Situation) -> None:
+    view = situation.targets["dir"]
+    if view.observation is None:
+        return
+    reads = {
+        key: replace(read, unsettled=BitMap(range(10)), partial=BitMap())
+        for key, read in view.observation.entitlements.items()
+    }
+    asked = {"dir": replace(view, observation=replace(view.observation, entitlements=reads))}
+    ordered = replace(situation, targets=asked)
+    additive = plan_of(in_modes(ordered, {DOCS: Mode.ADDITIVE, CODE: Mode.ADDITIVE}))
+
+    assert "unmanaged-members" not in {each.kind for each in additive.findings}
+    assert taken(additive) == taken(plan_of(ordered))
+
+
+def taken(plan: Plan) -> set[str]:
+    """Whatever is to be revoked from people and service accounts."""
+    known = (each for each in plan.changes if each.person or each.service_account)
+    return {each.id for each in known if each.op is Op.REVOKE}
 
 
 @given(situations(), modes)
