@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adapters.mayan import MayanTarget
-from reconciler.targets import EntitlementRead, Locator, Op, Outcome, Place, Step, TargetContext
+from reconciler.targets import EntitlementRead, Locator, Op, Outcome, Place, Step, Target, TargetContext
 from reconciler.testing.targets import Lab, LabAccount
 from tests.servers.mayan import READ, RECONCILER, Mayan
 
@@ -44,8 +44,12 @@ class MayanLab(Lab):
         for group, logins in groups.items():
             server.sql("INSERT INTO auth_group (name) VALUES (%s)", group)
             server.sql(_MEMBERS, group, list(logins))
-        self.settings = settings_for(server) | more
-        self.target = MayanTarget(context(), self.settings)
+        self.settings, self.target = self.configured(more)
+
+    def configured(self, more: Mapping[str, object]) -> tuple[dict[str, object], Target]:
+        """The target, and its settings."""
+        settings = {**settings_for(self.server), **more}
+        return settings, MayanTarget(context(), settings)
 
     def add(self, *accounts: LabAccount) -> None:
         columns = [[each.login for each in accounts], [each.name for each in accounts], [each.id for each in accounts]]
