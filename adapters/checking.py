@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.sources import Place, Problem, ProblemsFound, SourceContext
 
-__all__ = ["Expect", "Strict", "checked", "checked_source"]
+__all__ = ["Expect", "PersonAttribute", "Strict", "checked", "checked_source"]
+
+
+PersonAttribute = Literal["id", "email", "name"]
+"""What of a person accounts can be matched by; any other word would match nobody."""
 
 
 class Strict(BaseModel):

@@ -30,6 +30,8 @@ class OrderWriter(TargetWriter):
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """See `TargetWriter.apply`; nothing is ever `applied` here."""
         folder = self._place.folder
+        if steps and not any(step.op in OPS for step in steps):
+            return [_impossible(step) for step in steps]
         try:
             with folder.locked():
                 desk = _Desk(self._place, known(self._place, datetime.now(UTC)))
@@ -72,6 +74,10 @@ class OrderWriter(TargetWriter):
         return ""
 
 
+def _impossible(step: Step) -> Outcome:
+    return Outcome(OutcomeKind.REFUSED, f"a work order cannot {step.op} here")
+
+
 def _unsent(outcome: Outcome, text: str) -> Outcome:
     """An order that nobody was told of may be read in the folder, or may not: it is to be tried again."""
     if outcome.kind is not OutcomeKind.ORDERED:
@@ -93,7 +99,7 @@ class _Desk:
     def taken(self, step: Step) -> Outcome:
         """What becomes of one step."""
         if step.op not in OPS:
-            return Outcome(OutcomeKind.REFUSED, f"a work order cannot {step.op} here")
+            return _impossible(step)
         entitlement, account = step.locator.get("entitlement", ""), step.account or step.account_name
         if entitlement not in self._seen.standing.members:
             return Outcome(OutcomeKind.STALE, f"the inventory has no entitlement {entitlement}")
@@ -101,11 +107,16 @@ class _Desk:
             return Outcome(OutcomeKind.STALE, f"the inventory has no account {account}")
         pair = entitlement, account
         before = self._open.get(pair)
-        if before is None and self._seen.standing.has(pair) == (step.op is Op.GRANT):
+        if before is None and self._is_so(pair, step.op):
             return Outcome(OutcomeKind.ALREADY)
         if before is not None and before.op is step.op:
             return self._once_more(before, step)
         return self._ordered(step, pair, before)
+
+    def _is_so(self, pair: Pair, op: Op) -> bool:
+        """Whom an inventory that was not read whole does not name may have it all the same."""
+        gives = op is Op.GRANT
+        return self._seen.standing.has(pair) is gives and (gives or not self._seen.inventory.flaws)
 
     def _once_more(self, order: Order, step: Step) -> Outcome:
         """It is on order; at most it becomes urgent."""

@@ -205,6 +205,17 @@ def test_what_is_put_off_is_sent_again_when_mayan_says_so(lab: MayanLab, between
     assert lab.members("docs-readers") == {"plain", "zhang", "smith"}
 
 
+def test_what_was_done_stays_done_whatever_becomes_of_the_others(lab: MayanLab, between: Between) -> None:
+    refused = {"name": "0", "status_code": 400, "headers": {}, "data": {"user": ["no such user"]}}
+    between.faults = [
+        Fault(BATCH, listing(refused, {"name": "1", "status_code": 200, "headers": {}, "data": {}}), after=True),
+        Fault(BATCH, Reply(403), times=9),
+    ]
+    steps = [step(lab, Op.GRANT, "plain", READERS), step(lab, Op.GRANT, "muller", READERS)]
+
+    assert [each.kind for each in outcomes(lab, *steps)] == [OutcomeKind.APPLIED] * 2
+
+
 def test_what_cannot_be_read_back_is_left_open(lab: MayanLab, between: Between) -> None:
     between.faults = [Fault(f"/groups/{lab.group('docs-readers')}/users/", Reply(503), times=99, skip=1)]
 

@@ -36,6 +36,7 @@ def mistakes(**settings: Any) -> str:
         ({"match": {"emails[": "email"}}, "is no path to an attribute"),
         ({"match": {'emails[value co "x"].value': "email"}}, "only `eq` and `and`"),
         ({"match": {"": "id"}}, "names no attribute"),
+        ({"match": {"externalId": "idd"}}, "`match.externalId`: Input should be 'id', 'email' or 'name'"),
         ({"dialect": "azure"}, "dialect"),
         ({"without": ["patches"]}, "without"),
         ({"page_size": 1}, "page_size"),
