@@ -33,6 +33,12 @@ class Expect(Strict):
     minimum: Annotated[int, Field(ge=1)] = 1
 
 
+_KINDS = {
+    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), "a mapping, such as {name: value}"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "sequence_type"), "a list, such as [one, another]"),
+    "string_type": "a text",
+}
+"""What pydantic says of Python's types, in the words of whoever writes YAML."""
 SettingsType = TypeVar("SettingsType", bound=BaseModel)
 
 
@@ -61,6 +67,8 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, owner: str, code: str
         case "missing":
             kind = owner.split(" ", maxsplit=1)[0]
             return Problem(code, f"{where} is missing", place, f"add it to the {kind}'s settings")
+        case kind if kind in _KINDS:
+            return Problem(code, f"{where} should be {_KINDS[kind]}", place)
         case _:
             return Problem(code, f"{where}: {detail['msg'].removeprefix('Value error, ')}", place)
 
