@@ -30,8 +30,6 @@ class OrderWriter(TargetWriter):
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """See `TargetWriter.apply`; nothing is ever `applied` here."""
         folder = self._place.folder
-        if steps and not any(step.op in OPS for step in steps):
-            return [_impossible(step) for step in steps]
         try:
             with folder.locked():
                 desk = _Desk(self._place, known(self._place, datetime.now(UTC)))
@@ -74,10 +72,6 @@ class OrderWriter(TargetWriter):
         return ""
 
 
-def _impossible(step: Step) -> Outcome:
-    return Outcome(OutcomeKind.REFUSED, f"a work order cannot {step.op} here")
-
-
 def _unsent(outcome: Outcome, text: str) -> Outcome:
     """An order that nobody was told of may be read in the folder, or may not: it is to be tried again."""
     if outcome.kind is not OutcomeKind.ORDERED:
@@ -99,7 +93,7 @@ class _Desk:
     def taken(self, step: Step) -> Outcome:
         """What becomes of one step."""
         if step.op not in OPS:
-            return _impossible(step)
+            return Outcome(OutcomeKind.REFUSED, f"a work order cannot {step.op} here")
         entitlement, account = step.locator.get("entitlement", ""), step.account or step.account_name
         if entitlement not in self._seen.standing.members:
             return Outcome(OutcomeKind.STALE, f"the inventory has no entitlement {entitlement}")
