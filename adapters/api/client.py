@@ -46,7 +46,9 @@ _REDIRECTING = (301, 302, 303, 307, 308)
 _NO_AUTHORITY = ("NO_CERTIFICATE_OR_CRL_FOUND", "PEM_LIB", "NO_START_LINE")
 """What OpenSSL says of a file of certificates that has none."""
 _NO_ADDRESS = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # what became of it is told once, at the end
+# What became of it is told once, at the end; with structlog there, stamina would print on standard output meanwhile.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
 
 
 @dataclass(frozen=True, slots=True)

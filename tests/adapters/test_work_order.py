@@ -277,7 +277,9 @@ def test_an_inventory_that_cannot_be_read_whole_proves_no_absence(lab: PaperLab,
 
 def test_nobody_is_out_already_by_an_inventory_that_is_cut(lab: PaperLab) -> None:
     text = (lab.folder / "inventory.csv").read_text("utf-8")
-    kept = [line for line in text.splitlines(keepends=True) if not (line.startswith("smith,") and "docs-readers" in line)]
+    kept = [
+        line for line in text.splitlines(keepends=True) if not (line.startswith("smith,") and "docs-readers" in line)
+    ]
     (lab.folder / "inventory.csv").write_text("".join(kept) + "smith", encoding="utf-8")
 
     outcome, _ = outcomes(lab, revoke(lab, "docs-readers", "smith"), grant(lab, "docs-readers", "zhang"))
