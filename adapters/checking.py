@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.sources import Place, Problem, ProblemsFound, SourceContext
 
-__all__ = ["Expect", "Strict", "checked", "checked_source"]
+__all__ = ["Expect", "PersonAttribute", "Strict", "checked", "checked_source"]
+
+
+PersonAttribute = Literal["id", "email", "name"]
+"""What of a person accounts can be matched by; any other word would match nobody."""
 
 
 class Strict(BaseModel):
@@ -29,6 +33,12 @@ class Expect(Strict):
     minimum: Annotated[int, Field(ge=1)] = 1
 
 
+_KINDS = {
+    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), "a mapping, such as {name: value}"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "sequence_type"), "a list, such as [one, another]"),
+    "string_type": "a text",
+}
+"""What pydantic says of Python's types, in the words of whoever writes YAML."""
 SettingsType = TypeVar("SettingsType", bound=BaseModel)
 
 
@@ -57,6 +67,8 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, owner: str, code: str
         case "missing":
             kind = owner.split(" ", maxsplit=1)[0]
             return Problem(code, f"{where} is missing", place, f"add it to the {kind}'s settings")
+        case kind if kind in _KINDS:
+            return Problem(code, f"{where} should be {_KINDS[kind]}", place)
         case _:
             return Problem(code, f"{where}: {detail['msg'].removeprefix('Value error, ')}", place)
 

@@ -43,7 +43,12 @@ _LARGEST = 1 << 28
 """Octets of one page, unpacked: 256 MiB. More is no page of people."""
 _REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # what became of it is told once, at the end
+_NO_AUTHORITY = ("NO_CERTIFICATE_OR_CRL_FOUND", "PEM_LIB", "NO_START_LINE")
+"""What OpenSSL says of a file of certificates that has none."""
+_NO_ADDRESS = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError, UnicodeError)
+# What became of it is told once, at the end; with structlog there, stamina would print on standard output meanwhile.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,9 @@ class Request:
 class Response:
     """An answer: its body, whole, the URL that follows it (RFC 8288) and its entity tag (RFC 9110), or blanks."""
 
-    url: str
+    url: str = field(repr=False)
     body: bytes = field(repr=False)
-    link: str = ""
+    link: str = field(default="", repr=False)
     status: int = 200
     version: str = ""
 
@@ -75,7 +80,7 @@ class Exchange:
     """
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     status: int = 0
@@ -235,7 +240,7 @@ class Client:
                 proxies=_proxies(str(sent.url)),
                 allow_redirects=False,
             )
-        except (requests.RequestException, OSError, UnicodeError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             self._tell(sent)
             raise self._unreached(error) from None
         with answer:
@@ -366,10 +371,11 @@ class Client:
                 f"its certificate is not to be trusted: {refused.verify_message}",
                 "set `ca` to the file of the CA that issued it, and use the host name that stands in it",
             )
-        if any(isinstance(each, requests.exceptions.InvalidURL | UnicodeError) for each in chain):
+        if any(isinstance(each, _NO_ADDRESS) for each in chain):
             return Trouble("its address cannot be used", "correct `url`")
-        if isinstance(error, OSError) and "CA certificate" in str(error):
-            return Trouble(f"the CA file {self._settings.ca} cannot be read", "correct `ca`")
+        unreadable = any(isinstance(each, ssl.SSLError) and each.reason in _NO_AUTHORITY for each in chain)
+        if unreadable or (isinstance(error, OSError) and "CA certificate" in str(error)):
+            return Trouble(f"the CA file {self._settings.ca} cannot be read", "correct `ca`: certificates in PEM")
         if isinstance(error, requests.exceptions.ProxyError):
             remedy = "check HTTPS_PROXY and NO_PROXY in the environment"
             return Trouble("the proxy does not let it through", remedy, passing=True)
@@ -414,7 +420,7 @@ def seconds_to_wait(header: str, now: float) -> float | None:
         return float(text[:9])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

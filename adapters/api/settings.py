@@ -70,8 +70,11 @@ def _is_url(url: str) -> str:
 
 def _is_header(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("cannot be sent in a header: it holds line breaks, spaces around it, or control characters")
+    if not (text.isascii() and text.isprintable()) or text != text.strip():
+        raise ValueError(
+            "cannot be sent in a header: it holds line breaks, spaces around it, control characters, or other letters "
+            "than those of ASCII"
+        )
     return value
 
 

@@ -30,10 +30,10 @@ class Page:
     """One page. `answer` is all that it holds; `link` is the URL in its `Link: …; rel="next"` header, or a blank."""
 
     number: int
-    url: str
-    answer: object
+    url: str = field(repr=False)
+    answer: object = field(repr=False)
     records: Sequence[object] = field(repr=False)
-    link: str = ""
+    link: str = field(default="", repr=False)
 
 
 class PageReader(ABC):

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from adapters import checking
-from adapters.checking import Strict
+from adapters.checking import PersonAttribute, Strict
 from adapters.directory import names
 from adapters.directory.creating import Create, Handover, problems_of, template_attributes
 from adapters.directory.entries import GroupName
@@ -66,7 +66,7 @@ class People(Strict):
     """Where the accounts are, and which attribute of an account is which attribute of a person."""
 
     base: DnText
-    match: Annotated[dict[str, str], Field(min_length=1)]
+    match: Annotated[dict[str, PersonAttribute], Field(min_length=1)]
     filter: str | None = None
 
 

@@ -132,6 +132,8 @@ def _read(settings: Accounts, items: Sequence[Any]) -> tuple[list[Account], list
         except _Unreadable as error:
             wrong.append(str(error))
     details = [f"accounts that cannot be read ({len(wrong)}): {'; '.join(wrong[:_SHOWN])}"] if wrong else []
+    if items and not any(_counts(settings, item) for item in items):
+        details.append(f"none of the {len(items)} items is an account, as `accounts.where` says: correct it")
     if twice := several("account", [account.key for account in found]):
         details.append(twice)
     for query, attribute in settings.match.items():

@@ -134,7 +134,7 @@ def _redacted(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
         return {
             _redacted(str(name), secrets): _HIDDEN
-            if is_secret(str(name)) and isinstance(each, str | int)
+            if is_secret(str(name)) and each is not None and not isinstance(each, bool)
             else _redacted(each, secrets)
             for name, each in value.items()
         }

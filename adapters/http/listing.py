@@ -7,6 +7,8 @@ zero.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +80,7 @@ class Api:
         """Why an answer of status 200 is an error all the same; a blank where it is none."""
         known = {query.text.removeprefix("$.") for query in self.settings.success}
         for query, expected in self.settings.success.items():
-            value = query.one(answer) if isinstance(answer, dict | list) else MISSING
+            value = _at(query, answer, "success") if isinstance(answer, dict | list) else MISSING
             if value is MISSING or plain(value) != expected:
                 there = "is missing" if value is MISSING else f"is `{self.words.quoted(plain(value))}`"
                 return f"`{query.text}` {there}, where success is `{expected}`{self.words.said(answer)}"
@@ -95,15 +97,19 @@ class Api:
 
         pages = walk(ask, reader, listing.pages, request.url, request.parameters, self.words)
         number = 0
+        came = _Came()
         try:
             for page in pages:
                 number = page.number
+                came.see(page)
                 items += page.records
         except Trouble as trouble:
             if not number:
                 raise
             detail = f"page {trouble.number}: {trouble.said}; {trouble.remedy}"
             return Items(items, Reading.PARTIAL, detail, trouble)
+        if came.twice:
+            return Items(items, Reading.PARTIAL, came.twice)
         return _trusted(items, listing, known=reader.last is not None)
 
     def _request(self, endpoint: Listing | Single, values: Values) -> Request:
@@ -115,6 +121,25 @@ class Api:
             body = endpoint.body.value(values, ())
             headers["Content-Type"] = self.settings.media_type
         return Request(endpoint.method, self.url(path), query, headers, body)
+
+
+class _Came:
+    """Which records came on which page. `twice` is what is said of one that came on two: what moved from page to page
+    may have passed another one by, and the number of all tells nothing of that.
+    """
+
+    def __init__(self) -> None:
+        self.twice = ""
+        self._pages: dict[bytes, int] = {}
+
+    def see(self, page: Page) -> None:
+        for record in page.records:
+            digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).digest()
+            earlier = self._pages.setdefault(digest, page.number)
+            if earlier != page.number:
+                self.twice = (
+                    f"a record of page {earlier} came on page {page.number} too: the pages moved while they were read"
+                )
 
 
 class _Reader(PageReader):
@@ -150,7 +175,7 @@ class _Reader(PageReader):
 
     def following(self, page: Page) -> str:
         query = self._next
-        value = query.one(page.answer)
+        value = _at(query, page.answer, "pages.next")
         if value is MISSING:
             if self._pages.next_may_be_absent or self._total is not None:
                 return ""
@@ -192,13 +217,17 @@ def _trusted(items: list[Any], listing: Listing, *, known: bool) -> Items:
 
 
 def _found(query: Query, answer: object, setting: str) -> object:
-    try:
-        value = query.one(answer)
-    except ValueError as error:
-        raise Trouble(f"`{setting}`: {error}", "narrow it") from None
+    value = _at(query, answer, setting)
     if value is MISSING:
         raise Trouble(f"there is nothing at `{setting}: {query}`", _there(answer))
     return value
+
+
+def _at(query: Query, answer: object, setting: str) -> object:
+    try:
+        return query.one(answer)
+    except ValueError as error:
+        raise Trouble(f"`{setting}`: {error}", "narrow it") from None
 
 
 def _there(answer: object) -> str:

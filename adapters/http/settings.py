@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from adapters.api.settings import ApiSettings, Pages, Text, check_header, secrets_of
-from adapters.checking import Strict, checked
+from adapters.checking import PersonAttribute, Strict, checked
 from adapters.http.queries import At, Query, Where
 from adapters.http.templates import EACH, BodyTemplate, PathTemplate, TextTemplate
 from reconciler.targets import Op, OutcomeKind, TargetContext
@@ -51,8 +51,8 @@ class Endpoint(Strict):
 
     method: Literal["GET", "POST"] = "GET"
     path: PathTemplate
-    query: Mapping[str, TextTemplate] = Field(default_factory=dict)
-    body: BodyTemplate | None = None
+    query: Mapping[str, TextTemplate] = Field(default_factory=dict, repr=False)
+    body: BodyTemplate | None = Field(default=None, repr=False)
     safe: bool = False
 
     @model_validator(mode="after")
@@ -114,7 +114,7 @@ class Accounts(Strict):
     key: At
     name: At
     login: At | None = None
-    match: Mapping[At, Literal["id", "email", "name"]] = Field(min_length=1)
+    match: Mapping[At, PersonAttribute] = Field(min_length=1)
     enabled: Enabled | None = None
     fields: Mapping[Part, At] = Field(default_factory=dict)
     one: Single | None = None
@@ -216,8 +216,8 @@ class Write(Strict):
 
     method: Literal["POST", "PUT", "PATCH", "DELETE"]
     path: PathTemplate
-    query: Mapping[str, TextTemplate] = Field(default_factory=dict)
-    body: BodyTemplate | None = None
+    query: Mapping[str, TextTemplate] = Field(default_factory=dict, repr=False)
+    body: BodyTemplate | None = Field(default=None, repr=False)
     many: Annotated[int, Field(ge=1, le=10_000)] | None = None
     statuses: Statuses = Field(default_factory=dict)
     idempotency: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None

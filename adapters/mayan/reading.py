@@ -66,8 +66,9 @@ class Eye:
         """All accounts, or those of these keys, and who is in each entitlement. Raises `Trouble`."""
         wanted = {entitlement_key(locator): managed(locator) for locator in locators}
         narrow = None if keys is None else [int(key) for key in keys if is_number(key)]
-        blind = self._standing.blind() if narrow is None else ""
         listed = self._users(narrow)
+        # Mayan says of whom it hides what it says of who is gone.
+        blind = self._standing.blind() if narrow is None or len(listed.records) < len(narrow) else ""
         users, doubt = listed.records, blind or listed.doubt
         groups = self._groups(wanted, told=narrow is None)
         members: Mapping[str, Listing | str]

@@ -31,12 +31,13 @@ class Standing:
         self._roles = roles
         own = api.one("users/current/", "id,username")
         number = own.get("id") if own else None
-        if own is None or not isinstance(number, int):
+        name = own.get("username") if own else None
+        if not isinstance(number, int) or not isinstance(name, str):
             raise TargetError(
                 f"{shown}: there is no API of a Mayan EDMS there", remedy="let `url` name its address, without /api/v4"
             )
         self.id = number
-        self.name = str(own["username"])
+        self.name = name
 
     def check(self) -> None:
         """Raises `TargetError` where we stand above permissions."""

@@ -60,13 +60,16 @@ class MayanTarget(Target):
                 standing.check()
             return Eye(api, self._settings, Access(api, roles), standing).observation(locators, accounts, at)
 
-    def keys_matching(self, values: Mapping[str, str]) -> Collection[str]:
-        """All users are gone through: Mayan finds nobody by a field, except in an index that lags behind."""
+    def keys_matching(self, values: Mapping[str, str]) -> Collection[str] | None:
+        """All users are gone through: Mayan finds nobody by a field, except in an index that lags behind. None where it
+        finds nobody and may be hiding somebody.
+        """
         attribute = self._settings.match.attribute
         asked = values[attribute].strip().casefold()
         with self._signed_in() as (api, standing, _):
             known = accounts_in(api.every("users/", USER_FIELDS), self._settings, standing.id).values()
-        return frozenset(each.key for each in known if each.match.get(attribute, "").casefold() == asked)
+            found = frozenset(each.key for each in known if each.match.get(attribute, "").casefold() == asked)
+            return found if found or not standing.blind() else None
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

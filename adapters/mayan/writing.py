@@ -111,7 +111,10 @@ class _Unit:
         except Trouble as trouble:
             return {number: Outcome(OutcomeKind.UNAVAILABLE, trouble.said, trouble.wait) for number in pending}
         wrong = {user for user in users if (user in after) is not self.adds}
-        missing = self._missing({user for user in wrong if answers[user].status == 400})
+        try:
+            missing = self._missing({user for user in wrong if answers[user].status == 400})
+        except Trouble:
+            missing = frozenset()  # what was done stays done, whatever became of the others
         return {
             number: self._outcome(wishes[number], answers[user], gone=user in missing)
             if user in wrong

@@ -79,11 +79,16 @@ class Creations:
     def _read_back(self) -> dict[int, Outcome]:
         nothing = Outcome(OutcomeKind.REFUSED, "it said that it was done, and there is no such user")
         try:
-            there = self.provider.users.of({key for key, _ in self._made.values()}, bare=True).resources
+            listing = self.provider.users.of({key for key, _ in self._made.values()}, bare=True)
         except Trouble as trouble:
             return {number: lost(trouble, sent=True) for number in self._made}
+        if listing.shortfall:
+            words = f"it said that it was done, and the list of users may not be whole: {listing.shortfall}"
+            nothing = Outcome(OutcomeKind.UNAVAILABLE, words)
         done = {number: Outcome(OutcomeKind.APPLIED, f"it is {name}") for number, (_, name) in self._made.items()}
-        return {number: done[number] if key in there else nothing for number, (key, _) in self._made.items()}
+        return {
+            number: done[number] if key in listing.resources else nothing for number, (key, _) in self._made.items()
+        }
 
     def _new(self, person: Mapping[str, str]) -> dict[str, object]:
         template = self.layout.accounts.create

@@ -108,7 +108,7 @@ class GroupReader:
     def _named(self, names: Collection[str], keys: Collection[str], attributes: str) -> Groups:
         wanted = {"displayName": sorted({name.casefold(): name for name in names}.values()), "id": sorted(set(keys))}
         listing = self._narrowly(wanted, attributes) if len(names) + len(keys) <= _MOST_NAMED else None
-        if listing is None:
+        if listing is None or not _are_there(listing, names, keys):
             listing = self._questions.list("/Groups", attributes)
         self._listed_some = self._listed_some or any(part(each, "members") for each in listing.resources.values())
         groups = Groups(shortfall=listing.shortfall)
@@ -143,6 +143,14 @@ class GroupReader:
     def _group_alone(self, key: str) -> Group | None:
         found = self._questions.one("Groups", key, _WITH_VERSION)
         return None if found is None else _group(found)
+
+
+def _are_there(listing: Listing, names: Collection[str], keys: Collection[str]) -> bool:
+    """Whether a filter found all that it was asked for: many a provider answers one that it does not understand, or
+    takes capitals for other letters, with an empty list.
+    """
+    called = {one_text(part(each, "displayName")).casefold() for each in listing.resources.values()}
+    return {name.casefold() for name in names} <= called and set(keys) <= set(listing.resources)
 
 
 def _group(resource: Resource) -> Group:

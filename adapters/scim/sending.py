@@ -180,8 +180,18 @@ class Sender:
         answer = self.session.get(change.path)
         if answer.version != change.version:
             return Reply(Kind.MOVED)
+        if change.active is None and not part(answer.value, change.attribute) and self._hides(change):
+            words = f"it shows {change.attribute} only to who asks for them, so that a PUT would take away all others"
+            return Reply(Kind.REFUSED, words)
         assert isinstance(answer.value, Mapping)  # noqa: S101  # the session takes nothing else
         return reply_of(self.session.send("PUT", change.path, _edited(answer.value, change), change.version))
+
+    def _hides(self, change: Change) -> bool:
+        """Whether there are values that the resource as a whole does not show (RFC 7643, section 7, `returned`)."""
+        if "attributes" in self.layout.without:
+            return False
+        answer = self.session.get(change.path, {"attributes": change.attribute})
+        return bool(part(answer.value, change.attribute))
 
     # --- many at once -----------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from adapters import checking
 from adapters.api.settings import ApiSettings, Auth, secrets_of
-from adapters.checking import Strict
+from adapters.checking import PersonAttribute, Strict
 from adapters.scim.attributes import Attribute, attribute
 from adapters.scim.dialects import DIALECTS, Dialect, DialectName
 from adapters.templates import Template, fields, literal
@@ -61,7 +61,7 @@ class ScimSettings(ApiSettings):
     """All settings. `without`: what is not used, whatever the provider says that it has."""
 
     auth: Auth
-    match: Annotated[dict[AttributeText, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    match: Annotated[dict[AttributeText, PersonAttribute], Field(min_length=1)]
     dialect: DialectName = "standard"
     without: tuple[Feature, ...] = ()
     page_size: Annotated[int, Field(ge=2, le=100_000)] = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from adapters.work_order.order import Order
 from adapters.work_order.sending import Channel
 from adapters.work_order.settings import WorkOrderSettings
 from adapters.work_order.standing import Standing, standing
-from reconciler.targets import TargetFinding
+from reconciler.targets import TargetError, TargetFinding
 
 __all__ = ["Known", "Place", "known"]
 
@@ -56,10 +56,24 @@ class Known:
         return [TargetFinding("stale-inventory", "inventory", text)]
 
 
+def _check_whose(place: Place, orders: Iterable[Order]) -> None:
+    """What was ordered of another system is no word about this one."""
+    others = sorted({order.target for order in orders} - {place.name})
+    if others:
+        raise TargetError(
+            f"{place.folder.path} holds orders of target `{others[0]}`, and belongs to `{place.name}`",
+            remedy=(
+                "give each target a folder of its own; where this one was called otherwise before, let it have its "
+                "name back, or export the inventory anew and begin with an empty folder"
+            ),
+        )
+
+
 def known(place: Place, now: datetime) -> Known:
     """Read it. Raises `TargetError`."""
     settings = place.settings
     orders = place.folder.orders()
+    _check_whose(place, orders.values())
     inventory = read_inventory(place.inventory, settings.column, now)
     rules = Rules(settings.proof == "required", settings.acknowledged_by, settings.zone, inventory.accounts, now)
     acknowledged, bad = judged(place.folder.acknowledgements(), orders, rules)

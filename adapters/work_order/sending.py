@@ -26,6 +26,8 @@ from adapters.work_order.settings import Mail, Webhook
 __all__ = ["Channel", "MailChannel", "NotSent", "WebhookChannel", "message_name"]
 
 _DONE = range(200, 300)
+_FAILURES = (OSError, smtplib.SMTPException, UnicodeError)
+"""`UnicodeError`: an address that is none, or a password that its protocol cannot carry."""
 
 
 class NotSent(Exception):
@@ -75,7 +77,7 @@ class MailChannel:
         try:
             with self._connection() as server:
                 refused = server.send_message(message)
-        except (OSError, smtplib.SMTPException) as error:
+        except _FAILURES as error:
             raise NotSent(f"the mail server {self._settings.server} {_said(error)}") from None
         if refused:
             raise NotSent(f"the mail server {self._settings.server} does not take mail for {', '.join(refused)}")
@@ -85,7 +87,7 @@ class MailChannel:
         try:
             with self._connection() as server:
                 server.noop()
-        except (OSError, smtplib.SMTPException) as error:
+        except _FAILURES as error:
             raise NotSent(f"the mail server {self._settings.server} {_said(error)}") from None
 
     def _connection(self) -> smtplib.SMTP:
@@ -141,7 +143,7 @@ class WebhookChannel:
                     stream=True,
                 )
                 status = answer.status_code
-        except (OSError, requests.RequestException) as error:  # OSError: the file of the authority is not there
+        except (OSError, ValueError) as error:  # ValueError: an address that is none
             raise NotSent(f"the webhook cannot be reached ({type(error).__name__})") from None
         if status not in _DONE:
             raise NotSent(f"the webhook answers {status}")
@@ -164,4 +166,10 @@ def _said(error: Exception) -> str:
         return f"refuses the mail ({error.smtp_code})"
     if isinstance(error, ssl.SSLError):
         return "has no certificate that can be trusted"
+    if isinstance(error, UnicodeEncodeError):
+        return "takes only ASCII to sign in with: choose another `user` or `password`"
+    if isinstance(error, UnicodeError):
+        return "has no address that can be used: correct `server`"
+    if isinstance(error, FileNotFoundError):
+        return "cannot be checked, since the file that `ca` names is not there"
     return f"does not do what is asked ({type(error).__name__})"

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from adapters.checking import Strict
+from adapters.checking import PersonAttribute, Strict
 from adapters.loopback import is_loopback
 
 __all__ = ["Mail", "Webhook", "WorkOrderSettings"]
@@ -114,7 +114,7 @@ class WorkOrderSettings(Strict):
     inventory: Text
     orders: Text
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    match: Annotated[dict[str, str], Field(min_length=1, max_length=1)] = Field(default={"account": "id"})
+    match: Annotated[dict[str, PersonAttribute], Field(min_length=1, max_length=1)] = Field(default={"account": "id"})
     due: Period = timedelta(days=3)
     urgent_due: Period = timedelta(days=1)
     inventory_valid_for: Period = timedelta(days=90)

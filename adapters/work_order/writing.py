@@ -101,11 +101,16 @@ class _Desk:
             return Outcome(OutcomeKind.STALE, f"the inventory has no account {account}")
         pair = entitlement, account
         before = self._open.get(pair)
-        if before is None and self._seen.standing.has(pair) == (step.op is Op.GRANT):
+        if before is None and self._is_so(pair, step.op):
             return Outcome(OutcomeKind.ALREADY)
         if before is not None and before.op is step.op:
             return self._once_more(before, step)
         return self._ordered(step, pair, before)
+
+    def _is_so(self, pair: Pair, op: Op) -> bool:
+        """Whom an inventory that was not read whole does not name may have it all the same."""
+        gives = op is Op.GRANT
+        return self._seen.standing.has(pair) is gives and (gives or not self._seen.inventory.flaws)
 
     def _once_more(self, order: Order, step: Step) -> Outcome:
         """It is on order; at most it becomes urgent."""

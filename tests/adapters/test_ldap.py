@@ -460,6 +460,7 @@ GOOD: dict[str, Any] = {
         ({"groups": {**GOOD["groups"], "plaecholder": "cn=x"}}, "did you mean `placeholder`?"),
         ({"groups": {**GOOD["groups"], "kind": "posixgroup"}}, "`groups.kind`"),
         ({"people": {**GOOD["people"], "match": {}}}, "`people.match`"),
+        ({"people": {**GOOD["people"], "match": {"employeeNumber": "idd"}}}, "`people.match.employeeNumber`: Input"),
         ({"accounts": {"disable": "nsAccountLock"}}, "`accounts.disable`"),
         ({"accounts": {"remove": True}}, "possible here: leavers, home, disable"),
     ],

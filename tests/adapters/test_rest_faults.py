@@ -93,16 +93,26 @@ def test_retry_after_is_a_number_of_seconds_or_a_date(header: str, seconds: floa
 
 def test_what_is_said_of_a_retry_holds_no_secret(api: HrApi) -> None:
     told: list[str] = []
+    usual = stamina.instrumentation.get_on_retry_hooks()
     stamina.instrumentation.set_on_retry_hooks([lambda details: told.append(repr(details))])
     try:
         api.replies = [Reply(503, json.dumps({"message": f"no {TOKEN}"}).encode())]
         read(api, parameters={"api_key": "k3y-of-the-hr-system"})
     finally:
-        stamina.instrumentation.set_on_retry_hooks(None)
+        stamina.instrumentation.set_on_retry_hooks(usual)
 
     assert len(told) == 1
     assert TOKEN not in told[0]
     assert "k3y" not in told[0]
+
+
+def test_a_retry_prints_nothing(api: HrApi, capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output is for results."""
+    api.replies = [Reply(503)]
+    read(api)
+
+    assert api.replies == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_server_that_is_not_there(api: HrApi) -> None:

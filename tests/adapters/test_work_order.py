@@ -275,6 +275,31 @@ def test_an_inventory_that_cannot_be_read_whole_proves_no_absence(lab: PaperLab,
     assert "the inventory cannot be read whole: " in observation.accounts.detail
 
 
+def test_nobody_is_out_already_by_an_inventory_that_is_cut(lab: PaperLab) -> None:
+    text = (lab.folder / "inventory.csv").read_text("utf-8")
+    kept = [
+        line for line in text.splitlines(keepends=True) if not (line.startswith("smith,") and "docs-readers" in line)
+    ]
+    (lab.folder / "inventory.csv").write_text("".join(kept) + "smith", encoding="utf-8")
+
+    outcome, _ = outcomes(lab, revoke(lab, "docs-readers", "smith"), grant(lab, "docs-readers", "zhang"))
+
+    assert outcome.kind is not OutcomeKind.ALREADY
+
+
+def test_the_orders_of_another_target_are_no_word_about_this_one(lab: PaperLab) -> None:
+    ordered(lab)
+    own = {"inventory": "inventory.csv", "orders": "orders", "match": {"id": "id"}}
+    other = WorkOrderTarget(TargetContext("doors", lab.folder, Place("reconciler.yaml", 12, 5)), own)
+
+    with pytest.raises(TargetError, match="holds orders of target `badges`, and belongs to `doors`") as caught:
+        other.observe([])
+    assert "a folder of its own" in caught.value.remedy
+    with other.writer() as writer:
+        [outcome] = writer.apply([grant(lab, "docs-readers", "plain")])
+    assert outcome.kind is OutcomeKind.UNAVAILABLE
+
+
 def test_what_the_inventory_knows_no_more_is_not_made_up_from_orders(lab: PaperLab) -> None:
     form = ordered(lab)
     del lab.system["docs-readers"]

@@ -141,6 +141,27 @@ def test_a_wrong_password_is_told_without_the_password(tmp_path: Path) -> None:
         assert "wrong-one" not in outcome.detail + finding.text + repr(lab.target)
 
 
+def test_what_mail_cannot_carry_is_told_in_words(tmp_path: Path) -> None:
+    certificate = certified(tmp_path)
+    with mail_server(certificate, password=b"right") as server:
+        own = mailing(server, tls="starttls", user="us", ca=str(certificate))
+        cases = [
+            ({"password": "密码-1"}, "takes only ASCII to sign in with"),
+            ({"password": "right", "server": "smtp..example.com"}, "has no address that can be used"),
+            ({"password": "right", "ca": "not-there.pem"}, "the file that `ca` names is not there"),
+        ]
+        for more, words in cases:
+            lab = lab_with(tmp_path, mail={**own, **more})
+
+            [outcome] = outcomes(lab, grant(lab, "docs-readers", "plain"))
+            [finding] = lab.target.probe()[-1:]
+
+            assert outcome.kind is OutcomeKind.UNAVAILABLE
+            assert words in outcome.detail
+            assert words in finding.text
+            assert "密码-1" not in outcome.detail + finding.text
+
+
 # --- webhook ----------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +242,15 @@ def test_no_redirect_is_followed(tmp_path: Path, receiver: Receiver) -> None:
 
     assert outcome.detail.endswith("the webhook answers 307")
     assert len(receiver.took) == 1
+
+
+def test_a_webhook_at_an_address_that_is_none_is_said_to_not_answer(tmp_path: Path) -> None:
+    lab = lab_with(tmp_path, webhook={"url": "https://a..b/hook", "secret": SECRET})
+
+    [outcome] = outcomes(lab, grant(lab, "docs-readers", "plain"))
+
+    assert outcome.kind is OutcomeKind.UNAVAILABLE
+    assert "cannot be reached" in outcome.detail
 
 
 def test_what_does_not_answer_is_said_to_not_answer(tmp_path: Path, receiver: Receiver) -> None:

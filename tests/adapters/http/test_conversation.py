@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from adapters.http import HttpTarget
+from adapters.http.settings import http_settings
 from reconciler.targets import Op, OutcomeKind, Place, Step, TargetContext, TargetError
 from reconciler.testing.targets import grant, observe, revoke
 from tests.adapters.http.lab import ScimLab, declaration, target
@@ -96,6 +97,7 @@ def test_no_secret_is_recorded_in_whatever_spelling_it_comes_back(proxy: ScimPro
         "Resources": [
             {"said": f"{secret} {quote(secret, safe='')} Basic {basic}", "password": "hunter2", "apiKey": "k-123"},
             {"accessToken": "t-456", "nested": {"client_secret": "s-789", "count": 3}},
+            {"api_keys": ["k-012"], "credentials": {"value": "c-345"}, "password": None},
         ]
     }
     proxy.instead = lambda asked: json_reply(echo, Link=f"<{proxy.url}/Users?token={quote(secret, safe='')}>; rel=prev")
@@ -106,7 +108,18 @@ def test_no_secret_is_recorded_in_whatever_spelling_it_comes_back(proxy: ScimPro
         own.observe([])
 
     text = (tmp_path / FILE).read_text(encoding="utf-8")
-    for hidden in (secret, quote(secret, safe=""), basic, "hunter2", "k-123", "t-456", "s-789", "header-key-1"):
+    for hidden in (
+        secret,
+        quote(secret, safe=""),
+        basic,
+        "hunter2",
+        "k-123",
+        "t-456",
+        "s-789",
+        "k-012",
+        "c-345",
+        "header-key-1",
+    ):
         assert hidden not in text
         assert json.dumps(hidden)[1:-1] not in text
     assert '"count": 3' in text
@@ -123,6 +136,8 @@ def test_what_a_request_carries_under_the_name_of_a_secret_is_one(
     with pytest.raises(TargetError, match="not with …, nor …"):
         observe(lab, "docs-readers")
 
+    assert "k3y-of-the-wiki" not in repr(http_settings(settings, TargetContext("wiki", tmp_path, Place("x"))))
+    assert "t0ken-in-a-body" not in repr(http_settings(settings, TargetContext("wiki", tmp_path, Place("x"))))
     (asked,) = recorded(tmp_path)
     assert "api_key=…&attributes=userName" in asked["request"]["url"]
     assert asked["answer"]["body"]["detail"] == "not with …, nor …"

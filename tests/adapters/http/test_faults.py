@@ -108,6 +108,42 @@ def test_when_to_come_back_is_said(lab: ScimLab, proxy: ScimProxy) -> None:
     assert proxy.counted() == 1
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example.com"])
+def test_a_host_that_can_be_none_is_told(host: str, lab: ScimLab) -> None:
+    lab.target = target(declaration(f"https://{host}/v2"))
+
+    assert "address cannot be used" in refusal(lab).message
+
+
+def test_a_file_of_authorities_that_is_none_is_told(lab: ScimLab, proxy: ScimProxy, tmp_path: Path) -> None:
+    (tmp_path / "broken.pem").write_text("no certificate", encoding="utf-8")
+    lab.target = target(declaration(proxy.url.replace("http:", "https:"), ca="broken.pem"), tmp_path)
+
+    assert "the CA file broken.pem cannot be read" in refusal(lab).message
+
+
+@pytest.mark.parametrize(
+    "more", [{"success": {"$..id": "0"}}, {"pages": {"by": "link", "next": "$..id"}}], ids=["success", "next"]
+)
+def test_a_query_that_finds_several_is_told(lab: ScimLab, more: dict[str, Any]) -> None:
+    settings = {**lab.settings, **({"success": more["success"]} if "success" in more else {})}
+    lab.target = target(changed(settings, "accounts.list", pages=more["pages"]) if "pages" in more else settings)
+
+    if "pages" in more:
+        assert "should find one" in partial(observe(lab, "docs-readers"))
+    else:
+        assert "should find one" in refusal(lab).message
+
+
+def test_a_time_to_come_back_that_is_none_is_passed_over(lab: ScimLab, proxy: ScimProxy) -> None:
+    proxy.always("GET", "/Users", Reply(429, headers={"Retry-After": f"Mon, 01 Jan {10**20} 00:00:00 GMT"}))
+
+    error = refusal(lab)
+
+    assert isinstance(error, TargetUnavailable)
+    assert error.retry_after is None
+
+
 def test_a_system_that_is_not_there(lab: ScimLab) -> None:
     lab.target = target(declaration("http://127.0.0.1:9/v2"))
 
@@ -300,6 +336,16 @@ def test_a_match_that_is_in_no_account_at_all_is_a_mistake(lab: ScimLab) -> None
     assert "$.externalId" in detail
 
 
+def test_a_condition_that_holds_of_nothing_is_a_mistake(lab: ScimLab) -> None:
+    """Otherwise everybody would be gone."""
+    lab.target = target(changed(lab.settings, "accounts", where="@.typ == 'User'"))
+
+    accounts = observe(lab, "docs-readers").accounts
+
+    assert accounts.reading is Reading.PARTIAL
+    assert "none of the 4 items is an account, as `accounts.where` says" in accounts.detail
+
+
 # --- entitlements -----------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +360,26 @@ def test_entitlements_that_cannot_be_read_have_failed_and_the_accounts_have_not(
     assert observation.accounts.reading is Reading.COMPLETE
     assert entitlement(observation).reading is Reading.FAILED
     assert entitlement(observation).detail
+
+
+def test_b1_an_entitlement_that_comes_on_two_pages_makes_no_other_one_gone(lab: ScimLab, proxy: ScimProxy) -> None:
+    """The total is right all the same: another one slipped from page to page."""
+    two_to_a_page(lab)
+    first = lab.tenant.get("/Groups", startIndex="1", count="1")["Resources"][0]
+
+    def answered(asked: Asked, reply: Reply) -> Reply:
+        if asked.path != "/Groups" or asked.query.get("startIndex") != "3":
+            return reply
+        answer = json.loads(reply.body)
+        answer["Resources"][0] = first
+        return json_reply(answer)
+
+    proxy.answered = answered
+
+    details = [each.detail for each in observe(lab, *lab.groups).entitlements.values()]
+
+    assert not any(detail.startswith("there is no") for detail in details)
+    assert any("a record of page 1 came on page 2 too" in detail for detail in details)
 
 
 def test_what_is_not_in_a_part_of_the_list_is_not_gone(lab: ScimLab, proxy: ScimProxy) -> None:

@@ -10,7 +10,7 @@ import pytest
 import stamina
 
 from adapters.mayan import MayanTarget
-from reconciler.targets import Op, OutcomeKind, Reading, TargetError, TargetUnavailable
+from reconciler.targets import Op, OutcomeKind, Reading, Step, TargetError, TargetUnavailable
 from tests.adapters.mayan.between import Between, Fault, listing
 from tests.adapters.mayan.lab import MayanLab, context, outcomes, step
 from tests.servers.hr_api import Reply, certified, serving, text_reply
@@ -203,6 +203,17 @@ def test_what_is_put_off_is_sent_again_when_mayan_says_so(lab: MayanLab, between
 
     assert outcome.kind is OutcomeKind.APPLIED
     assert lab.members("docs-readers") == {"plain", "zhang", "smith"}
+
+
+def test_what_was_done_stays_done_whatever_becomes_of_the_others(lab: MayanLab, between: Between) -> None:
+    between.faults = [Fault(BATCH, Reply(403), times=9, skip=1)]
+    steps = [step(lab, Op.GRANT, "plain", READERS), Step(Op.GRANT, "99999", "nobody", READERS)]
+
+    done, refused = outcomes(lab, *steps)
+
+    assert done.kind is OutcomeKind.APPLIED
+    assert refused.kind is OutcomeKind.REFUSED
+    assert "plain" in lab.members("docs-readers")
 
 
 def test_what_cannot_be_read_back_is_left_open(lab: MayanLab, between: Between) -> None:

@@ -45,6 +45,17 @@ def test_a6_b_what_mayan_leaves_out_without_a_word_is_no_whole_reading(lab: Maya
     assert any(f"user_management.{permission}" in text for text in told(lab, "missing-right", READERS))
 
 
+def test_a6_b_whom_mayan_hides_from_us_is_not_gone(lab: MayanLab) -> None:
+    key = lab.key("zhang")
+    take_away(lab, "user_management.user_view")
+
+    observation = lab.target.observe([READERS], [key])
+
+    readings = {observation.accounts.reading, *(each.reading for each in observation.entitlements.values())}
+    assert not any(each.whole for each in readings)
+    assert lab.target.keys_matching({"id": "E1001"}) is None
+
+
 def test_a_role_that_may_not_change_members_is_told_before_and_after(lab: MayanLab) -> None:
     take_away(lab, "user_management.group_edit")
 

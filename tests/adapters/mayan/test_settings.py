@@ -23,6 +23,7 @@ GOOD: dict[str, object] = {"url": "https://mayan.example.com", "token": "t0ken-o
         ({"auth": {"basic": {"user": "u", "password": "p"}}}, ["give one of `token`"]),
         ({"token": None}, ["give one of `token`"]),
         ({"token": "two\nlines"}, ["`token`", "cannot be sent in a header"]),
+        ({"token": "令牌"}, ["`token`", "other letters than those of ASCII"]),
         ({"url": "http://mayan.example.com"}, ["in the clear", "tls: none"]),
         ({"url": "mayan.example.com"}, ["https://HOST"]),
         ({"usernames": ""}, ["`usernames`"]),

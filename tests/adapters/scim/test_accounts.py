@@ -9,7 +9,7 @@ import pytest
 from reconciler.targets import Op, OutcomeKind, Step
 from tests.adapters.scim.lab import ProxiedLab
 from tests.servers.hr_api import Reply
-from tests.servers.scim_proxy import error
+from tests.servers.scim_proxy import Asked, error, json_reply
 
 APPLIED, ALREADY, STALE = OutcomeKind.APPLIED, OutcomeKind.ALREADY, OutcomeKind.STALE
 REFUSED, UNAVAILABLE = OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE
@@ -117,11 +117,28 @@ def test_many_newcomers_are_looked_for_and_read_back_all_at_once(lab: ProxiedLab
     assert lab.proxy.counted("GET") <= 5
 
 
-def test_two_matches_are_asked_for_together(lab: ProxiedLab) -> None:
-    lab.configured(match={"externalId": "id", "userName": "login"})
+def test_newcomers_who_are_not_in_a_part_of_the_list_may_be_there(lab: ProxiedLab) -> None:
+    lab.configured(accounts={"create": CREATE}, without=["filter"])
 
-    assert lab.target.keys_matching({"id": "E1002", "login": "smith"}) == {lab.lab.key("smith")}
-    assert lab.target.keys_matching({"id": "E1002", "login": "zhang"}) == set()
+    def cut(asked: Asked, reply: Reply) -> Reply:
+        if asked.path != "/Users" or lab.proxy.counted("POST") < 2 or asked.method != "GET":
+            return reply
+        return json_reply({"totalResults": 99, "Resources": []})
+
+    lab.proxy.answered = cut
+
+    people = ({"id": f"E3{number}", "name": "x"} for number in range(2))
+    outcomes = lab.apply(*(Step(Op.CREATE_ACCOUNT, "", "", {}, person) for person in people))
+
+    assert [outcome.kind for outcome in outcomes] == [UNAVAILABLE] * 2
+    assert "may not be whole" in outcomes[0].detail
+
+
+def test_two_matches_are_asked_for_together(lab: ProxiedLab) -> None:
+    lab.configured(match={"externalId": "id", "userName": "email"})
+
+    assert lab.target.keys_matching({"id": "E1002", "email": "smith"}) == {lab.lab.key("smith")}
+    assert lab.target.keys_matching({"id": "E1002", "email": "zhang"}) == set()
 
 
 def test_a_name_that_is_somebody_elses_is_refused(lab: ProxiedLab) -> None:

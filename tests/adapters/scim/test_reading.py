@@ -418,6 +418,21 @@ def test_a_filter_that_finds_nobody_is_not_believed(lab: ProxiedLab) -> None:
     assert {account.login for account in observation.accounts.accounts} == {"smith", "plain"}
 
 
+def test_a_filter_that_finds_no_group_is_not_believed(lab: ProxiedLab) -> None:
+    """Some take capitals for other letters, or know no such filter, and answer with an empty list."""
+
+    def nothing(asked: Asked) -> Reply | None:
+        named = asked.query.get("filter", "").startswith(("displayName", "id"))
+        return json_reply({"totalResults": 0}) if named and asked.path == "/Groups" else None
+
+    lab.proxy.instead = nothing
+    key = lab.lab.groups["docs-readers"]
+
+    by_name, by_key = lab.observe("docs-readers"), lab.target.observe([{"id": key}])
+
+    assert seen(by_name) == seen(by_key) == {"zhang", "smith"}
+
+
 def test_a_filter_that_finds_nobody_is_not_believed_about_whose_account_it_is(lab: ProxiedLab) -> None:
     assert lab.target.keys_matching({"id": "E4711"}) == set()
 

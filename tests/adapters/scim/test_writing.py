@@ -246,6 +246,24 @@ def test_put_is_used_where_there_is_no_patch_and_keeps_all_else(lab: ProxiedLab)
     assert all("If-Match" in asked.headers for asked in lab.proxy.asked if asked.method == "PUT")
 
 
+def test_a_put_takes_nobody_away_whom_the_provider_shows_only_to_who_asks(lab: ProxiedLab) -> None:
+    lab.configured(without=["patch"])
+
+    def without_members(asked: Asked, reply: Reply) -> Reply:
+        if asked.method != "GET" or not asked.path.startswith("/Groups/") or "attributes" in asked.query:
+            return reply
+        value = {name: each for name, each in json.loads(reply.body).items() if name != "members"}
+        return replace(reply, body=json.dumps(value).encode())
+
+    lab.proxy.answered = without_members
+
+    [outcome] = lab.apply(lab.grant("plain", "docs-readers"))
+
+    assert outcome.kind is REFUSED
+    assert "only to who asks" in outcome.detail
+    assert lab.members("docs-readers") == {"zhang", "smith"}
+
+
 def test_f8_without_patch_and_without_versions_nothing_is_replaced(lab: ProxiedLab) -> None:
     lab.configured(without=["patch", "etag"])
 
