@@ -29,9 +29,10 @@ from reconciler.logs import log
 from reconciler.passes import Applied, Look, apply_plan
 from reconciler.passes.agenda import EVERYBODY, Agenda, turns_of
 from reconciler.passes.due import CROWD, Due
-from reconciler.passes.one_person import let_out
+from reconciler.passes.one_person import let_out, under_way
 from reconciler.passes.reconciled import Reconciled, note, recall
 from reconciler.passes.undo import RUN_UNDONE
+from reconciler.passes.wiring import Wiring
 from reconciler.service.backoff import Backoff
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import next_turn
@@ -49,7 +50,12 @@ STEP = timedelta(seconds=2)
 """A clock that is behind itself by more than that was set back."""
 
 COURTESY = 5.0
-"""For so many seconds a whole pass, which is much work, waits for leavers who are on their way out."""
+"""For so many seconds a whole pass, which is much work, waits for leavers who are on their way out; and so does a pass
+for a person while somebody else makes one.
+"""
+
+POLL = 0.05
+"""Seconds between two looks at what somebody else is doing."""
 
 PATIENCE = 60.0
 """So many seconds whatever is under way has to come to rest at a stop."""
@@ -296,8 +302,10 @@ class Loop:
         """Whether the pass ended well, and whether there may be more to do."""
         begun, now = time.perf_counter(), self._premises.clock()
         standing = self._premises.standing()
+        wiring = self._premises.wired(standing)
+        self._give_way(wiring, person)
         try:
-            done = let_out(self._premises.wired(standing), person)
+            done = let_out(wiring, person)
         except PersonUnknown:
             return True, False  # what was told of them waits for the hire, and that marks them again
         self._plan_ahead_for(person, now)
@@ -310,6 +318,12 @@ class Loop:
         if not failed:
             self._lane_again.went_well()
         return not failed, goes_on
+
+    def _give_way(self, wiring: Wiring, person: str) -> None:
+        """Whoever shuts somebody out on the command line is not to be told that their own pass was taken from them."""
+        until = time.monotonic() + COURTESY
+        while time.monotonic() < until and under_way(wiring, person):
+            self._stop.wait(POLL)
 
     # --- whole passes -------------------------------------------------------------------------------------------------
 

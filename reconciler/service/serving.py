@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -122,7 +123,7 @@ def _socket(workspace: Workspace) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((address.host, address.port), family=family, backlog=512)
     except OSError as error:
-        text = f"cannot listen on {settings.listen}: {error.strerror or error}"
+        text = f"cannot listen on {settings.listen}: {os.strerror(error.errno or 0)}"
         remedy = "give `service: {listen: …}` an address of this machine and a port that is free"
         raise ServiceRefused(text, place=workspace.place("service", "listen"), remedy=remedy) from None
     with listener:

@@ -104,7 +104,7 @@ class Queue(RuleBasedStateMachine):
         if self.whole_saw is not None:
             self.due.whole_ended(well=True)
         self.due.try_again()
-        while (person := self.due.take()) is not None:
+        for person in list(iter(self.due.take, None)):
             self.due.passed(person, well=True, goes_on=False)
         if self.due.whole_wanted:
             self.due.whole_began()

@@ -115,9 +115,10 @@ def signed(body: bytes, secret: str = SECRET, *, at: datetime | None = None, nam
 
 
 def exited(person: str, name: str = "", at: datetime | None = None) -> dict[str, object]:
-    """The event."""
+    """The event; in a company this small any exit is many."""
     when = (at or datetime.now(UTC)).isoformat()
-    return {"id": name or f"exit-{person}", "type": "exited", "person": person, "effective_at": when}
+    said = {"id": name or f"exit-{person}", "type": "exited", "person": person, "effective_at": when}
+    return {**said, "confirmed": True}
 
 
 @dataclass
@@ -181,7 +182,7 @@ class Office:
     def tell(self, *events: Mapping[str, object]) -> None:
         """Record events as the command line does."""
         parsed = [parse_event(event) for event in events]
-        facts = self.wiring(targets=()).facts
+        facts = self.workspace().facts()
         results = record_events(facts, parsed, source="cli", now=self.clock(), actor="hr")
         assert all(each.outcome is EventOutcome.RECORDED for each in results), results
 
@@ -210,7 +211,7 @@ class Office:
 
     def entries(self, kind: str) -> int:
         """How many entries of this kind the ledger has; it verifies."""
-        ledger = self.wiring(targets=()).ledger
+        ledger = self.workspace().facts().ledger
         ledger.verify()
         return sum(1 for _ in ledger.entries(kinds={kind}))
 
