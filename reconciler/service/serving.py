@@ -27,8 +27,8 @@ from reconciler.workspace import Workspace
 
 __all__ = ["ServiceRefused", "application", "serve"]
 
-MOST_AT_ONCE = 256
-"""So many requests and idle connections; further ones are told 503."""
+MOST_AT_ONCE = 100
+"""So many requests and idle connections, each with a body in memory at the most; further ones are told 503."""
 
 FINISH = 15
 """Seconds that requests under way have at a stop."""

@@ -228,3 +228,26 @@ def test_nothing_is_acknowledged_while_the_record_is_out_of_reach(office: Office
         until(lambda: not office.anywhere("E1"), "E1 out once the record is back")
         service.until_ready()
     assert office.entries("exited") == 1
+
+
+def test_a_webhook_does_what_the_access_policy_allows_it_and_no_more(office: Office) -> None:
+    path = office.folder / "reconciler.yaml"
+    named = "policies: policies\noperators: operators.csv\n"
+    path.write_text(path.read_text("utf-8").replace("policies: policies\n", named), "utf-8")
+    (office.folder / "operators.csv").write_text(
+        f"p, {office.workspace().actor().name}, *, *\np, hr, record, E1\n", "utf-8"
+    )
+    now = datetime.now(UTC).isoformat()
+    locked = {"id": "l", "type": "locked-out", "person": "E1", "effective_at": now, "data": {"ref": "SEC-1"}}
+    over = {"id": "u", "type": "unlocked", "person": "E1", "effective_at": now, "confirmed": True}
+    with office.serving() as service:
+        said = service.post([locked, exited("E2"), over]).json()["events"]
+
+        assert [each["outcome"] for each in said] == ["recorded", "refused", "refused"]
+        assert {each["code"] for each in said[1:]} == {"not-allowed"}
+        until(lambda: not office.anywhere("E1"), "E1 out")
+        with (office.folder / "operators.csv").open("a", encoding="utf-8") as stream:
+            stream.write("p, hr, approve, *\n")
+        assert service.post(over).json()["events"][0]["outcome"] == "recorded"
+        until(lambda: office.anywhere("E1"), "E1 back by the whole pass")
+    assert office.members("docs") == {"E1", "E2", "E3", "E4", "E5", "E6"}
