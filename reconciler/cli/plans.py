@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +16,7 @@ import click
 from reconciler.cli.endings import Exit, end
 from reconciler.cli.moments import moment
 from reconciler.cli.runs import applied_json, applied_lines, applied_status
-from reconciler.cli.shell import Shell, shared
+from reconciler.cli.shell import Shell, json_text, shared
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
@@ -62,7 +61,7 @@ def plan(
         seen = look(wiring, at=at, targets=targets, person=person, progress=lambda what: show(what, 0, 0))
     data = _as_data(seen.plan) if out is not None or shell.as_json else {}
     if out is not None:
-        _save(out, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+        _save(out, json_text(data))
         use = f"carry it out with: reconciler apply {out}" if at is None else "it is for reading, not for `apply`"
         shell.note(f"saved to {out}; {use}")
     if shell.as_json:
@@ -236,12 +235,12 @@ def _names(seen: Look) -> dict[str, str]:
     return {person.id: person.name for person in seen.population}
 
 
-def _save(path: Path, text: str) -> None:
+def _save(path: Path, text: Iterable[str]) -> None:
     """Write the whole file or nothing, readable by its owner only: a plan says who has access to what."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise click.UsageError(f"{path}: {error.strerror}") from None
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
+        stream.writelines(text)
     Path(name).replace(path)

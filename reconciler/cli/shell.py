@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 import click
@@ -24,7 +25,18 @@ from reconciler.passes.operators import ANYTHING, Actor
 from reconciler.passes.tokens import Act
 from reconciler.workspace import Workspace
 
+PIECES = 100_000
+"""So many pieces of JSON are put together at a time."""
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_text(value: object) -> Iterator[str]:
+    """A result for a machine, part by part: a large plan as one text takes a gigabyte."""
+    pieces = json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value)
+    while part := "".join(islice(pieces, PIECES)):
+        yield part
+    yield "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,8 @@ class Shell:
 
     def give(self, value: object) -> None:
         """Print the result for a machine."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+        for part in json_text(value):
+            click.echo(part, nl=False)
 
     def note(self, line: str) -> None:
         """Say something beside the result, on standard error."""
