@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.bench import applying, directory, files, leaving, people, planning, reviewing, rollout
+from tests.bench import applying, directory, files, leaving, people, planning, reviewing, rollout, serving
 from tests.bench.measuring import Measurement, report
 
 Room = Callable[[], Iterable[Measurement]]
@@ -21,6 +21,7 @@ ROOMS: Mapping[str, Room] = {
     **{f"directory/{part}": room for part, room in {**directory.PARTS, **rollout.PARTS}.items()},
     "apply": applying.room,
     "leaver": leaving.room,
+    "service": serving.room,
     "files": files.room,
 }
 
