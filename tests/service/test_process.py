@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,18 @@ def test_it_describes_itself(office_serving: tuple[Office, str]) -> None:
     assert requests.get(f"{url}/docs", timeout=PATIENCE).status_code == 200
     assert requests.get(f"{url}/healthz", timeout=PATIENCE).json() == {"alive": True}
     assert requests.get(f"{url}/v1/nothing", timeout=PATIENCE).status_code == 404
+
+
+def test_a_leaver_does_not_wait_for_a_full_run_of_somebody_else_and_the_rest_does(office: Office) -> None:
+    now = datetime.now(UTC).isoformat()
+    changed = {"id": "c", "type": "transferred", "person": "E2", "effective_at": now, "data": {"department": "sales"}}
+    with office.serving() as service:
+        service.until_ready()
+        with office.workspace().facts().store.lease() as ours:
+            assert ours
+            assert service.post([changed, exited("E1")]).status_code == 202
+            until(lambda: not office.anywhere("E1"), "E1 out while another run holds the workspace")
+            assert service.ready()["due"] >= 1
+            assert "E2" in office.members("docs"), "a move waits for the whole pass"
+        until(lambda: not office.anywhere("E2"), "E2 out of what the old post gave")
+        service.until_ready()
