@@ -68,7 +68,7 @@ def running(office: Office) -> Iterator[Loop]:
         assert loop.stop()
 
 
-def test_a_proof_that_runs_out_costs_its_access_at_that_instant(settled: Office, clock: Clock) -> None:
+def test_e2_e3_a_proof_that_runs_out_costs_its_access_at_that_instant(settled: Office, clock: Clock) -> None:
     with running(settled) as loop:
         clock.now = ENDS - timedelta(microseconds=1)
         loop.news()
@@ -83,7 +83,7 @@ def test_a_proof_that_runs_out_costs_its_access_at_that_instant(settled: Office,
         assert settled.members("docs") == set(PEOPLE), "which asks for no training"
 
 
-def test_it_does_so_too_when_it_was_down_at_that_instant(settled: Office, clock: Clock) -> None:
+def test_e3_it_does_so_too_when_it_was_down_at_that_instant(settled: Office, clock: Clock) -> None:
     with running(settled):
         pass
     clock.now = ENDS + timedelta(minutes=5)
