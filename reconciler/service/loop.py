@@ -108,7 +108,7 @@ class Loop:
         self._noted: Reconciled | None = None
         self._last_pass: datetime | None = None
         self._next_full: datetime | None = None
-        self._planned_since: datetime | None = None
+        self._unplanned_since: datetime | None = None
         self._newest = premises.clock()
         self._looked_at = time.monotonic()
         self._trouble = {"record": "", "pass": ""}
@@ -157,7 +157,7 @@ class Loop:
             self._seen = head
         else:
             self._seen, self._noted, self._last_pass = left.entry, left, left.at
-        self._planned_since = left.at if left else now
+        self._unplanned_since = left.at if left else now
         self._next_full = self._after(now)
         self._read_news()
 
@@ -172,14 +172,11 @@ class Loop:
 
     def _look_around(self, now: datetime) -> None:
         self._read_news()
-        if self._planned_since is not None:
-            self._plan_ahead(self._planned_since, now)
-            self._planned_since = None
         if now < self._newest - STEP:
             log.warning("clock-set-back", seconds=(self._newest - now).total_seconds())
             self._next_full = self._after(now)
+            self._unplanned_since = now
             self._mark_everything()
-            self._plan_ahead(now, now)
         self._newest = now
         with self._changed:
             self._mark_turned(self._agenda.take(now))
@@ -246,7 +243,9 @@ class Loop:
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _plan_ahead(self, since: datetime, now: datetime) -> None:
-        """Everybody's next moment; and whose came between `since` and now."""
+        """Everybody's next moment; and whose came between `since` and now. Much work in a large company, so that it is
+        not the watch's: leavers do not wait for it.
+        """
         policy, population = self._premises.standing().policy, self._premises.facts.population()
         boundaries = boundaries_of(policy, population)
         self._put(boundaries, since, population.ledger_seq)
@@ -333,6 +332,10 @@ class Loop:
             try:
                 with self._survived("pass"):
                     well = self._whole_pass()
+                if self._unplanned_since is not None:  # the pass did not get as far as to do it
+                    with self._survived("record"):
+                        self._plan_ahead(self._unplanned_since, self._premises.clock())
+                        self._unplanned_since = None
             finally:
                 with self._changed:
                     self._due.whole_ended(well=well)
@@ -376,6 +379,7 @@ class Loop:
         # By what the pass saw, so that nobody's moment is missed that came up with it.
         boundaries = boundaries_of(seen[-1].policy, seen[-1].population)
         self._put(boundaries, seen[-1].desired.at, seen[-1].population.ledger_seq)
+        self._unplanned_since = None
         return well
 
     def _go_on(self, _what: str, _done: int, _all: int) -> None:

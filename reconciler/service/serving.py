@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -34,6 +35,12 @@ FINISH = 15
 """Seconds that requests under way have at a stop."""
 
 
+SWITCH = 0.0005
+"""Seconds that a thread computes before another has its turn: a whole pass computes for long, and a leaver's pass,
+which mostly waits for answers, is to go on as soon as one has come.
+"""
+
+
 class ServiceRefused(ReconcilerError):
     """The service cannot start: somebody else serves this store, or it cannot listen there."""
 
@@ -50,6 +57,7 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
     premises.standing()
     workspace.targets()
     signatures = Signatures.of(workspace)
+    sys.setswitchinterval(SWITCH)
     with _alone(facts.store), _socket(workspace) as listener:
         server = _Server(_config(workspace, application(premises, signatures)), workspace, listening)
         with _stopped_by_signals(server):
