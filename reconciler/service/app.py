@@ -20,7 +20,7 @@ def create_app(routers: Sequence[APIRouter], loop: Loop) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(loop.start)
+        loop.start()
         try:
             yield
         finally:

@@ -95,7 +95,7 @@ class LoopState:
 
 
 class Loop:
-    """One for a service. `start` it once, `stop` it once."""
+    """One for a service. Let it `take_up` what is there, `start` it and `stop` it, each once."""
 
     def __init__(self, premises: Premises) -> None:
         self._premises = premises
@@ -115,9 +115,22 @@ class Loop:
         works = [("watch", self._watch), *((f"lane-{n + 1}", self._lane) for n in range(LANES)), ("whole", self._whole)]
         self._threads = [Thread(target=work, name=name, daemon=True) for name, work in works]
 
+    def take_up(self) -> None:
+        """Take up what the last service left: facts that no pass has seen, time that has gone by; and ask for a whole
+        pass, since nobody knows what was done by hand. Raises `StoreError`.
+        """
+        now, left, head = self._premises.clock(), recall(self._store), self._premises.facts.ledger.head()
+        self._due.mark_everything()
+        if left is None or left.entry > head:  # or the store was put back from a backup
+            self._seen = head
+        else:
+            self._seen, self._noted, self._last_pass = left.entry, left, left.at
+        self._unplanned_since = left.at if left else now
+        self._next_full = self._after(now)
+        self._read_news()
+
     def start(self) -> None:
-        """Begin with what the last service left, and with a whole pass: nobody knows what was done by hand since."""
-        self._take_up(self._premises.clock())
+        """Begin."""
         for thread in self._threads:
             thread.start()
 
@@ -148,18 +161,6 @@ class Loop:
         return LoopState(dead, time.monotonic() - self._looked_at, self._last_pass, trouble, due)
 
     # --- the watch ----------------------------------------------------------------------------------------------------
-
-    def _take_up(self, now: datetime) -> None:
-        """What the last service left: facts that no pass has seen, and time that has gone by."""
-        left, head = recall(self._store), self._premises.facts.ledger.head()
-        self._due.mark_everything()
-        if left is None or left.entry > head:  # or the store was put back from a backup
-            self._seen = head
-        else:
-            self._seen, self._noted, self._last_pass = left.entry, left, left.at
-        self._unplanned_since = left.at if left else now
-        self._next_full = self._after(now)
-        self._read_news()
 
     def _watch(self) -> None:
         while not self._stop.is_set():

@@ -65,8 +65,9 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
 
 
 def application(premises: Premises, signatures: Signatures) -> FastAPI:
-    """The whole service, wired together."""
+    """The whole service, wired together, with what the last one left taken up. Raises `StoreError`."""
     loop = Loop(premises)
+    loop.take_up()
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
     routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]

@@ -60,6 +60,7 @@ def made(office: Office) -> Loop:
 def running(office: Office) -> Iterator[Loop]:
     """The loop, at rest after its first whole pass; stopped at the end, and everything came to rest."""
     loop = made(office)
+    loop.take_up()
     loop.start()
     try:
         until(lambda: loop.state().due == 0 and loop.state().last_pass, "the first pass")
