@@ -7,7 +7,7 @@ UV := .lock-venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo demo-openldap test check bench simulate lock clean
+.PHONY: help setup demo demo-openldap demo-service test check bench simulate lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ demo: $(VENV)/.runtime ## a company in a minute: plan, apply and explain on file
 demo-openldap: $(VENV)/.runtime ## the same against a real OpenLDAP server
 	@sh tests/servers/install.sh slapd
 	@$(IN_VENV) examples/demo.sh openldap
+
+demo-service: $(VENV)/.runtime ## the service: one signed resignation, and the access is gone
+	@sh tests/servers/install.sh slapd
+	@$(IN_VENV) examples/demo-service.sh
 
 test: $(VENV)/.dev ## all tests, real servers included (ARGS="-k ldap -x" goes to pytest)
 	@sh tests/servers/install.sh

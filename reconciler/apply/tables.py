@@ -1,8 +1,8 @@
 """The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
 
-Every table here is a projection of ledger entries, but two. `proposals`: the digests of plans that were shown, so that
-`approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass left
-that found everything in order; losing it costs one full pass.
+Every table here is a projection of ledger entries, but three. `proposals`: the digests of plans that were shown, so
+that `approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass
+left that found everything in order; `reconciled`: how far the service has come. Losing one of these costs a full pass.
 
 The kinds of ledger entries that this room writes stand in `Kind`.
 """
@@ -134,6 +134,13 @@ standing = Table(
     metadata,
     Column("only", Integer, primary_key=True, autoincrement=False),
     Column("content", Text, nullable=False),
+)
+reconciled = Table(
+    "reconciled",
+    metadata,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("entry", Sequence64, nullable=False),
+    Column("at", String(27), nullable=False),
 )
 
 PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)

@@ -65,6 +65,10 @@ _COMMANDS = {
         "tokens:token",
         "Who acts where nobody has logged in: tokens for HR's system, for CI, for another team.",
     ),
+    "serve": (
+        "serve:serve",
+        "Stand there day and night: take events from HR's systems, act at once, and again when time changes an answer.",
+    ),
     "doctor": (
         "doctor:doctor",
         "Can everything be reached and read, and is the configuration safe? Changes nothing.",

@@ -82,6 +82,6 @@ class Backend(Protocol):
         """Whether others than we could read or change the store, for `doctor`."""
         ...
 
-    def lease(self) -> AbstractContextManager[bool]:
-        """Held for as long as the context lasts, or the process: whether nobody else holds it."""
+    def lease(self, name: str) -> AbstractContextManager[bool]:
+        """Held for as long as the context lasts, or the process: whether nobody else holds the one of this name."""
         ...

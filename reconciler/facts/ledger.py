@@ -123,6 +123,11 @@ _SUBJECTS_SINCE = (
     .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
     .distinct()
 )
+_TOLD_SINCE = (
+    select(ledger_entries.c.seq, ledger_entries.c.kind, ledger_entries.c.subject)
+    .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
+    .order_by(ledger_entries.c.seq)
+)
 _MOVE_POSITIONS = (
     update(projection_positions)
     .where(projection_positions.c.name.in_(bindparam("names", expanding=True)))
@@ -361,6 +366,12 @@ def read_news(connection: Connection, *, after: int, kinds: Collection[str]) -> 
     """The newest sequence number, and whom the entries of these kinds after that one are about."""
     asked = {"after": after, "kinds": sorted(kinds)}
     return _head(connection)[0], frozenset(connection.execute(_SUBJECTS_SINCE, asked).scalars())
+
+
+def read_told(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, list[tuple[int, str, str]]]:
+    """The newest sequence number; and of the entries of these kinds after that one the number, kind and subject."""
+    rows = connection.execute(_TOLD_SINCE, {"after": after, "kinds": sorted(kinds)})
+    return _head(connection)[0], [(row.seq, row.kind, row.subject) for row in rows]
 
 
 def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:

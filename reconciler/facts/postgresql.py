@@ -182,12 +182,12 @@ class Postgresql:
         return [Problem(code, message, place, remedy, severity) for code, message, remedy, severity in texts]
 
     @contextmanager
-    def lease(self) -> Iterator[bool]:
+    def lease(self, name: str) -> Iterator[bool]:
         """An advisory lock of a connection of its own, which ends with the process however it ends."""
         try:
             engine = self._plain_engine()
             connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            ours = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_KEY.format('lease')})").scalar()
+            ours = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_KEY.format(name)})").scalar()
         except DBAPIError as error:
             raise self.in_words(error) from error
         try:

@@ -129,10 +129,10 @@ class Sqlite:
         return [problem for file in files if file.exists() for problem in _open_to_others(file)]
 
     @contextmanager
-    def lease(self) -> Iterator[bool]:
+    def lease(self, name: str) -> Iterator[bool]:
         """A lock on a file beside the store, which ends with the process however it ends."""
         try:
-            handle = os.open(self.path.with_name(self.path.name + ".lease"), os.O_CREAT | os.O_RDWR, 0o600)
+            handle = os.open(self.path.with_name(f"{self.path.name}.{name}"), os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
             text = f"the store {self.path} cannot be used: {error.strerror or error}"
             raise StoreError(text, remedy="check who owns the folder of the store") from error

@@ -110,9 +110,19 @@ class Store:
         """Close what is kept open between transactions; the next one opens it again."""
         self._engine.dispose(close=self._process == os.getpid())
 
-    def lease(self) -> AbstractContextManager[bool]:
-        """Held for as long as the context lasts, or the process: whether nobody else holds it. Raises `StoreError`."""
-        return self._backend.lease()
+    def lease(self, name: str = "lease") -> AbstractContextManager[bool]:
+        """Held for as long as the context lasts, or the process: whether nobody else holds the one of this name. Raises
+        `StoreError`.
+        """
+        return self._backend.lease(name)
+
+    def check_migrated(self) -> None:
+        """Raises `StoreError` where the store cannot be read, or is of another schema than this version's by now."""
+        with self.reading() as connection:
+            found = _revision(connection)
+        if found != (own := _revisions()[-1]):
+            text_ = f"the store {self.name} is of schema {found or 'none'}, and this version works with {own}"
+            raise StoreError(text_, remedy="start it again with the version that the store is of")
 
     def scrub(self) -> None:
         """Leave nothing of what was deleted in the database's files."""

@@ -84,6 +84,7 @@ def apply_plan(
     leavers_only: bool = False,
     leave_standing: bool = False,
     confirm: Callable[[Look], bool] = lambda _: True,
+    looked: Callable[[Look], None] = lambda _: None,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> Applied | None:
     """One whole pass, under the workspace's lock and the leases of its targets. None where `confirm`, shown the plan,
@@ -91,7 +92,7 @@ def apply_plan(
 
     With `saved`, only those changes of the fresh plan are carried out that the saved one names; with `leavers_only`,
     only those of the leaver's lane. With `leave_standing`, a pass over everything that finds all in order says so to
-    the next one (`reconciler.passes.standing`).
+    the next one (`reconciler.passes.standing`). `looked` is shown what the pass saw, whether or not anything is due.
     """
     with wiring.lease():
         names = [of_target(name) for name in chosen(wiring, targets)]
@@ -114,6 +115,7 @@ def apply_plan(
         on_order = [change for change in wanted if orders.stands(change)]
         due = [change for change in wanted if not orders.stands(change)]
         missing = len(saved.change_ids - {change.id for change in seen.plan.changes}) if saved else 0
+        looked(seen)
         if due and not confirm(seen):
             return None
         if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:

@@ -15,7 +15,7 @@ from functools import partial
 
 from reconciler.access import Desired, LifecycleState, evaluate
 from reconciler.access.sponsorship import people_needed
-from reconciler.apply.leases import of_person, take
+from reconciler.apply.leases import alive, of_person, take
 from reconciler.apply.run import RunReport, together
 from reconciler.facts.model import Person, Population
 from reconciler.passes.execute import Applied, learned, recover, run
@@ -63,6 +63,12 @@ def goes_on(seen: Look, person: str) -> bool:
     found = seen.population.by_id[person]
     out = found.number in seen.desired.states[LifecycleState.EXITED]
     return not out and lockout_at(found, seen.desired.at) is None
+
+
+def under_way(wiring: Wiring, person: str) -> bool:
+    """Whether such a pass is under way for the person, or has died so lately that nobody can tell."""
+    with wiring.store.reading() as connection:
+        return of_person(person) in alive(connection, wiring.clock())
 
 
 class _Lane:

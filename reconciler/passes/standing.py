@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, insert, select
 
 from reconciler.access.boundaries import boundaries_of
-from reconciler.access.days import add_period
 from reconciler.apply.tables import standing as standing_table
 from reconciler.facts.days import instant_text
 from reconciler.facts.people import FACT_KINDS
+from reconciler.passes.agenda import turns_of
 from reconciler.passes.look import Look
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.model import Finding, content_digest
@@ -145,18 +145,10 @@ def _seen_whole(seen: Look) -> bool:
 
 def _turns(wiring: Wiring, seen: Look) -> Iterator[datetime]:
     """The moments, after the plan was made, at which time alone may change something for somebody."""
-    policy, at = seen.policy, seen.desired.at
-    boundaries = boundaries_of(policy, seen.population)
-    ends = policy.lifecycle.delete_after
-    for instant in boundaries.of_policy():
-        if instant > at:
-            yield instant
+    at, boundaries = seen.desired.at, boundaries_of(seen.policy, seen.population)
+    yield from (instant for instant in boundaries.of_policy() if instant > at)
     for person in seen.population:
-        yield from (instant for instant in boundaries.of_person(person) if instant > at)
-        if ends is not None:
-            left = [*(span.start for span in person.exited), *(post.span.end for post in person.assignments)]
-            kept = (add_period(instant, ends, wiring.zone) for instant in left if instant is not None)
-            yield from (instant for instant in kept if instant > at)
+        yield from (instant for instant in turns_of(boundaries, person) if instant > at)
 
 
 def _mark(wiring: Wiring, name: str, since: str = "") -> str:

@@ -2,12 +2,13 @@
 
 from reconciler.workspace.file import AnchorRefused, RunInProgress, SecretMissing, WorkspaceError
 from reconciler.workspace.repository import repository_root
-from reconciler.workspace.workspace import Workspace, lease, login_name, now
+from reconciler.workspace.workspace import StandingPolicy, Workspace, lease, login_name, now
 
 __all__ = [
     "AnchorRefused",
     "RunInProgress",
     "SecretMissing",
+    "StandingPolicy",
     "Workspace",
     "WorkspaceError",
     "lease",

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from reconciler.errors import Place, ReconcilerError
 from reconciler.policy.nodes import Node, find
 from reconciler.policy.periods import BadPeriod, parse_period
+from reconciler.workspace.service import ServiceSettings
 
 __all__ = [
     "AnchorRefused",
@@ -80,6 +81,7 @@ class WorkspaceFile(BaseModel):
     signing_key: str = "state/checkpoint-key.pem"
     sources: dict[str, dict[str, Any]] = {}
     targets: dict[str, dict[str, Any]] = {}
+    service: ServiceSettings = ServiceSettings()
 
     @field_validator("policies", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -49,12 +49,14 @@ SOURCES = "reconciler.sources"
 @dataclass(frozen=True, slots=True)
 class StandingPolicy:
     """The policy that counts now, and the files it was read from. Where the tree does not pass, it is the last one that
-    a run was made under (whose files are on record), and `problems` say what is wrong with the tree.
+    a run was made under (whose files are on record), and `problems` say what is wrong with the tree. `tree` is what
+    stood there.
     """
 
     policy: Policy
     files: Mapping[str, bytes]
     problems: ProblemsFound | None = None
+    tree: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,13 @@ class Workspace:
             raise WorkspaceError(text, place=find_place(self.node, "targets", name, key), remedy="correct it")
         return bool(value == allowed)
 
+    def webhook_secrets(self) -> dict[str, tuple[str, ...]]:
+        """Webhook → the secrets that it signs with, what they refer to resolved. Raises `WorkspaceError`."""
+        return {
+            name: tuple(self._references.resolved(webhook.secret, ("service", "webhooks", name, "secret"), "secret"))
+            for name, webhook in self.spec.service.webhooks.items()
+        }
+
     # --- who acts ---------------------------------------------------------------------------------------------------
 
     def actor(self, token: str = "") -> Actor:
@@ -304,20 +313,23 @@ class Workspace:
             if names is None or name in names
         }
 
-    def standing_policy(self) -> StandingPolicy:
+    def standing_policy(self, before: StandingPolicy | None = None) -> StandingPolicy:
         """The policy or, where it does not pass, the last one that a run was made under, beside what is wrong now.
 
         Facts are recorded, and leavers let out, under that one: a bad merge must not keep anybody in. Raises
-        `ProblemsFound` where there is none.
+        `ProblemsFound` where there is none. `before` is what this answered earlier: while the same files stand there,
+        byte for byte, it is so still, and nothing is compiled again.
         """
         files = self.policy_files()
+        if before is not None and before.tree == files:
+            return before
         try:
-            return StandingPolicy(self._passing(files), files)
+            return StandingPolicy(self._passing(files), files, tree=files)
         except ProblemsFound as problems:
             recorded = recorded_policy(self.facts(create=False), Journal()) if self.has_store() else None
             if recorded is None:
                 raise
-            return StandingPolicy(recorded, {}, problems)
+            return StandingPolicy(recorded, {}, problems, tree=files)
 
     def wire(
         self,
@@ -325,15 +337,17 @@ class Workspace:
         targets: Sequence[str] | None = None,
         standing: StandingPolicy | None = None,
         actor: Actor | None = None,
+        facts: Facts | None = None,
     ) -> Wiring:
-        """Everything, ready for a pass: a checked policy (read now, unless it is given), an open store, the targets
-        (all, or these), for whoever acts (the login name, unless it is given).
+        """Everything, ready for a pass: a checked policy (read now, unless it is given), an open store (opened now,
+        unless its `facts` are given), the targets (all, or these, made anew), for whoever acts (the login name, unless
+        it is given).
         """
         actor = actor or self.actor()
         if standing is None:
             files = self.policy_files()
             standing = StandingPolicy(self._passing(files), files)
-        facts = self.facts()
+        facts = facts or self.facts()
         configured = self.targets(standing.policy, targets, facts)
         return Wiring(
             organization=self.spec.organization,

@@ -21,6 +21,7 @@ from tests.bench import (
     provisioning,
     reviewing,
     rollout,
+    serving,
 )
 from tests.bench.measuring import Measurement, report
 
@@ -32,6 +33,7 @@ ROOMS: Mapping[str, Room] = {
     **{f"directory/{part}": room for part, room in {**directory.PARTS, **rollout.PARTS}.items()},
     "apply": applying.room,
     "leaver": leaving.room,
+    "service": serving.room,
     "files": files.room,
     "scim": provisioning.room,
     "http": declared.room,

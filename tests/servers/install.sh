@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the servers that the tests start by themselves; with the argument `slapd`, only that of `make demo-openldap`.
+# Installs the servers that the tests start by themselves; with the argument `slapd`, only that of the demos.
 # No service is configured or started here: every test runs its own server, on a loopback port, with its own data.
 #
 # Ends with 0 even where nothing could be installed: the tests then skip and say why, or fail where CI=true.
@@ -43,6 +43,7 @@ fi
 missing=
 command -v slapd >/dev/null || missing="$missing slapd"
 command -v ldapsearch >/dev/null || missing="$missing ldap-utils"
+command -v curl >/dev/null || missing="$missing curl"
 # Debian keeps the server's programs out of the PATH.
 [ "${1:-}" = slapd ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"

@@ -1,0 +1,88 @@
+"""`/healthz` and `/readyz`: whether the process is alive, and whether it does its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from reconciler.errors import ReconcilerError
+from reconciler.service.loop import Loop
+from reconciler.service.premises import Premises
+
+__all__ = ["Health", "health_router"]
+
+HUNG = 60.0
+"""A watch that has not looked for so many seconds hangs."""
+
+
+class Reason(BaseModel):
+    """Why the service is not ready."""
+
+    code: str
+    text: str
+
+
+class Readiness(BaseModel):
+    """`due`: people whose passes are not done yet."""
+
+    ready: bool
+    reasons: list[Reason]
+    due: int
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    alive: bool = True
+
+
+class Health:
+    """Says how the service is."""
+
+    def __init__(self, premises: Premises, loop: Loop) -> None:
+        self._premises = premises
+        self._loop = loop
+
+    def readiness(self) -> Readiness:
+        """All the reasons at once."""
+        reasons = list(self._reasons())
+        return Readiness(ready=not reasons, reasons=reasons, due=self._loop.state().due)
+
+    def _reasons(self) -> Iterator[Reason]:
+        try:
+            self._premises.facts.store.check_migrated()
+        except ReconcilerError as error:
+            yield Reason(code=error.code, text="the record cannot be reached, or is not of this version")
+        state = self._loop.state()
+        if state.dead or state.looked_ago > HUNG:
+            what = f"ended: {', '.join(state.dead)}" if state.dead else f"silent for {state.looked_ago:.0f} s"
+            yield Reason(code="loop", text=f"the loop does not run ({what})")
+        limit = timedelta(minutes=self._premises.workspace.spec.service.stale_after_minutes)
+        if state.last_pass is None:
+            yield Reason(code="no-pass", text=f"no whole pass has ended well yet; {state.trouble}".rstrip("; "))
+        elif (age := self._premises.clock() - state.last_pass) > limit:
+            minutes = int(age.total_seconds() // 60)
+            text = f"the last whole pass that ended well is {minutes} minutes old; {state.trouble}".rstrip("; ")
+            yield Reason(code="stale-pass", text=text)
+
+
+def health_router(health: Health) -> APIRouter:
+    """The routes."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", response_model=Alive)
+    async def healthz() -> Alive:
+        """Whether the process is alive."""
+        return Alive()
+
+    @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
+    def readyz() -> JSONResponse:
+        """Whether the record is there, the loop runs, and the last whole pass is not too old; 503 with the reasons."""
+        found = health.readiness()
+        return JSONResponse(found.model_dump(mode="json"), 200 if found.ready else 503)
+
+    return router

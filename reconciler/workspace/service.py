@@ -1,0 +1,132 @@
+"""The `service` section of the workspace file: where the service listens, who may tell it what, and when it acts."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Address", "Schedule", "ServiceSettings", "Tls", "Webhook"]
+
+_PORTS = range(1, 65536)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: an IP address and a TCP port."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether nobody but this machine reaches it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Tls(_Section):
+    """The files of the service's certificate (with its chain) and key, in PEM; relative to the workspace's folder."""
+
+    certificate: str
+    key: str
+
+
+class Webhook(_Section):
+    """Somebody who may send events, known by their secret; during a rotation by several."""
+
+    secret: list[str] = Field(min_length=1)
+
+    @field_validator("secret", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class Schedule(_Section):
+    """Cron expressions, in the workspace's timezone."""
+
+    full_pass: str = "*/30 * * * *"  # noqa: S105  # no password
+
+    @field_validator("full_pass")
+    @classmethod
+    def _turns(cls, value: str) -> str:
+        try:
+            next(CronSim(value, datetime(2026, 1, 1, tzinfo=UTC)))
+        except (CronSimError, StopIteration) as error:
+            why = f": {error}" if str(error) else ", or of one that never comes"
+            remedy = 'write minute, hour, day, month and weekday, such as "*/30 * * * *"'
+            raise _flaw("cron", f"`{value}` is no cron expression{why}", remedy) from None
+        return value
+
+
+class ServiceSettings(_Section):
+    """What `reconciler serve` goes by. `max_body_bytes`: a larger request is refused unread. `stale_after_minutes`:
+    with the last whole pass older than that, the service says that it is not ready.
+    """
+
+    listen: str = "127.0.0.1:8470"
+    tls: Tls | None = None
+    behind_proxy: bool = False
+    webhooks: dict[str, Webhook] = {}
+    schedule: Schedule = Schedule()
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
+    stale_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 120
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            _address(value)
+        except ValueError:
+            remedy = "write an IP address and a port, such as 127.0.0.1:8470 or [::1]:8470"
+            raise _flaw("listen", f"`{value}` is nowhere to listen", remedy) from None
+        return value
+
+    @field_validator("webhooks")
+    @classmethod
+    def _named(cls, value: dict[str, Webhook]) -> dict[str, Webhook]:
+        for name in value:
+            if not 1 <= len(name.strip()) <= 100 or name != name.strip() or not name.isprintable():
+                remedy = "name the system that sends, such as `hr`: the record will know it by that"
+                raise _flaw("text", f"a webhook cannot be called `{name}`", remedy)
+        return value
+
+    @model_validator(mode="after")
+    def _nobody_listens_in(self) -> ServiceSettings:
+        if not self.address.loopback and self.tls is None and not self.behind_proxy:
+            text = f"`listen: {self.listen}` is open to others than this machine, and nothing would be encrypted"
+            remedy = (
+                "give `tls: {certificate: …, key: …}`, or say `behind_proxy: true` where a proxy in front does it; "
+                "or listen on 127.0.0.1"
+            )
+            raise _flaw("listen", text, remedy)
+        return self
+
+    @property
+    def address(self) -> Address:
+        """Where to listen."""
+        return _address(self.listen)
+
+
+def _address(text: str) -> Address:
+    """Raises `ValueError`."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or (":" in host and bare == host) or not port.isascii() or not port.isdigit():
+        raise ValueError(text)
+    if int(port) not in _PORTS:
+        raise ValueError(text)
+    return Address(str(ipaddress.ip_address(bare)), int(port))
+
+
+def _flaw(kind: str, message: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError(kind, "{message}", {"message": message, "remedy": remedy})

@@ -1,0 +1,134 @@
+"""The process: killed, stopped, started twice, its target away for a while."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.servers.slapd import started
+from tests.service.conftest import PEOPLE
+from tests.service.office import PATIENCE, Office, directory, exited, until
+
+
+def test_killed_between_the_acknowledgement_and_the_pass_it_goes_on_at_the_next_start(office: Office) -> None:
+    with office.serving() as service:
+        service.until_ready()
+        assert service.post(exited("E1")).status_code == 202
+        service.process.kill()  # the answer has come; the pass has hardly begun
+
+    with office.serving() as service:
+        until(lambda: not office.anywhere("E1"), "E1 out after the next start")
+        service.until_ready()
+        assert office.members("docs") == set(PEOPLE) - {"E1"}
+    assert office.entries("exited") == 1
+
+
+def test_killed_again_and_again_under_way_it_ends_as_one_quiet_pass_would(office: Office) -> None:
+    leavers = PEOPLE[:4]
+    for person in leavers:
+        with office.serving() as service:
+            assert service.post(exited(person)).status_code == 202
+            service.process.kill()
+
+    with office.serving() as service:
+        service.until_ready()
+        until(lambda: office.members("docs") == set(PEOPLE) - set(leavers), "all four out")
+        assert office.members("algorithms") == set(PEOPLE) - set(leavers)
+    assert office.entries("exited") == len(leavers)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_with_0_and_what_it_took_is_kept(office: Office, kind: signal.Signals) -> None:
+    with office.serving() as service:
+        assert service.post([exited(person) for person in PEOPLE[:3]]).status_code == 202
+        assert service.end(kind) == 0
+        assert all(each["event"] != "defect" for each in service.log())
+    with office.serving():
+        until(lambda: office.members("docs") == set(PEOPLE[3:]), "the three out, before the stop or after it")
+    assert office.entries("exited") == 3
+
+
+def test_a_second_service_on_one_store_is_refused_with_the_reason(office: Office) -> None:
+    with office.serving() as service:
+        second = office.command("serve")
+
+        assert second.returncode == 1
+        assert "another service is at work on" in second.stderr
+        assert service.post(exited("E1")).status_code == 202
+        assert service.end() == 0
+    with office.serving() as service:  # and the next one is not
+        service.until_ready()
+
+
+def test_other_commands_work_beside_it(office: Office) -> None:
+    with office.serving() as service:
+        service.until_ready()
+        told = office.command("people", "event", "exited", "E2", "--at", "now", "--confirmed")
+
+        assert told.returncode == 0, told.stderr
+        until(lambda: not office.anywhere("E2"), "E2 out, whoever recorded it")
+        locked = office.command("revoke", "E3", "--reason", "SEC-1")
+        assert locked.returncode == 0, locked.stderr
+        assert not office.anywhere("E3")
+        service.until_ready()
+
+
+def test_a_target_that_is_away_for_a_while_is_asked_again(tmp_path: Path) -> None:
+    (tmp_path / "directory.ldif").write_text(directory(len(PEOPLE)), "utf-8")
+    (tmp_path / "office").mkdir()
+    with started(tmp_path / "slapd", ldif=tmp_path / "directory.ldif") as slapd:
+        office = Office.made(tmp_path / "office", slapd)
+        office.hire(PEOPLE, "2026-01-01")
+        office.settle()
+    with office.serving() as service:
+        assert service.post(exited("E1")).status_code == 202, "what is told is taken, whatever is away"
+        until(lambda: [each for each in service.log() if each.get("failed")], "a pass that failed")
+        said = service.ready()
+        assert not said["ready"]
+        assert said["due"] >= 1
+        with started(tmp_path / "slapd", port=slapd.port) as again:
+            office.slapd = again
+            until(lambda: not office.anywhere("E1"), "E1 out once the directory is back")
+            service.until_ready()
+            assert service.end() == 0
+
+
+def test_many_senders_at_once_and_everybody_is_out(office: Office) -> None:
+    with office.serving() as service, ThreadPoolExecutor(6) as senders:
+        answers = list(senders.map(lambda person: service.post(exited(person)), PEOPLE))
+
+        assert [each.status_code for each in answers] == [202] * len(PEOPLE)
+        until(lambda: not office.members("docs") | office.members("algorithms"), "all of them out")
+    assert office.entries("exited") == len(PEOPLE)
+
+
+def test_it_describes_itself(office_serving: tuple[Office, str]) -> None:
+    _, url = office_serving
+
+    document = requests.get(f"{url}/openapi.json", timeout=PATIENCE).json()
+
+    answers = document["paths"]["/v1/events"]["post"]["responses"]
+    assert {"202", "400", "401", "413", "422", "503"} <= set(answers)
+    assert requests.get(f"{url}/docs", timeout=PATIENCE).status_code == 200
+    assert requests.get(f"{url}/healthz", timeout=PATIENCE).json() == {"alive": True}
+    assert requests.get(f"{url}/v1/nothing", timeout=PATIENCE).status_code == 404
+
+
+def test_a_leaver_does_not_wait_for_a_full_run_of_somebody_else_and_the_rest_does(office: Office) -> None:
+    now = datetime.now(UTC).isoformat()
+    changed = {"id": "c", "type": "transferred", "person": "E2", "effective_at": now, "data": {"department": "sales"}}
+    with office.serving() as service:
+        service.until_ready()
+        with office.workspace().facts().store.lease() as ours:
+            assert ours
+            assert service.post([changed, exited("E1")]).status_code == 202
+            until(lambda: not office.anywhere("E1"), "E1 out while another run holds the workspace")
+            assert service.ready()["due"] >= 1
+            assert "E2" in office.members("docs"), "a move waits for the whole pass"
+        until(lambda: not office.anywhere("E2"), "E2 out of what the old post gave")
+        service.until_ready()
