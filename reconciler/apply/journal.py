@@ -113,16 +113,21 @@ class Journal:
         return self._living(connection, target, account_links.c.target == target)
 
     def approvals(self, connection: Connection, now: datetime) -> Approvals:
-        """The approvals that are neither used nor expired."""
-        rows = connection.execute(
-            select(approvals.c.change_id, approvals.c.actor, approvals.c.author).where(
-                approvals.c.used_entry.is_(None), approvals.c.expires_at > instant_text(now)
-            )
-        ).all()
-        return Approvals(
-            actors=_grouped((row.change_id, row.actor) for row in rows),
-            independent=_grouped((row.change_id, row.actor) for row in rows if row.actor != row.author),
-        )
+        """The approvals that are neither used nor expired. There may be a million, of one person: read one by one, and
+        sharing the answer.
+        """
+        c = approvals.c
+        asked = select(c.change_id, c.actor, c.author).where(c.used_entry.is_(None), c.expires_at > instant_text(now))
+        alone: dict[str, frozenset[str]] = {}
+        actors: dict[str, frozenset[str]] = {}
+        independent: dict[str, frozenset[str]] = {}
+        for change, actor, author in connection.execute(asked):
+            if actor not in alone:
+                alone[actor] = frozenset({actor})
+            for found in (actors,) if actor == author else (actors, independent):
+                known = found.get(change)
+                found[change] = alone[actor] if known is None else known | alone[actor]
+        return Approvals(actors, independent)
 
     def recent(self, connection: Connection, since: datetime) -> dict[str, frozenset[str]]:
         """Slice → subjects that were changed since then without anybody's approval, leavers left out; those of whom
