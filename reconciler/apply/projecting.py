@@ -174,8 +174,7 @@ def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
             connection.execute(all_of.used, {**these, "in_entry": entry.seq})
             _move_members(connection, [_Move(*row) for row in connection.execute(all_of.moves, these)])
         if said["outcome"] == _APPLIED:
-            changes = connection.execute(all_of.changes, these).scalars()
-            _close_others(connection, dict.fromkeys(changes, entry.seq))
+            connection.execute(all_of.closed_elsewhere, {**these, "in_entry": entry.seq})
 
 
 _APPLIED, _SILENT = "applied", "unavailable"
@@ -191,12 +190,18 @@ class _Intended:
         c = intents.c
         ids: BindParameter[str] = bindparam("listed", expanding=True)
         these = c.entry == bindparam("intended"), c.change_id.in_(ids) if listed else c.change_id.not_in(ids)
-        self.changes = select(c.change_id).where(*these)
+        changes = select(c.change_id).where(*these)
         self.moves = select(c.op, c.target, c.entitlement_key, c.subject, c.holder).where(*these).order_by(c.change_id)
         self.closed = update(intents).where(*these).values(outcome_entry=bindparam("in_entry"))
+        # As `_close_others`; their own are closed by then.
+        self.closed_elsewhere = (
+            update(intents)
+            .where(c.outcome_entry.is_(None), c.change_id.in_(changes))
+            .values(outcome_entry=bindparam("in_entry"))
+        )
         self.used = (
             update(approvals)
-            .where(approvals.c.change_id.in_(self.changes), _UNUSED)
+            .where(approvals.c.change_id.in_(changes), _UNUSED)
             .values(used_entry=bindparam("in_entry"))
         )
         said = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
