@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from reconciler.errors import ReconcilerError
 from reconciler.facts.store import StoreError
 from reconciler.logs import log
+from reconciler.passes.operators import NotAllowed
+from reconciler.passes.tokens import TokenRefused
 
 __all__ = ["BodyRefused", "BodyTooLarge", "Failure", "SignatureRefused", "described", "tell_errors"]
 
@@ -51,7 +53,13 @@ class Failure(BaseModel):
     error: Error
 
 
-_STATUS: Mapping[type[ReconcilerError], int] = {SignatureRefused: 401, BodyTooLarge: 413, BodyRefused: 400}
+_STATUS: Mapping[type[ReconcilerError], int] = {
+    SignatureRefused: 401,
+    TokenRefused: 401,
+    NotAllowed: 403,
+    BodyTooLarge: 413,
+    BodyRefused: 400,
+}
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -59,6 +67,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     words = {
         400: "The body is no JSON, is too deep, or holds no events. Nothing was recorded.",
         401: "The signature is missing, wrong or too old. Nothing was recorded.",
+        403: "The token is not good for this, or its owner may not do it here. Nothing was recorded.",
         413: "The body is larger than `max_body_bytes`; it was not read. Nothing was recorded.",
         503: "The record is out of reach. Nothing was recorded: send it again.",
     }
@@ -88,5 +97,7 @@ def _answer(status: int, code: str, message: str, remedy: str = "") -> JSONRespo
     headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
     if status == 413:
         headers["Connection"] = "close"  # what is left of the body is not read
+    if code == TokenRefused.code:
+        headers["WWW-Authenticate"] = "Bearer"
     failure = Failure(error=Error(code=code, message=message, remedy=remedy))
     return JSONResponse(failure.model_dump(), status, headers)
