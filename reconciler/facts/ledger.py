@@ -216,6 +216,9 @@ class Projection(Protocol):
     def clear(self, connection: Connection) -> None: ...
 
 
+Told = Callable[[Connection, Sequence[Entry]], None]
+"""Whoever is shown what was appended."""
+
 T = TypeVar("T")
 
 
@@ -252,9 +255,13 @@ _plain_json = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=("
 class Ledger:
     """The ledger of a store, with the projections that follow it."""
 
-    def __init__(self, store: Store, projections: Sequence[Projection] = ()) -> None:
+    def __init__(self, store: Store, projections: Sequence[Projection] = (), told: Told | None = None) -> None:
+        """`told` is shown every entry that is appended, in the same transaction, when the projections know it; not
+        those that are only read again.
+        """
         self.store = store
         self.projections = tuple(projections)
+        self._told = told
 
     def append(self, connection: Connection, entries: Sequence[NewEntry], recorded_at: datetime) -> list[Entry]:
         """Append in this order, in the caller's writing transaction, and bring the projections along."""
@@ -274,6 +281,8 @@ class Ledger:
             self._project(connection, done)
             appended += done
             seq += len(done)
+        if self._told is not None and appended:
+            self._told(connection, appended)
         return appended
 
     def head(self) -> int:

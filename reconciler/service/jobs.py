@@ -8,21 +8,21 @@ it cannot do it raises; what it did in part it says.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
 
 from reconciler.access.boundaries import Boundaries, boundaries_of
 from reconciler.access.sponsorship import people_needed
 from reconciler.errors import ReconcilerError
-from reconciler.facts.model import Person
-from reconciler.facts.people import PersonUnknown
+from reconciler.facts.people import Facts, PersonUnknown
 from reconciler.logs import log
 from reconciler.passes import Applied, Look, apply_plan
 from reconciler.passes.agenda import EVERYBODY, turns_of
 from reconciler.passes.one_person import let_out, under_way
 from reconciler.passes.wiring import Wiring
+from reconciler.policy.model import Policy
 from reconciler.service.premises import Premises
 from reconciler.workspace import RunInProgress, StandingPolicy
 
@@ -100,9 +100,9 @@ def pass_person(premises: Premises, person: str, stop: Event) -> PersonPassed:
     return PersonPassed(not failed, goes_on, True, ahead)
 
 
-def pass_whole(premises: Premises, stop: Event) -> WholePassed:
-    """Make one pass over everything, or over the leaver's lane alone while the policies do not pass. Raises `Stopping`
-    between two batches, and whatever keeps it from looking at all.
+def pass_whole(premises: Premises, stop: Event, *, plans_ahead: bool = True) -> WholePassed:
+    """Make one pass over everything, or over the leaver's lane alone while the policies do not pass; `plans_ahead`: and
+    say when time next changes something. Raises `Stopping` between two batches, and whatever keeps it from looking.
     """
     standing = premises.standing()
     seen: list[Look] = []
@@ -121,38 +121,43 @@ def pass_whole(premises: Premises, stop: Event) -> WholePassed:
     look = seen[-1]
     well = done is not None and not done.failed and standing.problems is None
     # By what the pass saw, so that nobody's moment is missed that came up with it.
-    ahead = _ahead(boundaries_of(look.policy, look.population), look.desired.at)
+    ahead = _ahead(boundaries_of(look.policy, look.population), look.desired.at) if plans_ahead else None
     trouble = "" if well else _what_went_wrong(done, standing.problems)
     return WholePassed(well, trouble, look.desired.at, ahead=ahead)
 
 
-def look_ahead(premises: Premises, since: datetime) -> Ahead:
-    """Everybody's next moment, and whose came since that one. Much work for a large company.
+def look_ahead(premises: Premises, since: datetime, people: Collection[str] | None = None) -> Ahead:
+    """Everybody's next moment (or that of these people), and whose came since that one. Much work for a large company.
 
     Raises `ReconcilerError`.
     """
-    boundaries = boundaries_of(premises.standing().policy, premises.facts.population())
+    policy, facts = premises.standing().policy, premises.facts
+    if people is None:
+        boundaries, only = boundaries_of(policy, facts.population()), None
+    else:
+        boundaries, only = _boundaries_of_some(policy, facts, people), frozenset(people)
     now = premises.clock()
-    came = {person for person, turn in _ahead(boundaries, since).turns.items() if turn is not None and turn <= now}
-    return replace(_ahead(boundaries, now), came=frozenset(came))
+    first = _ahead(boundaries, since, only)
+    came = frozenset(person for person, turn in first.turns.items() if turn is not None and turn <= now)
+    return Ahead(now, first.known, _ahead(boundaries, now, only).turns if came else first.turns, came)
 
 
-def _ahead(boundaries: Boundaries, after: datetime) -> Ahead:
-    turns = {EVERYBODY: _next(boundaries.of_policy(), after)}
-    turns.update((person.id, _next(turns_of(boundaries, person), after)) for person in boundaries.population)
+def _ahead(boundaries: Boundaries, after: datetime, only: Collection[str] | None = None) -> Ahead:
+    turns = {EVERYBODY: _next(boundaries.of_policy(), after)} if only is None else {}
+    people = (person for person in boundaries.population if only is None or person.id in only)
+    turns.update((person.id, _next(turns_of(boundaries, person), after)) for person in people)
     return Ahead(after, boundaries.population.ledger_seq, turns)
 
 
-def _ahead_of(premises: Premises, standing: StandingPolicy, person: str, after: datetime) -> Ahead | None:
+def _ahead_of(premises: Premises, standing: StandingPolicy, person: str, after: datetime) -> Ahead:
     """The person's own next moment, by what is on record now."""
-    policy, facts = standing.policy, premises.facts
-    alone = facts.population([person])
-    population = facts.population(people_needed(policy, alone.people) | {person})
-    found: Person | None = population.by_id.get(person)
-    if found is None:
-        return None
-    coming = _next(turns_of(boundaries_of(policy, population), found), after)
-    return Ahead(after, population.ledger_seq, {person: coming})
+    return _ahead(_boundaries_of_some(standing.policy, premises.facts, [person]), after, [person])
+
+
+def _boundaries_of_some(policy: Policy, facts: Facts, people: Collection[str]) -> Boundaries:
+    """Those of these people, who may hang on others."""
+    alone = facts.population(people)
+    return boundaries_of(policy, facts.population(people_needed(policy, alone.people) | set(people)))
 
 
 def _next(turns: Iterable[datetime], after: datetime) -> datetime | None:

@@ -17,17 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Condition, Event, Thread
+from typing import Protocol
 
-from reconciler.apply.tables import Kind
 from reconciler.errors import ReconcilerError
-from reconciler.facts.events import EventType
 from reconciler.facts.ledger import read_told
 from reconciler.facts.people import FACT_KINDS
 from reconciler.logs import log
 from reconciler.passes.agenda import EVERYBODY, Agenda
 from reconciler.passes.due import CROWD, Due
+from reconciler.passes.marks import DECISIONS, LEAVING
 from reconciler.passes.reconciled import Reconciled, note, recall
-from reconciler.passes.undo import RUN_UNDONE
 from reconciler.service.backoff import Backoff
 from reconciler.service.jobs import (
     COURTESY,
@@ -41,7 +40,7 @@ from reconciler.service.jobs import (
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import next_turn
 
-__all__ = ["Loop", "LoopState"]
+__all__ = ["PATIENCE", "PIECE", "Loop", "LoopState", "Work"]
 
 LANES = 2
 """So many people are let out side by side."""
@@ -55,25 +54,12 @@ STEP = timedelta(seconds=2)
 PATIENCE = 60.0
 """So many seconds whatever is under way has to come to rest at a stop."""
 
-_LEAVING = frozenset(
-    kind.value
-    for kind in (
-        EventType.EXITED,
-        EventType.RESIGNATION_SUBMITTED,
-        EventType.LEAVE_STARTED,
-        EventType.LOCKED_OUT,
-        EventType.EVIDENCE_REVOKED,
-    )
-)
-_DECISIONS = frozenset({Kind.APPROVED.value, RUN_UNDONE})
-"""What somebody decided, and a whole pass carries out."""
-
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due.
+    people are due; and where workers do the passes, how many are alive, on whatever machine.
     """
 
     dead: tuple[str, ...]
@@ -81,6 +67,23 @@ class LoopState:
     last_pass: datetime | None
     trouble: str
     due: int
+    workers: int | None = None
+
+
+class Work(Protocol):
+    """Whatever does the passes of a service: a `Loop`, or the crew of one process among several. Let it `take_up` what
+    is there, `start` it and `stop` it, each once; tell it when there are `news`, ask it how it is.
+    """
+
+    def take_up(self) -> None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> bool: ...
+
+    def news(self) -> None: ...
+
+    def state(self) -> LoopState: ...
 
 
 class Loop:
@@ -181,13 +184,13 @@ class Loop:
 
     def _read_news(self) -> None:
         with self._store.reading() as connection:
-            head, told = read_told(connection, after=self._seen, kinds=FACT_KINDS | _DECISIONS)
+            head, told = read_told(connection, after=self._seen, kinds=FACT_KINDS | DECISIONS)
         with self._changed:
             for entry, kind, subject in told:
-                if kind in _DECISIONS:
+                if kind in DECISIONS:
                     self._due.mark_everything()
                 else:
-                    self._due.mark(subject, entry=entry, leaving=kind in _LEAVING)
+                    self._due.mark(subject, entry=entry, leaving=kind in LEAVING)
             self._seen = head
             if told:
                 self._changed.notify_all()
