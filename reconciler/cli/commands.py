@@ -61,6 +61,7 @@ _COMMANDS = {
     ),
     "export": ("export:export", "Write the decisions down in somebody else's form."),
     "ledger": ("ledger:ledger", "The append-only, hash-chained record of every fact, decision and effect."),
+    "store": ("store:store", "Where the record is kept."),
     "token": (
         "tokens:token",
         "Who acts where nobody has logged in: tokens for HR's system, for CI, for another team.",

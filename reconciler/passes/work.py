@@ -26,6 +26,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from reconciler.apply.leases import end_of_the_dead, of_person
 from reconciler.facts.ledger import Entry, Told
 from reconciler.facts.store import Store
 from reconciler.logs import log
@@ -91,7 +92,8 @@ _ALIVE = text(
     "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :seconds)"
 )
 _DEAD = text("""
-    SELECT job.id FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+    SELECT job.id, job.args ->> 'person' AS person
+      FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
      WHERE job.status = 'doing'
        AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => :gone)
             OR job.task_name = :person
@@ -215,12 +217,16 @@ def alive(connection: Connection, seconds: float = GONE) -> int:
     return int(connection.execute(_ALIVE, {"seconds": seconds}).scalar_one())
 
 
-def dead(connection: Connection) -> list[int]:
-    """The jobs that nobody does any more."""
-    return list(connection.execute(_DEAD, {"gone": GONE, "stuck": STUCK, "person": PERSON}).scalars())
+def dead(connection: Connection) -> dict[int, str | None]:
+    """The jobs that nobody does any more; and whose passes they were."""
+    rows = connection.execute(_DEAD, {"gone": GONE, "stuck": STUCK, "person": PERSON})
+    return {row.id: row.person for row in rows}
 
 
-def drop(connection: Connection, jobs: Sequence[int]) -> None:
-    """Strike these jobs off. Who was waiting for them is due on record, and is asked for again."""
+def drop(connection: Connection, jobs: Mapping[int, str | None], now: datetime) -> None:
+    """Strike these jobs off. Who was waiting for them is due on record, and is asked for again; nobody waits until the
+    leases of the dead run out.
+    """
     for job in jobs:
         connection.execute(_DROP, {"id": job})
+    end_of_the_dead(connection, [of_person(person) for person in jobs.values() if person], now)

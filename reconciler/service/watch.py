@@ -91,7 +91,7 @@ class Watch:
         if not (dead or lost or whole):
             return
         with self._store.writing() as connection:
-            work.drop(connection, dead := work.dead(connection))
+            work.drop(connection, dead := work.dead(connection), self._premises.clock())
             found = marks.lost(connection)
             whole = marks.whole_due(connection) and not work.whole_asked(connection)
             work.ask_for(connection, {person: each.leaving for person, each in found.items()}, whole=whole)

@@ -263,6 +263,12 @@ class Workspace:
         )
         return Facts(store, self.zone, [Journal()], work.told(store))
 
+    def store_at(self, url: str) -> Store:
+        """The store at this URL, made where there is none; what it refers to is resolved as in `store`. Raises
+        `WorkspaceError` where a password stands in it, and `StoreError`.
+        """
+        return Store.open(self._references.url(url, Place("TO")), folder=self.folder)
+
     def supposed_population(
         self, folder: Path, people: str, evidence: Path | None, policy: Policy
     ) -> tuple[Population, tuple[Problem, ...]]:

@@ -96,9 +96,9 @@ def directory(count: int) -> str:
     return "\n".join(entries)
 
 
-def until(holds: Callable[[], object], what: str) -> None:
+def until(holds: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Look again and again until it holds."""
-    deadline, pause = time.monotonic() + PATIENCE, Event()
+    deadline, pause = time.monotonic() + patience, Event()
     while not holds():
         assert time.monotonic() < deadline, f"never came: {what}"
         pause.wait(0.02)
@@ -258,7 +258,12 @@ class Office:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the product, to its end."""
         return subprocess.run(
-            [str(PROGRAM), *arguments, "--workspace", self.file], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+            [str(PROGRAM), *arguments, "--workspace", self.file],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
 
     @contextmanager
