@@ -35,6 +35,8 @@ class Crew:
         self._stop, self._wake = Event(), Event()
         self._looked_at = time.monotonic()
         self._trouble = ""
+        self.watches = False
+        """Whether this process is the watch."""
         self._told: LoopState | None = None
         duties = Duties(premises, self._stop)
         self._workers = Workers(self._store.driver_settings, duties, workers) if workers else None
@@ -108,8 +110,12 @@ class Crew:
         """Until this process is to stop, or something goes wrong; whoever has the lease then takes up anew."""
         watch = Watch(self._premises)
         watch.take_up()
-        while not self._stop.is_set():
-            ahead = watch.look()
-            self._looked_at, self._trouble = time.monotonic(), ""
-            self._wake.wait(min(PIECE, max(0.0, ahead)))
-            self._wake.clear()
+        self.watches = True
+        try:
+            while not self._stop.is_set():
+                ahead = watch.look()
+                self._looked_at, self._trouble = time.monotonic(), ""
+                self._wake.wait(min(PIECE, max(0.0, ahead)))
+                self._wake.clear()
+        finally:
+            self.watches = False

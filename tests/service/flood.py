@@ -80,8 +80,8 @@ class Flood:
     def run(self, services: Sequence[Service], workers: Sequence[Callable[[], Service]]) -> None:
         """`workers` start one each. When it returns, everything was sent and acknowledged."""
         people = sorted(self.told.events, key=_number)
-        with ThreadPoolExecutor(CLIENTS + 1) as pool:
-            killing = pool.submit(self._kill, workers)
+        with ThreadPoolExecutor(CLIENTS + 1 + len(workers)) as pool:
+            killing = pool.submit(self._kill, workers, pool)
             mine = [people[client::CLIENTS] for client in range(CLIENTS)]
             sent = [pool.submit(self._send, some, services, client) for client, some in enumerate(mine)]
             try:
@@ -113,15 +113,19 @@ class Flood:
         assert all(each["outcome"] in ("recorded", "already") for each in said), said
         self.told.acknowledged += [each["id"] for each in said]
 
-    def _kill(self, workers: Sequence[Callable[[], Service]]) -> None:
-        """One of them at random every second; another takes its place."""
-        running = [start() for start in workers]
+    def _kill(self, workers: Sequence[Callable[[], Service]], pool: ThreadPoolExecutor) -> None:
+        """Every second one at random of those that are at work; another takes its place, which takes a while."""
+        running = [pool.submit(start) for start in workers]
         while not self._over.wait(1.0):
-            one = self._chance.randrange(len(running))
-            running[one].process.send_signal(signal.SIGKILL)
-            running[one].process.wait(PATIENCE)
-            running[one] = workers[one]()
-            self.kills += 1
+            if at_work := [number for number, worker in enumerate(running) if worker.done()]:
+                one = self._chance.choice(at_work)
+                worker = running[one].result()
+                worker.process.send_signal(signal.SIGKILL)
+                worker.process.wait(PATIENCE)
+                running[one] = pool.submit(workers[one])
+                self.kills += 1
+        for left in running:
+            left.result()
 
 
 def _check(office: Office, told: Told) -> None:
