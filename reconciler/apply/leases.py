@@ -42,7 +42,17 @@ from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import Sequence64
 from reconciler.facts.store import Store, metadata
 
-__all__ = ["LASTS", "Lease", "RunSuperseded", "alive", "of_person", "of_target", "take", "take_all"]
+__all__ = [
+    "LASTS",
+    "Lease",
+    "RunSuperseded",
+    "alive",
+    "end_of_the_dead",
+    "of_person",
+    "of_target",
+    "take",
+    "take_all",
+]
 
 LASTS = timedelta(minutes=1)
 """So long after the last thing that was recorded under it, a lease on a person ends by itself."""
@@ -130,6 +140,12 @@ def take_all(store: Store, names: Iterable[str], holder: str, now: datetime) -> 
     """Take the leases of these names, all at once."""
     with store.writing() as connection:
         return tuple(_taken(connection, name, holder, now) for name in names)
+
+
+def end_of_the_dead(connection: Connection, names: Iterable[str], now: datetime) -> None:
+    """Whoever held the leases of these names is known to have died: nobody is to wait for them any more."""
+    for name in names:
+        connection.execute(_named(name).values(until=instant_text(now)))
 
 
 def alive(connection: Connection, now: datetime) -> frozenset[str]:

@@ -61,6 +61,7 @@ _COMMANDS = {
     ),
     "export": ("export:export", "Write the decisions down in somebody else's form."),
     "ledger": ("ledger:ledger", "The append-only, hash-chained record of every fact, decision and effect."),
+    "store": ("store:store", "Where the record is kept."),
     "token": (
         "tokens:token",
         "Who acts where nobody has logged in: tokens for HR's system, for CI, for another team.",
@@ -69,6 +70,7 @@ _COMMANDS = {
         "serve:serve",
         "Stand there day and night: take events from HR's systems, act at once, and again when time changes an answer.",
     ),
+    "worker": ("worker:worker", "Do passes for the services of a store that several machines share."),
     "doctor": (
         "doctor:doctor",
         "Can everything be reached and read, and is the configuration safe? Changes nothing.",

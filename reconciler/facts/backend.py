@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -50,6 +51,11 @@ class Backend(Protocol):
     @property
     def path(self) -> Path | None:
         """The file, where it is one."""
+        ...
+
+    @property
+    def driver_settings(self) -> Mapping[str, Any] | None:
+        """What psycopg connects with, where it is a server that several machines can share. It holds the password."""
         ...
 
     def exists(self) -> bool:

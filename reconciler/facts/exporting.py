@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from reconciler.errors import ReconcilerError
 from reconciler.facts.checkpoints import Checkpoint
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import GENESIS, HEADER, read_verifiable
+from reconciler.facts.ledger import GENESIS, HEADER
+from reconciler.facts.verifying import read_verifiable
 
 __all__ = ["ExportRefused", "export_lines"]
 

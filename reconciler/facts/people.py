@@ -28,6 +28,7 @@ from reconciler.facts.ledger import (
     ERASED,
     Ledger,
     Projection,
+    Told,
     chunks,
     ledger_entries,
     read_numbered,
@@ -98,11 +99,19 @@ def _all_numbers(connection: Connection) -> dict[str, int]:
 class Facts:
     """What is known about people. One for a workspace: it holds the ledger with the projections of this room."""
 
-    def __init__(self, store: Store, timezone: str | ZoneInfo = "UTC", projections: Sequence[Projection] = ()) -> None:
-        """`timezone` is the workspace's (an IANA name); `projections` are those of other rooms."""
+    def __init__(
+        self,
+        store: Store,
+        timezone: str | ZoneInfo = "UTC",
+        projections: Sequence[Projection] = (),
+        told: Told | None = None,
+    ) -> None:
+        """`timezone` is the workspace's (an IANA name); `projections` are those of other rooms; `told` is shown what is
+        recorded.
+        """
         self.store = store
         self.timezone = str(timezone)
-        self.ledger = Ledger(store, [PeopleProjection(self.zone), FeedProjection(), *projections])
+        self.ledger = Ledger(store, [PeopleProjection(self.zone), FeedProjection(), *projections], told)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

@@ -12,7 +12,7 @@ appendix A (error codes).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -102,6 +102,12 @@ class Postgresql:
         self._busy_milliseconds = max(1, round(busy_seconds * 1000))
         port = f":{url.port}" if url.port else ""
         self.name = f"postgresql://{url.host or ''}{port}/{url.database or ''}"
+
+    @property
+    def driver_settings(self) -> Mapping[str, Any]:
+        """What psycopg connects with, as the URL says it; it holds the password."""
+        _, settings = self._plain_engine().dialect.create_connect_args(self._url)
+        return settings
 
     def exists(self) -> bool:
         """Whether the schema has our tables."""

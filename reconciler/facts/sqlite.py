@@ -38,6 +38,8 @@ _WORDS: Sequence[tuple[tuple[str, ...], str, str]] = (
 class Sqlite:
     """A store in the file `path`; a writer waits `busy_seconds` for another one."""
 
+    driver_settings = None
+
     def __init__(self, path: Path, busy_seconds: float) -> None:
         self.path = path
         self.name = str(path)

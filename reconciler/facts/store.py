@@ -13,10 +13,10 @@ import io
 import logging
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, MetaData, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
@@ -93,6 +93,19 @@ class Store:
         if path is None:
             raise StoreError(f"the store {self.name} is no file", remedy="ask its database instead")
         return path
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is on a server, where several machines can work with it."""
+        return self._backend.driver_settings is not None
+
+    def driver_settings(self) -> Mapping[str, Any]:
+        """What psycopg connects with; it holds the password. Raises `StoreError` where the store is a file."""
+        settings = self._backend.driver_settings
+        if settings is None:
+            text_ = f"the store {self.name} is a file, and several machines cannot share one"
+            raise StoreError(text_, remedy="keep the record in PostgreSQL: reconciler store copy URL")
+        return settings
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

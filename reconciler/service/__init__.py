@@ -2,6 +2,6 @@
 rooms as the commands.
 """
 
-from reconciler.service.serving import ServiceRefused, serve
+from reconciler.service.serving import ServiceRefused, serve, work
 
-__all__ = ["ServiceRefused", "serve"]
+__all__ = ["ServiceRefused", "serve", "work"]

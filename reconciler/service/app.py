@@ -10,12 +10,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from reconciler import __version__
 from reconciler.service.answers import tell_errors
-from reconciler.service.loop import Loop
+from reconciler.service.loop import Work
 
 __all__ = ["create_app"]
 
 
-def create_app(routers: Sequence[APIRouter], loop: Loop) -> FastAPI:
+def create_app(routers: Sequence[APIRouter], loop: Work) -> FastAPI:
     """An application with these routes. The loop starts and stops with it."""
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from reconciler.errors import ReconcilerError
-from reconciler.service.loop import Loop
+from reconciler.service.loop import LoopState, Work
 from reconciler.service.premises import Premises
 
 __all__ = ["Health", "health_router"]
@@ -43,21 +43,23 @@ class Alive(BaseModel):
 class Health:
     """Says how the service is."""
 
-    def __init__(self, premises: Premises, loop: Loop) -> None:
+    def __init__(self, premises: Premises, loop: Work) -> None:
         self._premises = premises
         self._loop = loop
 
     def readiness(self) -> Readiness:
         """All the reasons at once."""
-        reasons = list(self._reasons())
-        return Readiness(ready=not reasons, reasons=reasons, due=self._loop.state().due)
+        state = self._loop.state()
+        reasons = list(self._reasons(state))
+        return Readiness(ready=not reasons, reasons=reasons, due=state.due)
 
-    def _reasons(self) -> Iterator[Reason]:
+    def _reasons(self, state: LoopState) -> Iterator[Reason]:
         try:
             self._premises.facts.store.check_migrated()
         except ReconcilerError as error:
             yield Reason(code=error.code, text="the record cannot be reached, or is not of this version")
-        state = self._loop.state()
+        if state.workers == 0:
+            yield Reason(code="no-worker", text="no worker is alive, on whatever machine: nobody does the passes")
         if state.dead or state.looked_ago > HUNG:
             what = f"ended: {', '.join(state.dead)}" if state.dead else f"silent for {state.looked_ago:.0f} s"
             yield Reason(code="loop", text=f"the loop does not run ({what})")

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType
 
 import uvicorn
@@ -21,12 +22,12 @@ from reconciler.service.app import create_app
 from reconciler.service.events import events_router
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Inbox
-from reconciler.service.loop import Loop
+from reconciler.service.loop import Loop, Work
 from reconciler.service.premises import Premises
 from reconciler.service.signatures import Signatures
 from reconciler.workspace import Workspace
 
-__all__ = ["ServiceRefused", "application", "serve"]
+__all__ = ["ServiceRefused", "application", "serve", "work"]
 
 MOST_AT_ONCE = 100
 """So many requests and idle connections, each with a body in memory at the most; further ones are told 503."""
@@ -59,18 +60,57 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
     sys.setswitchinterval(SWITCH)
     with _alone(facts.store), _socket(workspace) as listener:
         server = _Server(_config(workspace, application(premises, signatures)), workspace, listening)
-        with _stopped_by_signals(server):
+        with _stopped_by_signals(server.stop):
             server.run([listener])
+
+
+def work(workspace: Workspace, actor: Actor, working: Callable[[str], None]) -> None:
+    """Be one more worker for the services of this store, until SIGTERM or SIGINT. `working` is told the store's name
+    when it has begun.
+
+    Raises `ServiceRefused`, and whatever is wrong with the workspace, before anything has begun.
+    """
+    facts = workspace.facts()
+    if not facts.store.shared:
+        text = f"a worker needs a store that machines can share, and {facts.store.name} is a file of this one"
+        remedy = "`reconciler serve` does all the work itself; or go over to PostgreSQL: reconciler store copy URL"
+        raise ServiceRefused(text, place=workspace.place("store"), remedy=remedy)
+    from reconciler.service.crew import Crew
+
+    premises, stopped = Premises(workspace, facts, actor), Event()
+    workspace.targets(premises.standing().policy)
+    sys.setswitchinterval(SWITCH)
+    crew = Crew(premises, max(1, workspace.spec.service.workers))
+    crew.take_up()
+    with _stopped_by_signals(stopped.set):
+        crew.start()
+        working(facts.store.name)
+        stopped.wait()
+        crew.stop()
 
 
 def application(premises: Premises, signatures: Signatures) -> FastAPI:
     """The whole service, wired together, with what the last one left taken up. Raises `StoreError`."""
-    loop = Loop(premises)
+    loop = _work(premises)
     loop.take_up()
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
     routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]
     return create_app(routers, loop)
+
+
+def _work(premises: Premises) -> Work:
+    workspace, store = premises.workspace, premises.facts.store
+    workers = workspace.spec.service.workers
+    if store.shared:
+        from reconciler.service.crew import Crew  # only whoever has several machines pays for loading the engine
+
+        return Crew(premises, workers)
+    if not workers:
+        text = f"`workers: 0` leaves all work to others, and nobody can share the store {store.name}, which is a file"
+        place = workspace.place("service", "workers")
+        raise ServiceRefused(text, place=place, remedy="leave `workers` out; or go over to PostgreSQL (docs/store.md)")
+    return Loop(premises)
 
 
 class _Server(uvicorn.Server):
@@ -80,6 +120,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._workspace = workspace
         self._listening = listening
+
+    def stop(self) -> None:
+        """Take no more requests, and end."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -115,11 +159,17 @@ def _config(workspace: Workspace, app: FastAPI) -> uvicorn.Config:
 
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
-    """One service for one store: each would pass for the same people, and neither would know how far all is."""
+    """One service for a store that is a file: each would pass for the same people, and neither would know how far all
+    is. Those who share a server keep that in the store.
+    """
+    if store.shared:
+        yield
+        return
     with store.lease("service") as ours:
         if not ours:
             text = f"another service is at work on {store.name}"
-            raise ServiceRefused(text, remedy="there is one for a store: stop that one first, or leave it to it")
+            remedy = "a store that is a file has one: stop that one first, or leave it to it"
+            raise ServiceRefused(text, remedy=remedy)
         yield
 
 
@@ -139,13 +189,13 @@ def _socket(workspace: Workspace) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """A signal stops the server, also one that comes before it listens to signals itself. It raises each once more when
-    it has ended, which would end the process by that signal and not with 0.
+def _stopped_by_signals(stop_it: Callable[[], None]) -> Iterator[None]:
+    """A signal stops what is served, also one that comes before the server listens to signals itself. It raises each
+    once more when it has ended, which would end the process by that signal and not with 0.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        server.should_exit = True
+        stop_it()
 
     kinds = (signal.SIGTERM, signal.SIGINT)
     before = {kind: signal.signal(kind, stop) for kind in kinds}

@@ -70,7 +70,8 @@ class Schedule(_Section):
 
 class ServiceSettings(_Section):
     """What `reconciler serve` goes by. `max_body_bytes`: a larger request is refused unread. `stale_after_minutes`:
-    with the last whole pass older than that, the service says that it is not ready.
+    with the last whole pass older than that, the service says that it is not ready. `workers`: so many does it have
+    inside, where the store is PostgreSQL; 0 leaves all work to others.
     """
 
     listen: str = "127.0.0.1:8470"
@@ -80,6 +81,7 @@ class ServiceSettings(_Section):
     schedule: Schedule = Schedule()
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     stale_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 120
+    workers: Annotated[int, Field(ge=0, le=16)] = 1
 
     @field_validator("listen")
     @classmethod

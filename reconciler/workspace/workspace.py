@@ -23,6 +23,7 @@ from reconciler.facts.feed import REQUIRED_COLUMNS, feed_columns, import_people
 from reconciler.facts.model import Population
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
+from reconciler.passes import work
 from reconciler.passes.memory import recorded_policy
 from reconciler.passes.operators import Actor, Operators
 from reconciler.passes.tokens import token_behind
@@ -260,7 +261,13 @@ class Workspace:
         store = Store.open(
             self._references.url(self.spec.store, self.place("store")), folder=self.folder, create=create
         )
-        return Facts(store, self.zone, [Journal()])
+        return Facts(store, self.zone, [Journal()], work.told(store))
+
+    def store_at(self, url: str) -> Store:
+        """The store at this URL, made where there is none; what it refers to is resolved as in `store`. Raises
+        `WorkspaceError` where a password stands in it, and `StoreError`.
+        """
+        return Store.open(self._references.url(url, Place("TO")), folder=self.folder)
 
     def supposed_population(
         self, folder: Path, people: str, evidence: Path | None, policy: Policy

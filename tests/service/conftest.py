@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,21 @@ from tests.service.office import Office, days_ago, directory
 PEOPLE = [f"E{n}" for n in range(1, 7)]
 
 
+@contextmanager
+def company(folder: Path, people: int) -> Iterator[Office]:
+    """A company of so many in the directory; nobody is hired yet."""
+    required()
+    (folder / "directory.ldif").write_text(directory(people), "utf-8")
+    with started(folder / "slapd", ldif=folder / "directory.ldif") as slapd:
+        (folder / "office").mkdir()
+        yield Office.made(folder / "office", slapd)
+
+
 @pytest.fixture
 def fresh_office(tmp_path: Path) -> Iterator[Office]:
     """Nobody is hired yet."""
-    required()
-    (tmp_path / "directory.ldif").write_text(directory(len(PEOPLE)), "utf-8")
-    with started(tmp_path / "slapd", ldif=tmp_path / "directory.ldif") as slapd:
-        (tmp_path / "office").mkdir()
-        yield Office.made(tmp_path / "office", slapd)
+    with company(tmp_path, len(PEOPLE)) as office:
+        yield office
 
 
 @pytest.fixture

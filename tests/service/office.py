@@ -22,12 +22,15 @@ from threading import Event
 from typing import Any
 
 import requests
+import yaml
 
 from reconciler.facts.events import parse_event
 from reconciler.facts.recording import EventOutcome, record_events
 from reconciler.passes import apply_plan, approve, look
 from reconciler.passes.wiring import Wiring
 from reconciler.workspace import Workspace
+from tests.servers.postgresql import ESCAPED
+from tests.servers.postgresql import PASSWORD as PASSWORD_OF_STORE
 from tests.servers.slapd import PASSWORD, Slapd, free_port, ldapsearch
 
 PROGRAM = Path(sys.executable).with_name("reconciler")
@@ -93,9 +96,9 @@ def directory(count: int) -> str:
     return "\n".join(entries)
 
 
-def until(holds: Callable[[], object], what: str) -> None:
+def until(holds: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Look again and again until it holds."""
-    deadline, pause = time.monotonic() + PATIENCE, Event()
+    deadline, pause = time.monotonic() + patience, Event()
     while not holds():
         assert time.monotonic() < deadline, f"never came: {what}"
         pause.wait(0.02)
@@ -159,6 +162,7 @@ class Office:
     folder: Path
     slapd: Slapd
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    file: str = "reconciler.yaml"
 
     @classmethod
     def made(cls, folder: Path, slapd: Slapd) -> Office:
@@ -171,10 +175,27 @@ class Office:
         (folder / "policies" / "policy.yaml").write_text(POLICY, "utf-8")
         return cls(folder, slapd)
 
+    def beside(self, name: str, **settings: object) -> Office:
+        """The same company as another machine knows it: it listens on a port of its own, and has these settings of
+        the service beside.
+        """
+        written = yaml.safe_load((self.folder / self.file).read_text("utf-8"))
+        written["service"] |= {"listen": f"127.0.0.1:{free_port()}", **settings}
+        (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(written, allow_unicode=True), "utf-8")
+        return replace(self, file=f"{name}.yaml")
+
+    def kept_in(self, url: str) -> None:
+        """The record is there."""
+        (self.folder / "store-password").write_text(PASSWORD_OF_STORE, "utf-8")
+        (self.folder / "store-password").chmod(0o600)
+        line = "store: " + json.dumps(url.replace(ESCAPED, "${file:store-password}")) + "\n"
+        path = self.folder / self.file
+        path.write_text(path.read_text("utf-8") + line, "utf-8")
+
     # --- in this process ----------------------------------------------------------------------------------------------
 
     def workspace(self) -> Workspace:
-        return Workspace.load(self.folder / "reconciler.yaml")
+        return Workspace.load(self.folder / self.file)
 
     def wiring(self, **options: Any) -> Wiring:
         return replace(self.workspace().wire(**options), clock=self.clock)
@@ -237,20 +258,37 @@ class Office:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the product, to its end."""
         return subprocess.run(
-            [str(PROGRAM), *arguments], cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+            [str(PROGRAM), *arguments, "--workspace", self.file],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
 
     @contextmanager
     def serving(self) -> Iterator[Service]:
         """The service as a process; whatever happens, it is gone afterwards."""
-        errors = self.folder / "service.log"
-        with errors.open("wb") as stream:
-            process = subprocess.Popen([str(PROGRAM), "serve"], cwd=self.folder, stdout=subprocess.PIPE, stderr=stream)
+        with self._process(["serve"], self.folder / "service.log", "Listening on") as process:
+            yield Service(self.url, process, self.folder / "service.log")
+
+    @contextmanager
+    def working(self, name: str = "worker") -> Iterator[Service]:
+        """A worker as a process, which has no URL."""
+        errors = self.folder / f"{name}.log"
+        with self._process(["worker"], errors, "Working for") as process:
+            yield Service("", process, errors)
+
+    @contextmanager
+    def _process(self, arguments: Sequence[str], errors: Path, begun: str) -> Iterator[subprocess.Popen[bytes]]:
+        command = [str(PROGRAM), *arguments, "--workspace", self.file]
+        with errors.open("ab") as stream:
+            process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=stream)
         try:
             assert process.stdout is not None
             line = process.stdout.readline().decode()
-            assert "Listening on" in line, line + errors.read_text("utf-8")
-            yield Service(self.url, process, errors)
+            assert begun in line, line + errors.read_text("utf-8")
+            yield process
         finally:
             process.kill()
             process.wait()

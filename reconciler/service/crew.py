@@ -1,0 +1,121 @@
+"""What one process does where several share a store: it works, and when its turn comes it is the watch.
+
+It is to the service what `reconciler.service.loop` is on one machine. Nothing is told by its memory: who is due, how
+far everything has come and what is in the way stand in the store, so that each of the processes says the same.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from threading import Event, Thread
+
+from reconciler.errors import ReconcilerError
+from reconciler.logs import log
+from reconciler.passes import marks, work
+from reconciler.passes.reconciled import recall_in
+from reconciler.service.duties import Duties
+from reconciler.service.loop import PATIENCE, PIECE, LoopState
+from reconciler.service.premises import Premises
+from reconciler.service.watch import Watch
+from reconciler.service.workers import Workers
+
+__all__ = ["Crew"]
+
+ALIVE = 10.0
+"""A worker that has given a sign of life within so many seconds counts."""
+
+
+class Crew:
+    """One for a process. `start` it and `stop` it, each once; `workers`: how many it has, possibly none."""
+
+    def __init__(self, premises: Premises, workers: int) -> None:
+        self._premises = premises
+        self._store = premises.facts.store
+        self._stop, self._wake = Event(), Event()
+        self._looked_at = time.monotonic()
+        self._trouble = ""
+        self.watches = False
+        """Whether this process is the watch."""
+        self._told: LoopState | None = None
+        duties = Duties(premises, self._stop)
+        self._workers = Workers(self._store.driver_settings, duties, workers) if workers else None
+        self._watch = Thread(target=self._watched, name="watch", daemon=True)
+
+    def take_up(self) -> None:
+        """Raises `StoreError` where there is nothing to begin with."""
+        self._store.check_migrated()
+
+    def start(self) -> None:
+        """Begin."""
+        self._watch.start()
+        if self._workers is not None:
+            self._workers.start()
+
+    def stop(self) -> bool:
+        """Finish what is under way, batch by batch; begin nothing. Whether all came to rest in time."""
+        self._stop.set()
+        self._wake.set()
+        until = time.monotonic() + PATIENCE
+        if self._workers is not None:
+            self._workers.stop()
+        rested = self._workers is None or self._workers.join(max(0.0, until - time.monotonic()))
+        self._watch.join(max(0.0, until - time.monotonic()))
+        return rested and not self._watch.is_alive()
+
+    def news(self) -> None:
+        """Look at the record now: it may have a moment that comes at once."""
+        self._wake.set()
+
+    def state(self) -> LoopState:
+        """How it is at this moment; while the store is out of reach, how it was."""
+        dead = ["watch"] if not self._watch.is_alive() else []
+        if self._workers is not None and self._workers.ended:
+            dead.append("workers")
+        ago = time.monotonic() - self._looked_at
+        last, due, trouble, alive = self._on_record()
+        return LoopState(tuple(dead), ago, last, trouble, due, alive)
+
+    def _on_record(self) -> tuple[datetime | None, int, str, int]:
+        try:
+            with self._store.reading() as connection:
+                come, backlog = recall_in(connection), marks.backlog(connection)
+                alive = work.alive(connection, ALIVE)
+        except ReconcilerError:
+            told = self._told
+            return (told.last_pass, told.due, told.trouble, told.workers or 0) if told else (None, 0, "", 0)
+        trouble = "; ".join(filter(None, (self._trouble, backlog.trouble)))
+        self._told = LoopState((), 0.0, come.at if come else None, trouble, backlog.people, alive)
+        return self._told.last_pass, backlog.people, trouble, alive
+
+    # --- the watch ----------------------------------------------------------------------------------------------------
+
+    def _watched(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._store.lease("watch") as ours:
+                    if ours:
+                        self._lead()
+                self._trouble = ""
+            except ReconcilerError as error:
+                self._trouble = error.message
+                log.warning("watch-failed", code=error.code)
+            except Exception as error:
+                self._trouble = f"a defect of the reconciler ({type(error).__name__}); the log has more"
+                log.exception("defect", where="watch")
+            self._looked_at = time.monotonic()
+            self._stop.wait(PIECE)
+
+    def _lead(self) -> None:
+        """Until this process is to stop, or something goes wrong; whoever has the lease then takes up anew."""
+        watch = Watch(self._premises)
+        watch.take_up()
+        self.watches = True
+        try:
+            while not self._stop.is_set():
+                ahead = watch.look()
+                self._looked_at, self._trouble = time.monotonic(), ""
+                self._wake.wait(min(PIECE, max(0.0, ahead)))
+                self._wake.clear()
+        finally:
+            self.watches = False
