@@ -18,25 +18,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Condition, Event, Thread
 
-from reconciler.access.boundaries import Boundaries, boundaries_of
-from reconciler.access.sponsorship import people_needed
 from reconciler.apply.tables import Kind
 from reconciler.errors import ReconcilerError
 from reconciler.facts.events import EventType
 from reconciler.facts.ledger import read_told
-from reconciler.facts.people import FACT_KINDS, PersonUnknown
+from reconciler.facts.people import FACT_KINDS
 from reconciler.logs import log
-from reconciler.passes import Applied, Look, apply_plan
-from reconciler.passes.agenda import EVERYBODY, Agenda, turns_of
+from reconciler.passes.agenda import EVERYBODY, Agenda
 from reconciler.passes.due import CROWD, Due
-from reconciler.passes.one_person import let_out, under_way
 from reconciler.passes.reconciled import Reconciled, note, recall
 from reconciler.passes.undo import RUN_UNDONE
-from reconciler.passes.wiring import Wiring
 from reconciler.service.backoff import Backoff
+from reconciler.service.jobs import (
+    COURTESY,
+    Ahead,
+    PersonPassed,
+    Stopping,
+    look_ahead,
+    pass_person,
+    pass_whole,
+)
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import next_turn
-from reconciler.workspace import RunInProgress
 
 __all__ = ["Loop", "LoopState"]
 
@@ -48,14 +51,6 @@ PIECE = 1.0
 
 STEP = timedelta(seconds=2)
 """A clock that is behind itself by more than that was set back."""
-
-COURTESY = 5.0
-"""For so many seconds a whole pass, which is much work, waits for leavers who are on their way out; and so does a pass
-for a person while somebody else makes one.
-"""
-
-POLL = 0.05
-"""Seconds between two looks at what somebody else is doing."""
 
 PATIENCE = 60.0
 """So many seconds whatever is under way has to come to rest at a stop."""
@@ -72,12 +67,6 @@ _LEAVING = frozenset(
 )
 _DECISIONS = frozenset({Kind.APPROVED.value, RUN_UNDONE})
 """What somebody decided, and a whole pass carries out."""
-
-
-class _Stopping(ReconcilerError):
-    """The service ends: no further batch is begun."""
-
-    code = "stopping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,51 +232,36 @@ class Loop:
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
-    def _plan_ahead(self, since: datetime, now: datetime) -> None:
-        """Everybody's next moment; and whose came between `since` and now. Much work in a large company, so that it is
-        not the watch's: leavers do not wait for it.
-        """
-        policy, population = self._premises.standing().policy, self._premises.facts.population()
-        boundaries = boundaries_of(policy, population)
-        self._put(boundaries, since, population.ledger_seq)
+    def _plan_ahead(self, since: datetime) -> None:
+        """Much work in a large company, so that it is not the watch's: leavers do not wait for it."""
+        ahead = look_ahead(self._premises, since)
         with self._changed:
-            turned = self._agenda.take(now)
-            self._mark_turned(turned)
-        if turned:
-            self._put(boundaries, now, population.ledger_seq)
+            self._mark_turned(ahead.came)
+        self._put(ahead)
 
-    def _put(self, boundaries: Boundaries, after: datetime, known: int) -> None:
-        with self._changed:
-            self._agenda.put(EVERYBODY, boundaries.of_policy(), after=after, known=known)
-        for person in boundaries.population:
-            turns = tuple(turns_of(boundaries, person))
+    def _put(self, ahead: Ahead) -> None:
+        for person, turn in ahead.turns.items():
             with self._changed:
-                self._agenda.put(person.id, turns, after=after, known=known)
-
-    def _plan_ahead_for(self, person: str, after: datetime) -> None:
-        """The person's own next moment, by what is on record now."""
-        policy, facts = self._premises.standing().policy, self._premises.facts
-        alone = facts.population([person])
-        population = facts.population(people_needed(policy, alone.people) | {person})
-        if (found := population.by_id.get(person)) is not None:
-            turns = turns_of(boundaries_of(policy, population), found)
-            with self._changed:
-                self._agenda.put(person, turns, after=after, known=population.ledger_seq)
+                self._agenda.put(person, [turn] if turn else [], after=ahead.after, known=ahead.known)
 
     # --- the lanes ----------------------------------------------------------------------------------------------------
 
     def _lane(self) -> None:
         while (person := self._next_person()) is not None:
-            well, goes_on = False, False
+            passed = PersonPassed(well=False)
             try:
                 with self._survived("pass", person=person):
-                    well, goes_on = self._let_out(person)
+                    passed = pass_person(self._premises, person, self._stop)
+                    if passed.ahead is not None:
+                        self._put(passed.ahead)
             finally:
                 with self._changed:
-                    self._due.passed(person, well=well, goes_on=goes_on)
+                    self._due.passed(person, well=passed.well, goes_on=passed.goes_on)
                     self._changed.notify_all()
-                if not well:
+                if not passed.well:
                     self._lane_again.failed()
+                elif passed.made:
+                    self._lane_again.went_well()
                 self._wake.set()
 
     def _next_person(self) -> str | None:
@@ -297,33 +271,6 @@ class Loop:
                     return person
                 self._changed.wait(PIECE)
         return None
-
-    def _let_out(self, person: str) -> tuple[bool, bool]:
-        """Whether the pass ended well, and whether there may be more to do."""
-        begun, now = time.perf_counter(), self._premises.clock()
-        standing = self._premises.standing()
-        wiring = self._premises.wired(standing)
-        self._give_way(wiring, person)
-        try:
-            done = let_out(wiring, person)
-        except PersonUnknown:
-            return True, False  # what was told of them waits for the hire, and that marks them again
-        self._plan_ahead_for(person, now)
-        failed = done is not None and done.failed
-        changes = len(done.report.done) if done is not None and done.report is not None else 0
-        seconds = round(time.perf_counter() - begun, 3)
-        log.info("person-passed", person=person, changes=changes, failed=failed, seconds=seconds)
-        # Who leaves may have answered for others, whom only a whole pass looks at.
-        goes_on = (done is not None and done.still_due) or bool(standing.policy.sponsors)
-        if not failed:
-            self._lane_again.went_well()
-        return not failed, goes_on
-
-    def _give_way(self, wiring: Wiring, person: str) -> None:
-        """Whoever shuts somebody out on the command line is not to be told that their own pass was taken from them."""
-        until = time.monotonic() + COURTESY
-        while time.monotonic() < until and under_way(wiring, person):
-            self._stop.wait(POLL)
 
     # --- whole passes -------------------------------------------------------------------------------------------------
 
@@ -335,7 +282,7 @@ class Loop:
                     well = self._whole_pass()
                 if self._unplanned_since is not None:  # the pass did not get as far as to do it
                     with self._survived("record"):
-                        self._plan_ahead(self._unplanned_since, self._premises.clock())
+                        self._plan_ahead(self._unplanned_since)
                         self._unplanned_since = None
             finally:
                 with self._changed:
@@ -361,32 +308,17 @@ class Loop:
 
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
-        standing = self._premises.standing()
-        seen: list[Look] = []
-        try:
-            done = apply_plan(
-                self._premises.wired(standing),
-                leavers_only=standing.problems is not None,
-                looked=seen.append,
-                progress=self._go_on,
-            )
-        except RunInProgress:
+        passed = pass_whole(self._premises, self._stop)
+        if passed.busy:
             self._whole_again.soon()
             return False
-        well = done is not None and not done.failed and standing.problems is None
-        self._trouble["pass"] = "" if well else _what_went_wrong(done, standing.problems)
-        if well:
-            self._last_pass = seen[-1].desired.at
-        # By what the pass saw, so that nobody's moment is missed that came up with it.
-        boundaries = boundaries_of(seen[-1].policy, seen[-1].population)
-        self._put(boundaries, seen[-1].desired.at, seen[-1].population.ledger_seq)
-        self._unplanned_since = None
-        return well
-
-    def _go_on(self, _what: str, _done: int, _all: int) -> None:
-        """Called after every batch, when all of it is on record."""
-        if self._stop.is_set():
-            raise _Stopping("the service is being stopped")
+        self._trouble["pass"] = passed.trouble
+        if passed.well:
+            self._last_pass = passed.looked_at
+        if passed.ahead is not None:
+            self._put(passed.ahead)
+            self._unplanned_since = None
+        return passed.well
 
     # --- whatever happens ---------------------------------------------------------------------------------------------
 
@@ -395,7 +327,7 @@ class Loop:
         """No failure ends a thread: what failed stays due. What went wrong is logged, and said by `state`."""
         try:
             yield
-        except _Stopping:
+        except Stopping:
             log.info("stopped-between-batches")
         except ReconcilerError as error:
             self._trouble[where] = error.message
@@ -403,14 +335,3 @@ class Loop:
         except Exception as error:
             self._trouble[where] = f"a defect of the reconciler ({type(error).__name__}); the log has more"
             log.exception("defect", where=where, **about)
-
-
-def _what_went_wrong(done: Applied | None, problems: object) -> str:
-    if problems is not None:
-        return "the policies do not pass: under the last that did, only leavers are let out"
-    if done is None:
-        return "the pass was broken off"
-    unread = sorted(name for name, seen in done.plan.targets.items() if seen.error)
-    if unread:
-        return f"could not be read: {', '.join(unread)}"
-    return f"{len(done.report.failed) if done.report else 0} changes failed in the last pass"
