@@ -28,15 +28,14 @@ from reconciler.passes.agenda import EVERYBODY, Agenda
 from reconciler.passes.due import CROWD, Due
 from reconciler.passes.reconciled import Reconciled, note, recall
 from reconciler.passes.undo import RUN_UNDONE
+from reconciler.service.aside import Here
 from reconciler.service.backoff import Backoff
 from reconciler.service.jobs import (
     COURTESY,
     Ahead,
     PersonPassed,
     Stopping,
-    look_ahead,
     pass_person,
-    pass_whole,
 )
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import next_turn
@@ -86,8 +85,10 @@ class LoopState:
 class Loop:
     """One for a service. Let it `take_up` what is there, `start` it and `stop` it, each once."""
 
-    def __init__(self, premises: Premises) -> None:
+    def __init__(self, premises: Premises, passes: Here | None = None) -> None:
+        """`passes`: who makes whole passes; this process, unless it is said."""
         self._premises = premises
+        self._passes = passes or Here(premises)
         self._store = premises.facts.store
         self._due, self._agenda = Due(), Agenda()
         self._changed = Condition()
@@ -133,6 +134,7 @@ class Loop:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         rested = not any(thread.is_alive() for thread in self._threads)
+        self._passes.close()
         with self._survived("record"):
             self._note_progress()
         return rested
@@ -234,7 +236,7 @@ class Loop:
 
     def _plan_ahead(self, since: datetime) -> None:
         """Much work in a large company, so that it is not the watch's: leavers do not wait for it."""
-        ahead = look_ahead(self._premises, since)
+        ahead = self._passes.look_ahead(since, self._stop)
         with self._changed:
             self._mark_turned(ahead.came)
         self._put(ahead)
@@ -295,8 +297,8 @@ class Loop:
 
     def _wait_for_whole(self) -> bool:
         wanted_since: float | None = None
-        with self._changed:
-            while not self._stop.is_set():
+        while not self._stop.is_set():
+            with self._changed:
                 left = self._whole_again.left()
                 if self._due.whole_wanted and not left:
                     wanted_since = wanted_since or time.monotonic()
@@ -304,11 +306,12 @@ class Loop:
                         self._due.whole_began()
                         return True
                 self._changed.wait(min(PIECE, left or PIECE))
+            self._passes.rest()
         return False
 
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
-        passed = pass_whole(self._premises, self._stop)
+        passed = self._passes.pass_whole(self._stop)
         if passed.busy:
             self._whole_again.soon()
             return False

@@ -19,12 +19,15 @@ __all__ = ["Premises"]
 
 @dataclass(slots=True)
 class Premises:
-    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for."""
+    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for. `given`: the policy
+    that counts, whatever stands in the tree by now.
+    """
 
     workspace: Workspace
     facts: Facts
     actor: Actor
     clock: Callable[[], datetime] = now
+    given: StandingPolicy | None = None
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
 
@@ -33,6 +36,8 @@ class Premises:
         pass, or cannot be read at this moment, the last one that did, beside what is wrong. Raises `ReconcilerError`
         where there never was one.
         """
+        if self.given is not None:
+            return self.given
         with self._turn:
             before = self._standing
             try:

@@ -18,6 +18,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
 from reconciler.service.app import create_app
+from reconciler.service.aside import Aside
 from reconciler.service.events import events_router
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Inbox
@@ -65,7 +66,7 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
 
 def application(premises: Premises, signatures: Signatures) -> FastAPI:
     """The whole service, wired together, with what the last one left taken up. Raises `StoreError`."""
-    loop = Loop(premises)
+    loop = Loop(premises, Aside(premises))
     loop.take_up()
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
