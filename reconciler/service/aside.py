@@ -55,13 +55,19 @@ class Here:
     def __init__(self, premises: Premises) -> None:
         self.premises = premises
 
+    def do(self, work: Job, stop: Event, *arguments: Any) -> Any:
+        """What the job answers. Raises what it raises."""
+        return work(self.premises, stop, *arguments)
+
     def pass_whole(self, stop: Event) -> WholePassed:
         """One whole pass. Raises as `jobs.pass_whole` does."""
-        return pass_whole(self.premises, stop)
+        passed: WholePassed = self.do(pass_whole, stop)
+        return passed
 
-    def look_ahead(self, since: datetime, _stop: Event) -> Ahead:
+    def look_ahead(self, since: datetime, stop: Event) -> Ahead:
         """What time brings. Raises as `jobs.look_ahead` does."""
-        return look_ahead(self.premises, since)
+        ahead: Ahead = self.do(_look_ahead, stop, since)
+        return ahead
 
     def rest(self) -> None:
         """There is nothing to do at this moment."""
@@ -72,14 +78,6 @@ class Here:
 
 class Aside(Here):
     """Does jobs in a process of their own."""
-
-    def pass_whole(self, stop: Event) -> WholePassed:
-        passed: WholePassed = self.do(pass_whole, stop)
-        return passed
-
-    def look_ahead(self, since: datetime, stop: Event) -> Ahead:
-        ahead: Ahead = self.do(_look_ahead, stop, since)
-        return ahead
 
     def __init__(self, premises: Premises) -> None:
         super().__init__(premises)

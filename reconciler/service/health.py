@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from reconciler.errors import ReconcilerError
+from reconciler.service.errands import Errands
+from reconciler.service.hands import Hands
 from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
 
@@ -27,11 +29,14 @@ class Reason(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`due`: people whose passes are not done yet."""
+    """`due`: people whose passes are not done yet. `attention`: what somebody has to see to although the service does
+    its work: an import that is held, policies that cannot be fetched.
+    """
 
     ready: bool
     reasons: list[Reason]
     due: int
+    attention: list[Reason] = []
 
 
 class Alive(BaseModel):
@@ -43,14 +48,17 @@ class Alive(BaseModel):
 class Health:
     """Says how the service is."""
 
-    def __init__(self, premises: Premises, loop: Loop) -> None:
+    def __init__(self, premises: Premises, loop: Loop, errands: Errands, hands: Hands) -> None:
         self._premises = premises
         self._loop = loop
+        self._errands = errands
+        self._hands = hands
 
     def readiness(self) -> Readiness:
         """All the reasons at once."""
         reasons = list(self._reasons())
-        return Readiness(ready=not reasons, reasons=reasons, due=self._loop.state().due)
+        attention = [Reason(code=each.code, text=each.text) for each in self._errands.attention.values()]
+        return Readiness(ready=not reasons, reasons=reasons, due=self._loop.state().due, attention=attention)
 
     def _reasons(self) -> Iterator[Reason]:
         try:
@@ -58,8 +66,10 @@ class Health:
         except ReconcilerError as error:
             yield Reason(code=error.code, text="the record cannot be reached, or is not of this version")
         state = self._loop.state()
-        if state.dead or state.looked_ago > HUNG:
-            what = f"ended: {', '.join(state.dead)}" if state.dead else f"silent for {state.looked_ago:.0f} s"
+        beside = [("errands", self._errands.alive), ("hands", self._hands.alive)]
+        dead = [*state.dead, *(name for name, alive in beside if not alive)]
+        if dead or state.looked_ago > HUNG:
+            what = f"ended: {', '.join(dead)}" if dead else f"silent for {state.looked_ago:.0f} s"
             yield Reason(code="loop", text=f"the loop does not run ({what})")
         limit = timedelta(minutes=self._premises.workspace.spec.service.stale_after_minutes)
         if state.last_pass is None:

@@ -72,7 +72,7 @@ _DECISIONS = frozenset({Kind.APPROVED.value, RUN_UNDONE})
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due.
+    people are due, and how many seconds the last whole pass took.
     """
 
     dead: tuple[str, ...]
@@ -80,6 +80,7 @@ class LoopState:
     last_pass: datetime | None
     trouble: str
     due: int
+    whole_took: float = 0.0
 
 
 class Loop:
@@ -99,6 +100,7 @@ class Loop:
         self._last_pass: datetime | None = None
         self._next_full: datetime | None = None
         self._unplanned_since: datetime | None = None
+        self._whole_took = 0.0
         self._newest = premises.clock()
         self._looked_at = time.monotonic()
         self._trouble = {"record": "", "pass": ""}
@@ -143,13 +145,18 @@ class Loop:
         """Look at the record now."""
         self._wake.set()
 
+    def want_whole(self) -> None:
+        """A whole pass is due: something else than the record has changed."""
+        self._mark_everything()
+
     def state(self) -> LoopState:
         """How it is at this moment."""
         with self._changed:
             due = len(self._due.people)
         dead = tuple(thread.name for thread in self._threads if not thread.is_alive())
         trouble = "; ".join(text for text in self._trouble.values() if text)
-        return LoopState(dead, time.monotonic() - self._looked_at, self._last_pass, trouble, due)
+        looked_ago = time.monotonic() - self._looked_at
+        return LoopState(dead, looked_ago, self._last_pass, trouble, due, self._whole_took)
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 
@@ -311,7 +318,9 @@ class Loop:
 
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
+        begun = time.monotonic()
         passed = self._passes.pass_whole(self._stop)
+        self._whole_took = time.monotonic() - begun
         if passed.busy:
             self._whole_again.soon()
             return False

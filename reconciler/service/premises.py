@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
@@ -49,6 +50,12 @@ class Premises:
             if self._standing is not before and self._standing.problems is not None:
                 log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
             return self._standing
+
+    @contextmanager
+    def policies_at_rest(self) -> Iterator[None]:
+        """Nobody here reads the tree meanwhile, so that it can be changed."""
+        with self._turn:
+            yield
 
     def wired(self, standing: StandingPolicy) -> Wiring:
         """Everything for one pass. Its targets are its own: what one has learned about a server does not outlive it."""

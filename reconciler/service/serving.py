@@ -19,12 +19,15 @@ from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
 from reconciler.service.app import create_app
 from reconciler.service.aside import Aside
+from reconciler.service.errands import Errands, check_allowed
 from reconciler.service.events import events_router
+from reconciler.service.hands import Hands
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Inbox
 from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
-from reconciler.service.signatures import Signatures
+from reconciler.service.push import push_router
+from reconciler.service.signatures import PushSignatures, Signatures
 from reconciler.workspace import Workspace
 
 __all__ = ["ServiceRefused", "application", "serve"]
@@ -53,6 +56,7 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
 
     Raises `ServiceRefused`, and whatever is wrong with the workspace, before anything has begun.
     """
+    check_allowed(workspace, actor)
     facts = workspace.facts()
     premises = Premises(workspace, facts, actor)
     workspace.targets(premises.standing().policy)
@@ -65,13 +69,22 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
 
 
 def application(premises: Premises, signatures: Signatures) -> FastAPI:
-    """The whole service, wired together, with what the last one left taken up. Raises `StoreError`."""
+    """The whole service, wired together, with what the last one left taken up. Raises `StoreError`, and
+    `WorkspaceError` for secrets that are none.
+    """
     loop = Loop(premises, Aside(premises))
     loop.take_up()
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
-    routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]
-    return create_app(routers, loop)
+    errands = Errands(premises, Aside(premises), loop.news, loop.want_whole)
+    hands = Hands(premises, settings.look_every_seconds, loop.want_whole, lambda: loop.state().whole_took)
+    pushes = PushSignatures.of(premises.workspace)
+    routers = [
+        events_router(signatures, inbox, settings.max_body_bytes),
+        push_router(pushes, errands.fetch, settings.max_body_bytes),
+        health_router(Health(premises, loop, errands, hands)),
+    ]
+    return create_app(routers, [loop, errands, hands])
 
 
 class _Server(uvicorn.Server):

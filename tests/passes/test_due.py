@@ -193,7 +193,7 @@ def test_what_a_whole_pass_has_seen_meanwhile_asks_for_no_further_one() -> None:
 
 
 def test_what_failed_and_was_left_to_a_whole_pass_meanwhile_waits_for_that() -> None:
-    """Told again while in the lane; that pass fails, the next says that more is to be done, and a later one does not."""
+    """Told again while in the lane: that pass fails, the next one finds more to do, and a later one does not."""
     due = Due()
     due.mark("one", entry=1)
     due.take()
