@@ -50,19 +50,19 @@ class Sender:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._session = requests.Session()
 
     def post(self, *events: dict[str, object]) -> None:
         body = json.dumps(events).encode()
         stamp = str(int(time.time()))
         mark = base64.b64encode(hmac.new(KEY, f"m.{stamp}.".encode() + body, hashlib.sha256).digest()).decode()
         headers = {"webhook-id": "m", "webhook-timestamp": stamp, "webhook-signature": f"v1,{mark}"}
-        answer = self._session.post(f"{self.url}/v1/events", body, headers=headers, timeout=120)
+        # A connection of its own: one that is kept may be closed just when it is used again.
+        answer = requests.post(f"{self.url}/v1/events", body, headers=headers, timeout=120)
         if answer.status_code != 202 or any(each["outcome"] != "recorded" for each in answer.json()["events"]):
             raise RuntimeError(answer.text[:2000])
 
     def due(self) -> int:
-        said = self._session.get(f"{self.url}/readyz", timeout=120).json()
+        said = requests.get(f"{self.url}/readyz", timeout=120).json()
         return int(said["due"]) if said["ready"] else -1
 
     def until_at_rest(self) -> None:
@@ -125,9 +125,11 @@ def whole_passes(url: str, newcomers: Sequence[int], groups: Sequence[Sequence[i
 
     def on_and_on() -> None:
         own, turn = Sender(url), 0
-        for start in range(0, len(newcomers), BATCH):
-            own.post(*(hired(number, groups[number]) for number in newcomers[start : start + BATCH]))
-        queued.set()
+        try:
+            for start in range(0, len(newcomers), BATCH):
+                own.post(*(hired(number, groups[number]) for number in newcomers[start : start + BATCH]))
+        finally:
+            queued.set()
         while not stop.is_set():
             turn += 1
             own.post(moved(1, turn))
