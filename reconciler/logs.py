@@ -11,13 +11,13 @@ The events: ``run-started``, ``batch-sent``, ``retry-waiting``, ``change-refused
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
 
-__all__ = ["log", "shown"]
+__all__ = ["level", "log", "relay", "shown"]
 
 _LOGGER = logging.getLogger("reconciler")
 _LOGGER.addHandler(logging.NullHandler())
@@ -54,6 +54,19 @@ def shown(stream: TextIO, *, as_json: bool, detailed: bool = False) -> Iterator[
     finally:
         _LOGGER.removeHandler(handler)
         _LOGGER.setLevel(logging.NOTSET)
+
+
+def level() -> int:
+    """From which level on anything is written, as `logging` numbers them; higher than any where nothing is."""
+    return _LOGGER.level if _LOGGER.level else logging.CRITICAL + 1
+
+
+def relay(of_level: int, event: Mapping[str, Any]) -> None:
+    """Write an event that was stamped in another process, as if it came from here."""
+    if _LOGGER.isEnabledFor(of_level):
+        record = _LOGGER.makeRecord(_LOGGER.name, of_level, "", 0, event, (), None)
+        record._logger, record._name = _LOGGER, logging.getLevelName(of_level).lower()
+        _LOGGER.handle(record)
 
 
 def _renderer(*, as_json: bool) -> Any:

@@ -32,6 +32,7 @@ __all__ = [
     "Capabilities",
     "EntitlementRead",
     "Locator",
+    "News",
     "Observation",
     "ObservedAccount",
     "Op",
@@ -144,6 +145,18 @@ class Capabilities:
     """Of a target that disables accounts and cannot end their sessions: what stays open, and until when, in words that
     follow a colon. Blank where nothing does, or nobody can tell.
     """
+    change_feed: bool = False
+    """It can be asked every few seconds what others have changed (see `Target.news`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Whether others than we have changed something of concern since an earlier `cursor`; from which to ask on. A blank
+    cursor: it cannot be told.
+    """
+
+    cursor: str = ""
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +388,13 @@ class Target(ABC):
         where this target has no such thing; never a guess. Raises as `observe` does. Costs next to nothing.
         """
         return ""
+
+    def news(self, since: str = "") -> News:
+        """What has changed since that cursor; without one, only where to begin. Where it is not sure, something has:
+        that costs a look, while what it does not tell waits for the next whole one. Raises as `observe` does. Costs
+        next to nothing.
+        """
+        return News()
 
     @abstractmethod
     @contextmanager

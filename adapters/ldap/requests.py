@@ -20,6 +20,7 @@ __all__ = [
     "any_of",
     "any_value",
     "asserting",
+    "at_least",
     "deletion",
     "equal",
     "message",
@@ -34,7 +35,7 @@ ASSERTION = "1.3.6.1.1.12"
 """What a server announces that takes the assertion control (RFC 4528)."""
 _SEQUENCE, _SET, _INTEGER, _OCTETS, _ENUMERATED = 0x30, 0x31, 0x02, 0x04, 0x0A
 _SEARCH, _MODIFY, _ADD, _DELETE, _MODIFY_DN, _EXTENDED, _CONTROLS = 0x63, 0x66, 0x68, 0x4A, 0x6C, 0x77, 0xA0
-_AND, _OR, _NOT, _EQUALITY, _PRESENT = 0xA0, 0xA1, 0xA2, 0xA3, 0x87
+_AND, _OR, _NOT, _EQUALITY, _GREATER_OR_EQUAL, _PRESENT = 0xA0, 0xA1, 0xA2, 0xA3, 0xA5, 0x87
 _PASSWORD_MODIFY = b"1.3.6.1.4.1.4203.1.11.1"
 _PAGED_RESULTS = b"1.2.840.113556.1.4.319"
 _EDITS = {Edit.ADD: 0, Edit.DELETE: 1, Edit.REPLACE: 2}
@@ -66,6 +67,11 @@ def equal(attribute: str, value: bytes | str) -> Filter:
     """The attribute has this value, as the server compares it."""
     octets = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
     return _element(_EQUALITY, _octets(attribute.encode("ascii")), _octets(octets))
+
+
+def at_least(attribute: str, value: bytes) -> Filter:
+    """The attribute has this value or one that comes after it, as the server orders them."""
+    return _element(_GREATER_OR_EQUAL, _octets(attribute.encode("ascii")), _octets(value))
 
 
 def any_value(attribute: str) -> Filter:

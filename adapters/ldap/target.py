@@ -15,7 +15,7 @@ from adapters.directory.reading import observation
 from adapters.directory.settings import layout_of
 from adapters.directory.vocabulary import asked_of, unknown
 from adapters.ldap.lockout import SESSIONS, without_effect
-from adapters.ldap.marking import mark
+from adapters.ldap.marking import mark, news
 from adapters.ldap.schema import attributes_known
 from adapters.ldap.server import Server, WritableServer
 from adapters.ldap.settings import endpoint_of, ldap_settings
@@ -24,6 +24,7 @@ from adapters.loopback import is_loopback
 from reconciler.targets import (
     Capabilities,
     Locator,
+    News,
     Observation,
     Target,
     TargetContext,
@@ -51,7 +52,8 @@ class LdapTarget(Target):
         self._sessions = SESSIONS.get(parsed.accounts.disable or "", "")
 
     def describe(self) -> Capabilities:
-        return Capabilities(ops=self._layout.ops, batch_size=BATCH, sessions_live_on=self._sessions)
+        can = self._layout.ops
+        return Capabilities(ops=can, batch_size=BATCH, sessions_live_on=self._sessions, change_feed=True)
 
     def check_locator(self, locator: Locator) -> str | None:
         return self._layout.locator_error(locator)
@@ -82,6 +84,12 @@ class LdapTarget(Target):
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
             return mark(server, self._layout, self._endpoint.url, self._endpoint.user, self._people_filter or "")
+
+    def news(self, since: str = "") -> News:
+        """By what the entries say of when and by whom they were changed last."""
+        with opened(ReadOnlyWire, self._endpoint) as wire:
+            server = Server(wire, self._layout, self._people_filter)
+            return news(server, wire, self._layout, self._endpoint.user, since)
 
     @contextmanager
     def writer(self) -> Iterator[TargetWriter]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -12,10 +13,11 @@ import click
 
 from reconciler.cli.keeping import KEEPING
 from reconciler.cli.shell import Shell, shared
-from reconciler.facts.checkpoints import Checkpoint, CheckpointRefused, check_all, key_at, made, parsed, public_key
+from reconciler.facts.checkpoints import Checkpoint, CheckpointRefused, check_all, key_at, parsed, public_key
 from reconciler.facts.exporting import export_lines
 from reconciler.passes.tokens import Act
 from reconciler.workspace import Workspace, now
+from reconciler.workspace.attesting import attest, attest_in_git, checkpoints_in_git
 
 EVERY = 1000
 """After so many lines the progress is shown again."""
@@ -52,7 +54,7 @@ def verify(shell: Shell, files: tuple[Path, ...], keys: tuple[Path, ...]) -> Non
     facts = workspace.facts(create=False)
     with shell.progress() as show:
         show("verifying", 0, 0)
-        found = [*_in_git(workspace), *_in_files(files)]
+        found = [*checkpoints_in_git(workspace), *_in_files(files)]
         trusted = _trusted(workspace, keys)
         verified, checkpoints = check_all(facts.ledger, found, workspace.spec.organization, trusted)
     newest = checkpoints[-1] if checkpoints else None
@@ -86,27 +88,19 @@ def anchor(shell: Shell, out: Path | None) -> None:
     workspace = shell.workspace()
     shell.actor(workspace, Act.ADMINISTER)
     facts = workspace.facts(create=False)
-    before = list(_in_files([out]) if out is not None and out.exists() else () if out else _in_git(workspace))
     with shell.progress() as show:
         show("verifying", 0, 0)
-        verified, _ = check_all(facts.ledger, before, workspace.spec.organization, ())
-    known = next((each for each in before if each.seq == verified.entries), None)
-    if known is None:
-        key = key_at(workspace.signing_key(), make=True)
-        if key is None:
-            raise CheckpointRefused("there is no key to sign with", remedy="let `signing_key` name a file")
-        known = made(workspace.spec.organization, verified, now(), key)
-        where = (
-            _appended(out, known) if out is not None else workspace.repository().anchor(f"{known.seq:09}", known.text())
-        )
-        done = True
-    else:
-        where, done = known.where, False
+        if out is None:
+            done = attest_in_git(workspace, facts)
+        else:
+            before = list(_in_files([out]) if out.exists() else ())
+            done = attest(workspace, facts, before, partial(_appended, out))
+    known, where = done.checkpoint, done.where
     if shell.as_json:
         told = {"seq": known.seq, "digest": known.digest, "key": known.key_name, "where": where}
-        shell.give({**told, "already": not done})
+        shell.give({**told, "already": done.already})
         return
-    shell.say(f"Entry {known.seq} is attested {'in' if done else 'already, in'} {where} (key {known.key_name})")
+    shell.say(f"Entry {known.seq} is attested {'already, in' if done.already else 'in'} {where} (key {known.key_name})")
 
 
 @ledger.command()
@@ -130,7 +124,7 @@ def export(shell: Shell, file: Path | None, first: int, last: int | None, withou
     workspace = shell.workspace()
     shell.actor(workspace, Act.READ)
     facts = workspace.facts(create=False)
-    checkpoints = list(_in_git(workspace))
+    checkpoints = list(checkpoints_in_git(workspace))
     with shell.progress() as show, facts.store.reading() as connection:
         lines = export_lines(
             connection,
@@ -155,14 +149,6 @@ for each_command in KEEPING:
 
 
 # --- checkpoints, where they are ------------------------------------------------------------------------------------
-
-
-def _in_git(workspace: Workspace) -> Iterator[Checkpoint]:
-    """The workspace's own; others may keep theirs in the same repository."""
-    for name, text in workspace.repository().anchored():
-        found = parsed(text, f"the tag {name}")
-        if found.organization == workspace.spec.organization:
-            yield found
 
 
 def _in_files(files: Sequence[Path]) -> Iterator[Checkpoint]:

@@ -17,11 +17,8 @@ from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place
 from reconciler.facts.events import Event, EventError, EventType, parse_event
 from reconciler.facts.feed import (
-    REQUIRED_COLUMNS,
     Preview,
     confirm_import,
-    feed_columns,
-    feed_cursor,
     import_people,
     preview_people,
 )
@@ -35,6 +32,7 @@ from reconciler.plan.artefact import instant
 from reconciler.policy.model import Policy
 from reconciler.sources import Feed, Source
 from reconciler.workspace import Workspace, WorkspaceError, login_name, now
+from reconciler.workspace.feeds import delivery
 
 MOST_EVENTS = 20
 """How many events of a dry run are shown."""
@@ -71,10 +69,9 @@ def import_(shell: Shell, source: str | None, full: bool, dry_run: bool) -> None
     policy = standing_policy(shell, workspace)
     previews = []
     with _facts(workspace, throw_away=dry_run) as facts, shell.progress() as show:
-        for name, delivery in _deliveries(workspace, source):
+        for name, delivering in _deliveries(workspace, source):
             show(f"reading {name}", 0, 0)
-            since = "" if full else feed_cursor(facts, name)
-            feed = delivery.read(feed_columns(policy.attributes), REQUIRED_COLUMNS, since)
+            feed = delivery(facts, name, delivering, policy, full=full)
             take = preview_people if dry_run else _taken
             previews.append(
                 take(

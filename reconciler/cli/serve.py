@@ -25,7 +25,7 @@ def serve(shell: Shell) -> None:
     where it listens and who may send; it listens on loopback unless told otherwise. SIGTERM or Ctrl-C stops it: what
     has begun is finished.
     """
-    from reconciler.service import serve as serve_workspace
+    from reconciler.service.serving import serve as serve_workspace
 
     workspace = shell.workspace()
     actor = shell.actor(workspace, Act.APPLY, *workspace.spec.targets)

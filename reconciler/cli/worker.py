@@ -24,7 +24,7 @@ def worker(shell: Shell) -> None:
     worker dies, however it dies, the others take over what it was doing. SIGTERM or Ctrl-C stops it: what has begun is
     finished.
     """
-    from reconciler.service import work
+    from reconciler.service.serving import work
 
     workspace = shell.workspace()
     actor = shell.actor(workspace, Act.APPLY, *workspace.spec.targets)

@@ -4,16 +4,20 @@ A person is due from the moment something is recorded about them, or time has ch
 has seen it. The lane lets people out one by one; what goes on beyond it waits for one whole pass, together. Promises:
 
 - Nobody is lost: whoever was marked stays due until a pass that began after the mark has ended well.
+- What a pass in the lane has left to a whole pass is settled by a whole pass alone.
 - Leavers first, in the order in which they came; of the others one has a turn after every `TURN` leavers, so that
   nobody waits for ever.
 - One pass at a time for a person; marks that come meanwhile are merged into one.
 - A crowd goes straight to the whole pass, where that is less work; a leaver never does.
+
+Of each person there is one list: what was told of them, oldest first, and who still owes a look at it. Each pass
+settles what was told before it began, whoever else has looked at it, failed over it, or was told more meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 __all__ = ["CROWD", "TURN", "Due"]
 
@@ -26,34 +30,35 @@ CROWD = 200
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """`first`: the oldest entry of the record that no pass has seen yet (0: time alone brought it up). `tick`: when it
-    was made, or merged last.
+    """Something told of a person. `first`: the oldest entry of the record that it stands for (0: time alone brought it
+    up). `tick`: when it was made, or merged last. `lane`, `whole`: which kinds of passes still owe it a look.
     """
 
     first: int
     tick: int
-    leaving: bool = False
+    leaving: bool
+    lane: bool = True
+    whole: bool = False
 
-    def merged(self, other: _Mark | None) -> _Mark:
-        """Both."""
-        if other is None:
-            return self
-        first = min(filter(None, (self.first, other.first)), default=0)
-        return _Mark(first, max(self.tick, other.tick), self.leaving or other.leaving)
+    def merged(self, newer: _Mark) -> _Mark:
+        """Both, where the same is owed to them."""
+        first = min(filter(None, (self.first, newer.first)), default=0)
+        return replace(newer, first=first, leaving=self.leaving or newer.leaving)
 
 
 class Due:
     """The queue. Whoever shares it between threads takes turns."""
 
-    def __init__(self) -> None:
-        self._leavers: dict[str, _Mark] = {}
-        self._others: dict[str, _Mark] = {}
-        self._in_the_lane: dict[str, _Mark] = {}
-        self._failed: dict[str, _Mark] = {}
-        self._rest: dict[str, _Mark] = {}
+    def __init__(self, crowd: int = CROWD) -> None:
+        self._crowd = crowd
+        self._told: dict[str, Sequence[_Mark]] = {}
+        self._leavers: dict[str, None] = {}
+        self._others: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
+        self._beyond: set[str] = set()
+        self._in_the_lane: dict[str, int] = {}
         self._everything = False
         self._began: int | None = None
-        self._seen_by_whole = 0
         self._tick = 0
         self._leavers_in_a_row = 0
 
@@ -62,7 +67,9 @@ class Due:
     def mark(self, person: str, *, entry: int = 0, leaving: bool = False) -> None:
         """Something was recorded about the person, by this entry, or time has changed an answer about them (0)."""
         self._tick += 1
-        self._queue(person, _Mark(entry, self._tick, leaving))
+        lane = self._queued(person, leaving=leaving)
+        mark = _Mark(entry, self._tick, leaving, lane=lane, whole=not lane)
+        self._keep(person, [*self._told.get(person, ()), mark])
 
     def mark_everything(self) -> None:
         """A whole pass is due, for whatever reason."""
@@ -71,19 +78,52 @@ class Due:
     def try_again(self) -> None:
         """Those whose pass did not end well wait for the lane once more."""
         failed, self._failed = self._failed, {}
-        for person, mark in failed.items():
-            self._queue(person, mark)
+        for person in failed:
+            if not self._queued(person, leaving=self._leaves(person)):
+                self._keep(person, [replace(mark, lane=False, whole=True) for mark in self._told[person]])
 
-    def _queue(self, person: str, mark: _Mark) -> None:
-        before = self._leavers.get(person) or self._others.get(person)
-        mark = mark.merged(before)
-        if mark.leaving:
+    def _queued(self, person: str, *, leaving: bool) -> bool:
+        """Whether the person waits for the lane now, and not for a whole pass with the crowd."""
+        if leaving:
             self._others.pop(person, None)
-            self._leavers[person] = mark
-        elif before is not None or len(self._others) < CROWD:
-            self._others[person] = mark
+            self._leavers[person] = None
+        elif person not in self._leavers and (person in self._others or len(self._others) < self._crowd):
+            self._others[person] = None
+        return person in self._leavers or person in self._others
+
+    def _leaves(self, person: str) -> bool:
+        return any(mark.leaving and mark.lane for mark in self._told.get(person, ()))
+
+    def _keep(self, person: str, marks: Iterable[_Mark]) -> None:
+        """This is what is owed to the person, and nothing else."""
+        kept = self._folded(marks, self._in_the_lane.get(person))
+        if kept:
+            self._told[person] = kept
         else:
-            self._rest[person] = mark.merged(self._rest.get(person))
+            self._told.pop(person, None)
+        if any(mark.whole for mark in kept):
+            self._beyond.add(person)
+        else:
+            self._beyond.discard(person)
+        if not any(mark.lane for mark in kept):
+            for waiting in (self._leavers, self._others, self._failed):
+                waiting.pop(person, None)
+
+    def _folded(self, marks: Iterable[_Mark], taken: int | None) -> Sequence[_Mark]:
+        """Marks are merged where the same is owed to them, and no pass under way has begun between them."""
+        looks = [tick for tick in (taken, self._began) if tick is not None]
+        folded: list[_Mark] = []
+        for mark in marks:
+            before = folded[-1] if folded else None
+            if (
+                before is not None
+                and (before.lane, before.whole) == (mark.lane, mark.whole)
+                and not any(before.tick <= look < mark.tick for look in looks)
+            ):
+                folded[-1] = before.merged(mark)
+            else:
+                folded.append(mark)
+        return folded
 
     # --- the lane -----------------------------------------------------------------------------------------------------
 
@@ -92,30 +132,36 @@ class Due:
         leaver, other = self._first(self._leavers), self._first(self._others)
         if leaver is not None and (other is None or self._leavers_in_a_row < TURN):
             self._leavers_in_a_row += 1
-            self._in_the_lane[leaver] = self._leavers.pop(leaver)
-            return leaver
-        if other is not None:
+            del self._leavers[leaver]
+        elif other is not None:
             self._leavers_in_a_row = 0
-            self._in_the_lane[other] = self._others.pop(other)
-        return other
+            del self._others[other]
+            leaver = other
+        if leaver is not None:
+            self._failed.pop(leaver, None)
+            self._in_the_lane[leaver] = self._tick
+        return leaver
 
-    def _first(self, waiting: Mapping[str, _Mark]) -> str | None:
+    def _first(self, waiting: Iterable[str]) -> str | None:
         return next((person for person in waiting if person not in self._in_the_lane), None)
 
     def passed(self, person: str, *, well: bool, goes_on: bool) -> None:
         """The person's pass has ended; `goes_on`: there may be more to do for them than the lane does."""
-        mark = self._in_the_lane.pop(person)
-        if not well:
-            self._failed[person] = mark.merged(self._failed.get(person))
-        if goes_on and mark.tick > self._seen_by_whole:
-            self._rest[person] = mark.merged(self._rest.get(person))
+        began = self._in_the_lane.pop(person)
+        marks = self._told.get(person, ())
+        seen = [mark for mark in marks if mark.tick <= began]
+        seen = [replace(mark, lane=mark.lane and not well, whole=mark.whole or goes_on) for mark in seen]
+        owed = [mark for mark in seen if mark.lane or mark.whole]
+        if any(mark.lane for mark in owed) and person not in self._leavers and person not in self._others:
+            self._failed[person] = None
+        self._keep(person, [*owed, *(mark for mark in marks if mark.tick > began)])
 
     # --- whole passes -------------------------------------------------------------------------------------------------
 
     @property
     def whole_wanted(self) -> bool:
         """Whether a whole pass is due, and none is under way."""
-        return self._began is None and (self._everything or bool(self._rest))
+        return self._began is None and (self._everything or bool(self._beyond))
 
     def whole_began(self) -> None:
         """A whole pass is about to look: it sees all that is marked by now."""
@@ -127,34 +173,28 @@ class Due:
         if not well:
             self._everything = True
             return
-        self._seen_by_whole = began
-        for waiting in (self._leavers, self._others, self._failed, self._rest):
-            for person in [person for person, mark in waiting.items() if mark.tick <= began]:
-                del waiting[person]
+        for person, marks in list(self._told.items()):
+            if marks[0].tick <= began:
+                self._keep(person, [mark for mark in marks if mark.tick > began])
 
     @property
     def leaving(self) -> bool:
         """Whether a leaver waits for the lane, or is in it."""
-        return bool(self._leavers) or any(mark.leaving for mark in self._in_the_lane.values())
+        return bool(self._leavers) or any(map(self._leaves, self._in_the_lane))
 
     # --- how far ------------------------------------------------------------------------------------------------------
 
     def reconciled(self, seen: int) -> int:
         """The entry up to which all is reconciled, where `seen` is the newest one that has been marked."""
-        return min((mark.first - 1 for mark in self._marks() if mark.first), default=seen)
+        owed = (mark.first - 1 for marks in self._told.values() for mark in marks if mark.first)
+        return min(owed, default=seen)
 
     @property
     def people(self) -> frozenset[str]:
         """Everybody who is due."""
-        return frozenset(
-            self._leavers.keys() | self._others.keys() | self._in_the_lane.keys() | self._failed.keys()
-        ) | (self._rest.keys())
+        return frozenset(self._told) | frozenset(self._in_the_lane)
 
     @property
     def failed(self) -> frozenset[str]:
-        """Those whose last pass did not end well."""
+        """Those whose last pass did not end well, and who wait to be tried again."""
         return frozenset(self._failed)
-
-    def _marks(self) -> Iterator[_Mark]:
-        for waiting in (self._leavers, self._others, self._in_the_lane, self._failed, self._rest):
-            yield from waiting.values()

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from reconciler import __version__
 from reconciler.service.answers import tell_errors
-from reconciler.service.loop import Work
 
-__all__ = ["create_app"]
+__all__ = ["Work", "create_app"]
 
 
-def create_app(routers: Sequence[APIRouter], loop: Work) -> FastAPI:
-    """An application with these routes. The loop starts and stops with it."""
+class Work(Protocol):
+    """What is done beside answering requests."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> object:
+        """Finish what is under way; begin nothing."""
+
+
+def create_app(routers: Sequence[APIRouter], works: Sequence[Work]) -> FastAPI:
+    """An application with these routes. The works start with it and stop with it, all at once."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        loop.start()
+        for work in works:
+            work.start()
         try:
             yield
         finally:
-            await run_in_threadpool(loop.stop)
+            await asyncio.gather(*(run_in_threadpool(work.stop) for work in works))
 
     app = FastAPI(
         title="Permission reconciler",

@@ -13,7 +13,9 @@ from threading import Event, Thread
 from reconciler.errors import ReconcilerError
 from reconciler.logs import log
 from reconciler.passes import marks, work
+from reconciler.passes.agenda import EVERYBODY
 from reconciler.passes.reconciled import recall_in
+from reconciler.service.aside import Here
 from reconciler.service.duties import Duties
 from reconciler.service.loop import PATIENCE, PIECE, LoopState
 from reconciler.service.premises import Premises
@@ -22,15 +24,21 @@ from reconciler.service.workers import Workers
 
 __all__ = ["Crew"]
 
+TOOK = 6.0
+"""Seconds that a whole pass is taken to need which another process made."""
+
 ALIVE = 10.0
 """A worker that has given a sign of life within so many seconds counts."""
 
 
 class Crew:
-    """One for a process. `start` it and `stop` it, each once; `workers`: how many it has, possibly none."""
+    """One for a process. `start` it and `stop` it, each once; `workers`: how many it has, possibly none; `passes`: who
+    makes whole passes for them.
+    """
 
-    def __init__(self, premises: Premises, workers: int) -> None:
+    def __init__(self, premises: Premises, workers: int, passes: Here | None = None) -> None:
         self._premises = premises
+        self._passes = passes or Here(premises)
         self._store = premises.facts.store
         self._stop, self._wake = Event(), Event()
         self._looked_at = time.monotonic()
@@ -38,8 +46,8 @@ class Crew:
         self.watches = False
         """Whether this process is the watch."""
         self._told: LoopState | None = None
-        duties = Duties(premises, self._stop)
-        self._workers = Workers(self._store.driver_settings, duties, workers) if workers else None
+        self._duties = Duties(premises, self._passes, self._stop)
+        self._workers = Workers(self._store.driver_settings, self._duties, workers) if workers else None
         self._watch = Thread(target=self._watched, name="watch", daemon=True)
 
     def take_up(self) -> None:
@@ -61,11 +69,17 @@ class Crew:
             self._workers.stop()
         rested = self._workers is None or self._workers.join(max(0.0, until - time.monotonic()))
         self._watch.join(max(0.0, until - time.monotonic()))
+        self._passes.close()
         return rested and not self._watch.is_alive()
 
     def news(self) -> None:
         """Look at the record now: it may have a moment that comes at once."""
         self._wake.set()
+
+    def want_whole(self) -> None:
+        """A whole pass is due: something else than the record has changed. Raises `StoreError`."""
+        with self._store.writing() as connection:
+            work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
 
     def state(self) -> LoopState:
         """How it is at this moment; while the store is out of reach, how it was."""
@@ -74,7 +88,7 @@ class Crew:
             dead.append("workers")
         ago = time.monotonic() - self._looked_at
         last, due, trouble, alive = self._on_record()
-        return LoopState(tuple(dead), ago, last, trouble, due, alive)
+        return LoopState(tuple(dead), ago, last, trouble, due, self._duties.whole_took or TOOK, alive)
 
     def _on_record(self) -> tuple[datetime | None, int, str, int]:
         try:
@@ -85,7 +99,7 @@ class Crew:
             told = self._told
             return (told.last_pass, told.due, told.trouble, told.workers or 0) if told else (None, 0, "", 0)
         trouble = "; ".join(filter(None, (self._trouble, backlog.trouble)))
-        self._told = LoopState((), 0.0, come.at if come else None, trouble, backlog.people, alive)
+        self._told = LoopState((), 0.0, come.at if come else None, trouble, backlog.people, workers=alive)
         return self._told.last_pass, backlog.people, trouble, alive
 
     # --- the watch ----------------------------------------------------------------------------------------------------
@@ -104,6 +118,7 @@ class Crew:
                 self._trouble = f"a defect of the reconciler ({type(error).__name__}); the log has more"
                 log.exception("defect", where="watch")
             self._looked_at = time.monotonic()
+            self._passes.rest()
             self._stop.wait(PIECE)
 
     def _lead(self) -> None:
@@ -115,6 +130,7 @@ class Crew:
             while not self._stop.is_set():
                 ahead = watch.look()
                 self._looked_at, self._trouble = time.monotonic(), ""
+                self._passes.rest()
                 self._wake.wait(min(PIECE, max(0.0, ahead)))
                 self._wake.clear()
         finally:

@@ -6,6 +6,7 @@ again. Should not even that be possible, because the database has gone, the watc
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from threading import Event
 from typing import TypeVar
@@ -17,7 +18,8 @@ from reconciler.logs import log
 from reconciler.passes import marks, work
 from reconciler.passes.agenda import EVERYBODY
 from reconciler.passes.reconciled import Reconciled, note_in, recall_in
-from reconciler.service.jobs import PersonPassed, Stopping, WholePassed, pass_person, pass_whole
+from reconciler.service.aside import Here
+from reconciler.service.jobs import PersonPassed, Stopping, WholePassed, pass_person
 from reconciler.service.premises import Premises
 
 __all__ = ["Duties", "tried"]
@@ -26,10 +28,15 @@ T = TypeVar("T")
 
 
 class Duties:
-    """What a worker does. Threads share it; `stop` is set when no further batch is to begin."""
+    """What a worker does. Threads share it; `passes` makes whole passes; `stop` is set when no further batch is to
+    begin.
+    """
 
-    def __init__(self, premises: Premises, stop: Event) -> None:
+    def __init__(self, premises: Premises, passes: Here, stop: Event) -> None:
         self._premises = premises
+        self._passes = passes
+        self.whole_took = 0.0
+        """Seconds that the last whole pass took that was made here."""
         self._store = premises.facts.store
         self._stop = stop
 
@@ -58,7 +65,9 @@ class Duties:
             begun = marks.begin_whole(connection)
         if begun is None:
             return
-        done, trouble = tried(lambda: pass_whole(self._premises, self._stop, plans_ahead=False))
+        started = time.monotonic()
+        done, trouble = tried(lambda: self._passes.pass_whole(self._stop, plans_ahead=False))
+        self.whole_took = time.monotonic() - started
         with self._store.writing() as connection:
             if done is None and self._stop.is_set():
                 work.ask_for(connection, {}, whole=True)  # by whoever goes on

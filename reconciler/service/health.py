@@ -10,7 +10,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from reconciler.errors import ReconcilerError
-from reconciler.service.loop import LoopState, Work
+from reconciler.service.errands import Errands
+from reconciler.service.hands import Hands
+from reconciler.service.loop import LoopState, PassMaker
 from reconciler.service.premises import Premises
 
 __all__ = ["Health", "health_router"]
@@ -27,11 +29,14 @@ class Reason(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`due`: people whose passes are not done yet."""
+    """`due`: people whose passes are not done yet. `attention`: what somebody has to see to although the service does
+    its work: an import that is held, policies that cannot be fetched.
+    """
 
     ready: bool
     reasons: list[Reason]
     due: int
+    attention: list[Reason] = []
 
 
 class Alive(BaseModel):
@@ -43,15 +48,18 @@ class Alive(BaseModel):
 class Health:
     """Says how the service is."""
 
-    def __init__(self, premises: Premises, loop: Work) -> None:
+    def __init__(self, premises: Premises, loop: PassMaker, errands: Errands, hands: Hands) -> None:
         self._premises = premises
         self._loop = loop
+        self._errands = errands
+        self._hands = hands
 
     def readiness(self) -> Readiness:
         """All the reasons at once."""
         state = self._loop.state()
         reasons = list(self._reasons(state))
-        return Readiness(ready=not reasons, reasons=reasons, due=state.due)
+        attention = [Reason(code=each.code, text=each.text) for each in self._errands.attention.values()]
+        return Readiness(ready=not reasons, reasons=reasons, due=state.due, attention=attention)
 
     def _reasons(self, state: LoopState) -> Iterator[Reason]:
         try:
@@ -60,8 +68,10 @@ class Health:
             yield Reason(code=error.code, text="the record cannot be reached, or is not of this version")
         if state.workers == 0:
             yield Reason(code="no-worker", text="no worker is alive, on whatever machine: nobody does the passes")
-        if state.dead or state.looked_ago > HUNG:
-            what = f"ended: {', '.join(state.dead)}" if state.dead else f"silent for {state.looked_ago:.0f} s"
+        beside = [("errands", self._errands.alive), ("hands", self._hands.alive)]
+        dead = [*state.dead, *(name for name, alive in beside if not alive)]
+        if dead or state.looked_ago > HUNG:
+            what = f"ended: {', '.join(dead)}" if dead else f"silent for {state.looked_ago:.0f} s"
             yield Reason(code="loop", text=f"the loop does not run ({what})")
         limit = timedelta(minutes=self._premises.workspace.spec.service.stale_after_minutes)
         if state.last_pass is None:

@@ -100,7 +100,7 @@ def pass_person(premises: Premises, person: str, stop: Event) -> PersonPassed:
     return PersonPassed(not failed, goes_on, True, ahead)
 
 
-def pass_whole(premises: Premises, stop: Event, *, plans_ahead: bool = True) -> WholePassed:
+def pass_whole(premises: Premises, stop: Event, plans_ahead: bool = True) -> WholePassed:
     """Make one pass over everything, or over the leaver's lane alone while the policies do not pass; `plans_ahead`: and
     say when time next changes something. Raises `Stopping` between two batches, and whatever keeps it from looking.
     """

@@ -27,20 +27,19 @@ from reconciler.passes.agenda import EVERYBODY, Agenda
 from reconciler.passes.due import CROWD, Due
 from reconciler.passes.marks import DECISIONS, LEAVING
 from reconciler.passes.reconciled import Reconciled, note, recall
+from reconciler.service.aside import Here
 from reconciler.service.backoff import Backoff
 from reconciler.service.jobs import (
     COURTESY,
     Ahead,
     PersonPassed,
     Stopping,
-    look_ahead,
     pass_person,
-    pass_whole,
 )
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import next_turn
 
-__all__ = ["PATIENCE", "PIECE", "Loop", "LoopState", "Work"]
+__all__ = ["PATIENCE", "PIECE", "Loop", "LoopState", "PassMaker"]
 
 LANES = 2
 """So many people are let out side by side."""
@@ -59,7 +58,8 @@ PATIENCE = 60.0
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due; and where workers do the passes, how many are alive, on whatever machine.
+    people are due, and how many seconds the last whole pass took; and where workers do the passes, how many are alive,
+    on whatever machine.
     """
 
     dead: tuple[str, ...]
@@ -67,13 +67,17 @@ class LoopState:
     last_pass: datetime | None
     trouble: str
     due: int
+    whole_took: float = 0.0
     workers: int | None = None
 
 
-class Work(Protocol):
+class PassMaker(Protocol):
     """Whatever does the passes of a service: a `Loop`, or the crew of one process among several. Let it `take_up` what
-    is there, `start` it and `stop` it, each once; tell it when there are `news`, ask it how it is.
+    is there, `start` it and `stop` it, each once; tell it when there are `news`, or that something else than the record
+    has changed (`want_whole`); ask it how it is. `watches`: this process looks for all that share the store.
     """
+
+    watches: bool
 
     def take_up(self) -> None: ...
 
@@ -83,14 +87,19 @@ class Work(Protocol):
 
     def news(self) -> None: ...
 
+    def want_whole(self) -> None: ...
+
     def state(self) -> LoopState: ...
 
 
 class Loop:
     """One for a service. Let it `take_up` what is there, `start` it and `stop` it, each once."""
 
-    def __init__(self, premises: Premises) -> None:
+    def __init__(self, premises: Premises, passes: Here | None = None) -> None:
+        """`passes`: who makes whole passes; this process, unless it is said."""
         self._premises = premises
+        self._passes = passes or Here(premises)
+        self.watches = True
         self._store = premises.facts.store
         self._due, self._agenda = Due(), Agenda()
         self._changed = Condition()
@@ -101,6 +110,7 @@ class Loop:
         self._last_pass: datetime | None = None
         self._next_full: datetime | None = None
         self._unplanned_since: datetime | None = None
+        self._whole_took = 0.0
         self._newest = premises.clock()
         self._looked_at = time.monotonic()
         self._trouble = {"record": "", "pass": ""}
@@ -136,6 +146,7 @@ class Loop:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         rested = not any(thread.is_alive() for thread in self._threads)
+        self._passes.close()
         with self._survived("record"):
             self._note_progress()
         return rested
@@ -144,13 +155,18 @@ class Loop:
         """Look at the record now."""
         self._wake.set()
 
+    def want_whole(self) -> None:
+        """A whole pass is due: something else than the record has changed."""
+        self._mark_everything()
+
     def state(self) -> LoopState:
         """How it is at this moment."""
         with self._changed:
             due = len(self._due.people)
         dead = tuple(thread.name for thread in self._threads if not thread.is_alive())
         trouble = "; ".join(text for text in self._trouble.values() if text)
-        return LoopState(dead, time.monotonic() - self._looked_at, self._last_pass, trouble, due)
+        looked_ago = time.monotonic() - self._looked_at
+        return LoopState(dead, looked_ago, self._last_pass, trouble, due, self._whole_took)
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 
@@ -237,7 +253,7 @@ class Loop:
 
     def _plan_ahead(self, since: datetime) -> None:
         """Much work in a large company, so that it is not the watch's: leavers do not wait for it."""
-        ahead = look_ahead(self._premises, since)
+        ahead = self._passes.look_ahead(since, self._stop)
         with self._changed:
             self._mark_turned(ahead.came)
         self._put(ahead)
@@ -298,8 +314,8 @@ class Loop:
 
     def _wait_for_whole(self) -> bool:
         wanted_since: float | None = None
-        with self._changed:
-            while not self._stop.is_set():
+        while not self._stop.is_set():
+            with self._changed:
                 left = self._whole_again.left()
                 if self._due.whole_wanted and not left:
                     wanted_since = wanted_since or time.monotonic()
@@ -307,11 +323,14 @@ class Loop:
                         self._due.whole_began()
                         return True
                 self._changed.wait(min(PIECE, left or PIECE))
+            self._passes.rest()
         return False
 
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
-        passed = pass_whole(self._premises, self._stop)
+        begun = time.monotonic()
+        passed = self._passes.pass_whole(self._stop)
+        self._whole_took = time.monotonic() - begun
         if passed.busy:
             self._whole_again.soon()
             return False

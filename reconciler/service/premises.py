@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
@@ -19,12 +20,15 @@ __all__ = ["Premises"]
 
 @dataclass(slots=True)
 class Premises:
-    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for."""
+    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for. `given`: the policy
+    that counts, whatever stands in the tree by now.
+    """
 
     workspace: Workspace
     facts: Facts
     actor: Actor
     clock: Callable[[], datetime] = now
+    given: StandingPolicy | None = None
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
 
@@ -33,6 +37,8 @@ class Premises:
         pass, or cannot be read at this moment, the last one that did, beside what is wrong. Raises `ReconcilerError`
         where there never was one.
         """
+        if self.given is not None:
+            return self.given
         with self._turn:
             before = self._standing
             try:
@@ -44,6 +50,12 @@ class Premises:
             if self._standing is not before and self._standing.problems is not None:
                 log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
             return self._standing
+
+    @contextmanager
+    def policies_at_rest(self) -> Iterator[None]:
+        """Nobody here reads the tree meanwhile, so that it can be changed."""
+        with self._turn:
+            yield
 
     def wired(self, standing: StandingPolicy) -> Wiring:
         """Everything for one pass. Its targets are its own: what one has learned about a server does not outlive it."""

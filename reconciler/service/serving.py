@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
@@ -18,13 +19,17 @@ from fastapi import FastAPI
 from reconciler.errors import ReconcilerError
 from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
-from reconciler.service.app import create_app
+from reconciler.service.app import Work, create_app
+from reconciler.service.aside import Aside
+from reconciler.service.errands import Errands, check_allowed
 from reconciler.service.events import events_router
+from reconciler.service.hands import Hands
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Inbox
-from reconciler.service.loop import Loop, Work
+from reconciler.service.loop import Loop, PassMaker
 from reconciler.service.premises import Premises
-from reconciler.service.signatures import Signatures
+from reconciler.service.push import push_router
+from reconciler.service.signatures import PushSignatures, Signatures
 from reconciler.workspace import Workspace
 
 __all__ = ["ServiceRefused", "application", "serve", "work"]
@@ -53,6 +58,7 @@ def serve(workspace: Workspace, actor: Actor, listening: Callable[[str], None]) 
 
     Raises `ServiceRefused`, and whatever is wrong with the workspace, before anything has begun.
     """
+    check_allowed(workspace, actor)
     facts = workspace.facts()
     premises = Premises(workspace, facts, actor)
     workspace.targets(premises.standing().policy)
@@ -77,40 +83,61 @@ def work(workspace: Workspace, actor: Actor, working: Callable[[str], None]) -> 
         raise ServiceRefused(text, place=workspace.place("store"), remedy=remedy)
     from reconciler.service.crew import Crew
 
+    check_allowed(workspace, actor)
     premises, stopped = Premises(workspace, facts, actor), Event()
     workspace.targets(premises.standing().policy)
     sys.setswitchinterval(SWITCH)
-    crew = Crew(premises, max(1, workspace.spec.service.workers))
+    crew = Crew(premises, max(1, workspace.spec.service.workers), Aside(premises))
     crew.take_up()
+    works: list[Work] = [crew, _errands(premises, crew), _hands(premises, crew)]
     with _stopped_by_signals(stopped.set):
-        crew.start()
+        for each in works:
+            each.start()
         working(facts.store.name)
         stopped.wait()
-        crew.stop()
+        with ThreadPoolExecutor(len(works)) as stopping:
+            list(stopping.map(lambda each: each.stop(), works))
 
 
 def application(premises: Premises, signatures: Signatures) -> FastAPI:
-    """The whole service, wired together, with what the last one left taken up. Raises `StoreError`."""
-    loop = _work(premises)
+    """The whole service, wired together, with what the last one left taken up. Raises `StoreError`, and
+    `WorkspaceError` for secrets that are none.
+    """
+    loop = _pass_maker(premises)
     loop.take_up()
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
-    routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]
-    return create_app(routers, loop)
+    errands, hands = _errands(premises, loop), _hands(premises, loop)
+    pushes = PushSignatures.of(premises.workspace)
+    routers = [
+        events_router(signatures, inbox, settings.max_body_bytes),
+        push_router(pushes, errands.fetch, settings.max_body_bytes),
+        health_router(Health(premises, loop, errands, hands)),
+    ]
+    return create_app(routers, [loop, errands, hands])
 
 
-def _work(premises: Premises) -> Work:
+def _errands(premises: Premises, passes: PassMaker) -> Errands:
+    return Errands(premises, Aside(premises), passes.news, passes.want_whole)
+
+
+def _hands(premises: Premises, passes: PassMaker) -> Hands:
+    every = premises.workspace.spec.service.look_every_seconds
+    return Hands(premises, every, passes.want_whole, lambda: passes.state().whole_took, lambda: passes.watches)
+
+
+def _pass_maker(premises: Premises) -> PassMaker:
     workspace, store = premises.workspace, premises.facts.store
     workers = workspace.spec.service.workers
     if store.shared:
         from reconciler.service.crew import Crew  # only whoever has several machines pays for loading the engine
 
-        return Crew(premises, workers)
+        return Crew(premises, workers, Aside(premises))
     if not workers:
         text = f"`workers: 0` leaves all work to others, and nobody can share the store {store.name}, which is a file"
         place = workspace.place("service", "workers")
         raise ServiceRefused(text, place=place, remedy="leave `workers` out; or go over to PostgreSQL (docs/store.md)")
-    return Loop(premises)
+    return Loop(premises, Aside(premises))
 
 
 class _Server(uvicorn.Server):

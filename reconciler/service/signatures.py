@@ -1,13 +1,17 @@
-"""Who sent a request: whoever holds one of a webhook's secrets, and signed it just now.
+"""Who sent a request: whoever holds one of a webhook's secrets, and signed it just now; and who says that something was
+pushed, where a code host signs in its own way.
 
-Source: the Standard Webhooks specification, 1.0.0 (HMAC-SHA256 over id, timestamp and body; five minutes each way).
+Sources: the Standard Webhooks specification, 1.0.0 (HMAC-SHA256 over id, timestamp and body; five minutes each way);
+GitHub's documentation of `X-Hub-Signature-256` (HMAC-SHA256 over the body), GitLab's of `X-Gitlab-Token` (the secret).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
 
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -15,7 +19,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from reconciler.service.answers import BodyRefused, SignatureRefused
 from reconciler.workspace import Workspace, WorkspaceError
 
-__all__ = ["Signatures"]
+__all__ = ["PushSignatures", "Signatures"]
 
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 LEAST = 24
@@ -61,6 +65,49 @@ class Signatures:
                     return name
         remedy = "sign id, timestamp and the body as it is sent, with the webhook's secret, by a clock that is right"
         raise SignatureRefused(f"the signature does not hold: {reason}", remedy=remedy)
+
+
+class PushSignatures:
+    """Those who may say that something was pushed. That is all they say: nothing of what they send is believed, so that
+    one who repeats it has the repository asked once more, and no harm done.
+    """
+
+    def __init__(self, signed: Signatures, github: Sequence[str] = (), gitlab: Sequence[str] = ()) -> None:
+        self._signed = signed
+        self._github = [secret.encode() for secret in github]
+        self._gitlab = gitlab
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> PushSignatures:
+        """Those of the workspace. Raises `WorkspaceError`, whose words never repeat a secret."""
+        secrets = workspace.push_secrets()
+        place = workspace.place("service", "policy_repository", "push")
+        if (flaw := next(filter(None, map(_flaw, secrets.secret)), "")) != "":
+            raise WorkspaceError(f"the secret of pushes {flaw}", place=place, remedy=_MAKE)
+        for kind, own in (("github", secrets.github), ("gitlab", secrets.gitlab)):
+            if any(len(secret.encode()) < LEAST for secret in own):
+                text = f"the `{kind}` secret of pushes has fewer than {LEAST} characters, and such a one can be guessed"
+                raise WorkspaceError(text, place=place, remedy="make one: openssl rand -hex 32")
+        return cls(Signatures({"push": secrets.secret}), secrets.github, secrets.gitlab)
+
+    def check(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raises `SignatureRefused`, and `BodyRefused` for what is no text at all."""
+        if mark := headers.get("x-hub-signature-256"):
+            made = ("sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest() for secret in self._github)
+            holds = _any_equal(mark, made)
+        elif token := headers.get("x-gitlab-token"):
+            holds = _any_equal(token, self._gitlab)
+        else:
+            self._signed.sender(headers, body)
+            holds = True
+        if not holds:
+            remedy = "give the code host the secret that `service.policy_repository.push` refers to"
+            raise SignatureRefused("the push is not signed by anybody known here", remedy=remedy)
+
+
+def _any_equal(given: str, wanted: Iterable[str]) -> bool:
+    """Each is compared, in a time that does not tell how far they agree."""
+    return sum(hmac.compare_digest(given.encode(), each.encode()) for each in wanted) > 0
 
 
 def _flaw(secret: str) -> str:

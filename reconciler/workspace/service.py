@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Address", "Schedule", "ServiceSettings", "Tls", "Webhook"]
+__all__ = ["Address", "PolicyUpstream", "PushSecrets", "Schedule", "ServiceSettings", "Tls", "Webhook"]
 
 _PORTS = range(1, 65536)
+_REF = re.compile(r"[A-Za-z0-9_][\w./+-]*")
+"""No option, no refspec, no URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +54,71 @@ class Webhook(_Section):
         return [value] if isinstance(value, str) else value
 
 
+def _turns(value: str) -> str:
+    try:
+        next(CronSim(value, datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        why = f": {error}" if str(error) else ", or of one that never comes"
+        remedy = 'write minute, hour, day, month and weekday, such as "*/30 * * * *"'
+        raise _flaw("cron", f"`{value}` is no cron expression{why}", remedy) from None
+    return value
+
+
+Cron = Annotated[str, AfterValidator(_turns)]
+
+
 class Schedule(_Section):
-    """Cron expressions, in the workspace's timezone."""
+    """Cron expressions, in the workspace's timezone. `imports`, `full_imports`: source → when its people are brought
+    in, and when all of them also where it can tell what has changed. `checkpoint`: when the record is attested; None:
+    never. `fetch`: when the policy repository is asked for news, where the workspace says so.
+    """
 
-    full_pass: str = "*/30 * * * *"  # noqa: S105  # no password
+    full_pass: Cron = "*/30 * * * *"  # noqa: S105  # no password
+    imports: dict[str, Cron] = {}
+    full_imports: dict[str, Cron] = {}
+    checkpoint: Cron | None = None
+    fetch: Cron = "*/5 * * * *"
 
-    @field_validator("full_pass")
+
+class PushSecrets(_Section):
+    """Who may say that something was pushed, each in its own way: `secret` signs after Standard Webhooks, `github` as
+    GitHub does, `gitlab` is the token that GitLab sends. Several of each during a rotation.
+    """
+
+    secret: list[str] = []
+    github: list[str] = []
+    gitlab: list[str] = []
+
+    @field_validator("secret", "github", "gitlab", mode="before")
     @classmethod
-    def _turns(cls, value: str) -> str:
-        try:
-            next(CronSim(value, datetime(2026, 1, 1, tzinfo=UTC)))
-        except (CronSimError, StopIteration) as error:
-            why = f": {error}" if str(error) else ", or of one that never comes"
-            remedy = 'write minute, hour, day, month and weekday, such as "*/30 * * * *"'
-            raise _flaw("cron", f"`{value}` is no cron expression{why}", remedy) from None
+    def _one_or_several(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+class PolicyUpstream(_Section):
+    """Where the policy repository's news come from: a branch of a remote. `signers`: a file of those whose signature
+    every new commit needs to have (ssh-keygen's ALLOWED SIGNERS format), relative to the workspace's folder.
+    """
+
+    branch: Annotated[str, Field(min_length=1)]
+    remote: Annotated[str, Field(min_length=1)] = "origin"
+    signers: str | None = None
+    push: PushSecrets = PushSecrets()
+
+    @field_validator("branch", "remote")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not _REF.fullmatch(value) or ".." in value:
+            raise _flaw("text", f"`{value}` is no name of a branch or a remote", "write it as git shows it")
         return value
 
 
 class ServiceSettings(_Section):
     """What `reconciler serve` goes by. `max_body_bytes`: a larger request is refused unread. `stale_after_minutes`:
     with the last whole pass older than that, the service says that it is not ready. `workers`: so many does it have
-    inside, where the store is PostgreSQL; 0 leaves all work to others.
+    inside, where the store is PostgreSQL; 0 leaves all work to others. `policy_repository`: where it fetches the
+    policies from; None: they are somebody else's to bring. `look_every_seconds`: how often a target that can tell what
+    has changed is asked; 0: never.
     """
 
     listen: str = "127.0.0.1:8470"
@@ -79,6 +126,8 @@ class ServiceSettings(_Section):
     behind_proxy: bool = False
     webhooks: dict[str, Webhook] = {}
     schedule: Schedule = Schedule()
+    policy_repository: PolicyUpstream | None = None
+    look_every_seconds: Annotated[int, Field(ge=0, le=3600)] = 5
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     stale_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 120
     workers: Annotated[int, Field(ge=0, le=16)] = 1

@@ -42,6 +42,7 @@ from reconciler.targets import Target, TargetContext, entitlement_locator
 from reconciler.workspace.file import RunInProgress, SecretMissing, WorkspaceError, WorkspaceFile, find_place
 from reconciler.workspace.references import References
 from reconciler.workspace.repository import PolicyRepository
+from reconciler.workspace.service import PushSecrets
 
 TARGETS = "reconciler.targets"
 SOURCES = "reconciler.sources"
@@ -229,6 +230,15 @@ class Workspace:
             name: tuple(self._references.resolved(webhook.secret, ("service", "webhooks", name, "secret"), "secret"))
             for name, webhook in self.spec.service.webhooks.items()
         }
+
+    def push_secrets(self) -> PushSecrets:
+        """What a push is told by, with what it refers to resolved. Raises `WorkspaceError`."""
+        upstream = self.spec.service.policy_repository
+        told = upstream.push.model_dump() if upstream is not None else {}
+        place = ("service", "policy_repository", "push")
+        return PushSecrets(
+            **{kind: self._references.resolved(own, (*place, kind), "secret") for kind, own in told.items()}
+        )
 
     # --- who acts ---------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ def policy() -> str:
     lines = [
         "attributes: {team: {kind: set}}",
         "clearances: [public: {}]",
-        "guards: {rules: {grant: {percent: 100, people: 1000000}}}",
+        "guards: {rules: {grant: &all {percent: 100, people: 1000000}}, people: {grant: *all}}",
         "resources:",
     ]
     lines += [f"  r{g}: {{classification: public, access: {{read: {{ldap: {{group: g{g}}}}}}}}}" for g in range(GROUPS)]
@@ -81,21 +81,23 @@ def damaged() -> set[int]:
     return {(group * 37 + step * 701) % PEOPLE for group in range(GROUPS) for step in range(DAMAGED)}
 
 
-def prepared(folder: Path) -> None:
-    """A workspace whose people are those of the directory."""
-    write_workspace(folder)
+def prepared(folder: Path, hired_later: Container[int] = ()) -> None:
+    """A workspace whose people are those of the directory, but these."""
+    write_workspace(folder, hired_later)
     command(folder, "people", "import", "people.csv")
     command(folder, "apply", "--yes")
 
 
-def write_workspace(folder: Path) -> None:
-    """Its files."""
+def write_workspace(folder: Path, hired_later: Container[int] = ()) -> None:
+    """Its files; these people are not in them."""
     (folder / "policies").mkdir()
     (folder / "policies" / "policy.yaml").write_text(policy(), "utf-8")
     (folder / "reconciler.yaml").write_text(WORKSPACE, "utf-8")
     with (folder / "people.csv").open("w", encoding="utf-8") as stream:
         stream.write("id,name,team,starts_on,status\n")
         for number, own in enumerate(teams()):
+            if number in hired_later:
+                continue
             stream.write(f"E{number:06},员工{number},{';'.join(f't{group}' for group in own)},2020-01-01,active\n")
 
 

@@ -1,6 +1,6 @@
 """From an event that is posted to the service to the last revocation, as somebody else reads the directory: 200
-leavers, one after the other, in a large directory; with the service at rest otherwise, and while something to do for a
-whole pass is told every half second.
+leavers, one after the other, in a large directory; with the service at rest otherwise, and while 10,000 hires that were
+told at once wait to be let in, and something to do for a whole pass is told every half second.
 
 The clock starts before the request is signed and stops with the first answer of the directory that has the person in no
 group. A third line tells how many events a second are taken durably, and how long an answer takes.
@@ -32,7 +32,7 @@ from tests.bench.leaving import percentile, prepared, program, teams
 from tests.bench.measuring import Measurement
 from tests.servers.slapd import PASSWORD, Slapd, free_port, required, started
 
-LEAVERS, BATCHES, BATCH = 200, 20, 500
+LEAVERS, BATCHES, BATCH, HIRES = 200, 20, 500, 10_000
 KEY = b"0123456789abcdef0123456789abcdef"
 PAUSE = 0.002
 """Seconds between two looks at the directory."""
@@ -50,19 +50,19 @@ class Sender:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._session = requests.Session()
 
     def post(self, *events: dict[str, object]) -> None:
         body = json.dumps(events).encode()
         stamp = str(int(time.time()))
         mark = base64.b64encode(hmac.new(KEY, f"m.{stamp}.".encode() + body, hashlib.sha256).digest()).decode()
         headers = {"webhook-id": "m", "webhook-timestamp": stamp, "webhook-signature": f"v1,{mark}"}
-        answer = self._session.post(f"{self.url}/v1/events", body, headers=headers, timeout=120)
+        # A connection of its own: one that is kept may be closed just when it is used again.
+        answer = requests.post(f"{self.url}/v1/events", body, headers=headers, timeout=120)
         if answer.status_code != 202 or any(each["outcome"] != "recorded" for each in answer.json()["events"]):
             raise RuntimeError(answer.text[:2000])
 
     def due(self) -> int:
-        said = self._session.get(f"{self.url}/readyz", timeout=120).json()
+        said = requests.get(f"{self.url}/readyz", timeout=120).json()
         return int(said["due"]) if said["ready"] else -1
 
     def until_at_rest(self) -> None:
@@ -82,6 +82,18 @@ def moved(number: int, turn: int) -> dict[str, object]:
     person = f"E{number:06}"
     told = {"id": f"name-{turn}", "type": "attributes-changed", "person": person, "effective_at": "2026-01-01"}
     return {**told, "data": {"name": f"员工{turn}"}}
+
+
+def another_group(number: int, own: Sequence[int]) -> int:
+    """One in which this person is not yet."""
+    return next(group for step in range(GROUPS) if (group := (number + step) % GROUPS) not in own)
+
+
+def hired(number: int, own: Sequence[int]) -> dict[str, object]:
+    """Somebody begins who is in these groups already, and is to come into another one."""
+    person = f"E{number:06}"
+    told = {"id": f"hire-{person}", "type": "hired", "person": person, "effective_at": "2026-01-01"}
+    return {**told, "data": {"team": [f"t{group}" for group in (*own, another_group(number, own))]}}
 
 
 @contextmanager
@@ -107,12 +119,17 @@ def serving(folder: Path) -> Iterator[Sender]:
 
 
 @contextmanager
-def whole_passes(url: str) -> Iterator[None]:
-    """Something for a whole pass to do meanwhile, again and again."""
-    stop = Event()
+def whole_passes(url: str, newcomers: Sequence[int], groups: Sequence[Sequence[int]]) -> Iterator[None]:
+    """All of these are hired, and then there is something for a whole pass to do meanwhile, again and again."""
+    stop, queued = Event(), Event()
 
     def on_and_on() -> None:
         own, turn = Sender(url), 0
+        try:
+            for start in range(0, len(newcomers), BATCH):
+                own.post(*(hired(number, groups[number]) for number in newcomers[start : start + BATCH]))
+        finally:
+            queued.set()
         while not stop.is_set():
             turn += 1
             own.post(moved(1, turn))
@@ -120,6 +137,7 @@ def whole_passes(url: str) -> Iterator[None]:
 
     thread = Thread(target=on_and_on)
     thread.start()
+    queued.wait()
     try:
         yield
     finally:
@@ -144,6 +162,13 @@ def passes_of(folder: Path) -> int:
     return sum(each["event"] == "plan-made" and each.get("people", 0) > PEOPLE / 2 for each in lines)
 
 
+def still_out(looking: Connection, newcomers: Sequence[int], groups: Sequence[Sequence[int]]) -> int:
+    """How many of these are not in the group yet that they are to come into."""
+    looking.search(f"ou=groups,{SUFFIX}", "(objectClass=groupOfNames)", attributes=["cn", "member"])
+    members = {str(entry["cn"]): frozenset(map(str, entry["member"].values)) for entry in looking.entries}
+    return sum(dn(number) not in members[f"g{another_group(number, groups[number])}"] for number in newcomers)
+
+
 def tell(name: str, size: str, seconds: Sequence[float], **more: object) -> None:
     """One line."""
     shares = {f"p{share}": round(percentile(seconds, share / 100), 3) for share in (50, 95, 99)}
@@ -151,7 +176,7 @@ def tell(name: str, size: str, seconds: Sequence[float], **more: object) -> None
     print(json.dumps({**line, "load": os.getloadavg()[0]}, ensure_ascii=False), flush=True)
 
 
-def measured(folder: Path, server: Slapd) -> None:
+def measured(folder: Path, server: Slapd, newcomers: Sequence[int]) -> None:
     """All three lines."""
     groups = teams()
     chosen = [n for n in range(2, PEOPLE, 97) if groups[n]][: 2 * LEAVERS]
@@ -160,9 +185,11 @@ def measured(folder: Path, server: Slapd) -> None:
     with serving(folder) as sender:
         tell("service, at rest", size, [one(sender, looking, n) for n in chosen[:LEAVERS]])
         before = passes_of(folder)
-        with whole_passes(sender.url):
+        with whole_passes(sender.url, newcomers, groups):
             seconds = [one(sender, looking, n) for n in chosen[LEAVERS:]]
-        tell("service, in whole passes", size, seconds, whole_passes=passes_of(folder) - before)
+            waiting = still_out(looking, newcomers, groups)
+        told = {"whole_passes": passes_of(folder) - before, "hires": len(newcomers), "hires_left": waiting}
+        tell("service, in whole passes", size, seconds, **told)
         sender.until_at_rest()
         answers = []
         for turn in range(BATCHES):
@@ -187,6 +214,7 @@ def room() -> Iterator[Measurement]:
             }
             own = folder / "company"
             own.mkdir()
-            prepared(own)
-            measured(own, server)
+            newcomers = [number for number in range(3, PEOPLE, 9) if (number - 2) % 97][:HIRES]
+            prepared(own, frozenset(newcomers))
+            measured(own, server, newcomers)
     yield from ()

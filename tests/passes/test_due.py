@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reconciler.passes.due import CROWD, TURN, Due
 
@@ -23,6 +23,10 @@ class Queue(RuleBasedStateMachine):
         self.left_to_whole: dict[str, set[int]] = {}
         self.whole_saw: dict[str, frozenset[int]] | None = None
         self.asked = False
+
+    @initialize(crowd=st.sampled_from([0, 2, CROWD]))
+    def opened(self, crowd: int) -> None:
+        self.due = Due(crowd)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -115,7 +119,7 @@ class Queue(RuleBasedStateMachine):
 
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestQueue.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 def test_leavers_come_first_in_their_order() -> None:
@@ -186,3 +190,87 @@ def test_what_a_whole_pass_has_seen_meanwhile_asks_for_no_further_one() -> None:
 
     assert not due.whole_wanted
     assert not due.people
+
+
+def test_what_failed_and_was_left_to_a_whole_pass_meanwhile_waits_for_that() -> None:
+    """Told again while in the lane: that pass fails, the next one finds more to do, and a later one does not."""
+    due = Due()
+    due.mark("one", entry=1)
+    due.take()
+    due.mark("one", entry=2)
+    due.passed("one", well=False, goes_on=False)
+    due.take()
+    due.passed("one", well=True, goes_on=True)
+    due.try_again()
+
+    assert due.take() is None, "the second pass has seen what the first one failed over"
+    due.mark("one", entry=3)
+    due.take()
+    due.passed("one", well=True, goes_on=False)
+
+    assert due.whole_wanted
+    assert due.reconciled(3) == 0
+    due.whole_began()
+    due.whole_ended(well=True)
+    assert due.reconciled(3) == 3
+
+
+def test_what_was_told_in_two_passes_and_left_to_a_whole_one_counts_from_the_first() -> None:
+    due = Due()
+    for entry in (1, 2):
+        due.mark("one", entry=entry)
+        due.take()
+        due.passed("one", well=True, goes_on=True)
+    due.mark("one", entry=3)
+    due.take()
+    due.passed("one", well=True, goes_on=False)
+
+    assert due.reconciled(3) == 0
+
+
+def test_what_a_pass_failed_over_is_tried_again_once_that_is_due_and_not_before() -> None:
+    due = Due()
+    due.mark("one", entry=1, leaving=True)
+    due.take()
+    due.passed("one", well=False, goes_on=True)
+
+    assert due.take() is None
+    assert due.failed == {"one"}
+    assert due.whole_wanted, "and a whole pass may do it as well"
+    due.try_again()
+    assert due.take() == "one"
+    due.passed("one", well=True, goes_on=False)
+    assert due.people == {"one"}
+    due.whole_began()
+    due.whole_ended(well=True)
+    assert not due.people
+
+
+def test_who_failed_and_was_seen_by_a_whole_pass_meanwhile_is_done() -> None:
+    due = Due()
+    due.mark("one", entry=1)
+    due.take()
+    due.mark_everything()
+    due.whole_began()
+    due.whole_ended(well=True)
+    due.passed("one", well=False, goes_on=False)
+
+    assert not due.people
+    due.try_again()
+    assert due.take() is None
+
+
+def test_somebody_who_is_told_of_all_the_time_holds_back_no_more_than_what_nobody_has_seen() -> None:
+    due = Due()
+    for turn in range(50):
+        due.mark("one", entry=turn + 1)
+        due.take()
+        due.whole_began()
+        due.mark("one", entry=1000 + turn)
+        due.passed("one", well=True, goes_on=True)
+        due.whole_ended(well=True)
+
+        assert due.reconciled(2000) == 999 + turn
+        due.take()
+        due.passed("one", well=True, goes_on=False)
+        assert not due.people

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.servers.fault_proxy import Disturbance, Fault, FaultProxy, Way, between
 from tests.servers.slapd import started
 from tests.service.conftest import PEOPLE
 from tests.service.office import PATIENCE, Office, directory, exited, until
+
+RENAMED = {
+    "id": "c",
+    "type": "attributes-changed",
+    "person": "E2",
+    "effective_at": "2026-01-01",
+    "data": {"name": "张"},
+}
+"""There is nothing to do after it, and a whole pass to find that out."""
 
 
 def test_killed_between_the_acknowledgement_and_the_pass_it_goes_on_at_the_next_start(office: Office) -> None:
@@ -132,3 +145,55 @@ def test_a_leaver_does_not_wait_for_a_full_run_of_somebody_else_and_the_rest_doe
             assert "E2" in office.members("docs"), "a move waits for the whole pass"
         until(lambda: not office.anywhere("E2"), "E2 out of what the old post gave")
         service.until_ready()
+
+
+def children(process: int) -> list[int]:
+    """The processes that this one has started."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(each) for found in lists for each in found.read_text("ascii").split()]
+
+
+def gone(process: int) -> bool:
+    return not Path(f"/proc/{process}").exists()
+
+
+@contextmanager
+def behind_a_proxy(office: Office) -> Iterator[FaultProxy]:
+    """The office's directory is reached through a proxy from now on."""
+    file = office.folder / "reconciler.yaml"
+    with between(office.slapd.port) as proxy:
+        file.write_text(file.read_text("utf-8").replace(f"ldap://127.0.0.1:{office.slapd.port}", proxy.url), "utf-8")
+        yield proxy
+
+
+def test_whole_passes_have_a_process_of_their_own_which_no_kill_leaves_behind(office: Office) -> None:
+    with behind_a_proxy(office) as proxy, office.serving() as service:
+        service.until_ready()
+        (child,) = children(service.process.pid)
+        proxy.disturb(Disturbance(Way.REQUEST, 0, Fault.SILENCE))
+        office.tell(RENAMED)
+        until(lambda: proxy.struck, "a pass that waits for an answer")
+        service.process.kill()
+
+        service.process.wait(PATIENCE)
+        until(lambda: gone(child), "its child ended")
+    with office.workspace().facts().store.lease() as ours:
+        assert ours, "nobody holds the lock of whole passes"
+
+
+def test_a_whole_pass_whose_process_is_killed_is_told_and_made_again(office: Office) -> None:
+    with behind_a_proxy(office) as proxy, office.serving() as service:
+        service.until_ready()
+        (child,) = children(service.process.pid)
+        proxy.disturb(Disturbance(Way.REQUEST, 0, Fault.SILENCE))
+        group = "dn: cn=docs,ou=groups,dc=example,dc=com\nchangetype: modify\n"
+        office.slapd.modify(group + "delete: member\nmember: uid=e3,ou=people,dc=example,dc=com\n")
+        office.tell(RENAMED)
+        until(lambda: proxy.struck, "a pass that waits for an answer")
+        os.kill(child, signal.SIGKILL)
+
+        until(lambda: office.members("docs") == set(PEOPLE), "another process made the pass")
+        service.until_ready()
+        (lost,) = [each for each in service.log() if each["event"] == "job-lost"]
+        assert lost["how"] == "by signal SIGKILL"
+        assert child not in children(service.process.pid)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from reconciler.service import backoff
 from reconciler.service.backoff import FIRST, LONGEST, Backoff
-from reconciler.service.schedule import next_turn
+from reconciler.service.schedule import Turns, next_turn
 
 
 class Seconds:
@@ -81,3 +81,33 @@ def test_a_turn_is_the_next_moment_that_the_expression_names_in_the_zone(
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
     assert next_turn(expression, moment(after), ZoneInfo("Europe/Berlin")) == moment(turn)
+
+
+TEN = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+def test_each_turn_comes_once_and_those_that_were_missed_together() -> None:
+    turns = Turns({"hourly": "0 * * * *", "daily": "30 12 * * *"}, ZoneInfo("UTC"), TEN)
+
+    assert turns.next == TEN + timedelta(hours=1)
+    assert turns.due(TEN + timedelta(minutes=59)) == []
+    assert turns.due(TEN + timedelta(hours=1)) == ["hourly"]
+    assert turns.due(TEN + timedelta(hours=1)) == []
+    assert turns.due(TEN + timedelta(days=7)) == ["hourly", "daily"]
+    assert turns.due(TEN + timedelta(days=7)) == []
+
+
+def test_a_clock_that_is_set_back_takes_no_turn_away_and_one_set_forth_brings_it_once() -> None:
+    turns = Turns({"hourly": "0 * * * *"}, ZoneInfo("UTC"), TEN)
+    assert turns.due(TEN + timedelta(days=365)) == ["hourly"]
+
+    assert turns.due(TEN + timedelta(minutes=10)) == []
+    assert turns.next == TEN + timedelta(hours=1)
+    assert turns.due(TEN + timedelta(hours=1)) == ["hourly"]
+
+
+def test_nothing_is_scheduled() -> None:
+    turns = Turns({}, ZoneInfo("UTC"), TEN)
+
+    assert turns.next is None
+    assert turns.due(TEN + timedelta(days=365)) == []
