@@ -18,12 +18,17 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
 from reconciler.service.app import create_app
+from reconciler.service.asking import Asking
+from reconciler.service.callers import Callers
+from reconciler.service.decisions import Deciding, decisions_router
 from reconciler.service.events import events_router
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Inbox
 from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
+from reconciler.service.questions import questions_router
 from reconciler.service.signatures import Signatures
+from reconciler.service.turns import Turns
 from reconciler.workspace import Workspace
 
 __all__ = ["ServiceRefused", "application", "serve"]
@@ -69,7 +74,15 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
     loop.take_up()
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
-    routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]
+    limit = settings.max_body_bytes
+    callers, asking, turns = Callers(premises), Asking(premises), Turns()
+    deciding = Deciding(premises, callers, loop.news)
+    routers = [
+        events_router(signatures, inbox, limit),
+        questions_router(callers, asking, turns),
+        decisions_router(callers, deciding, turns, limit),
+        health_router(Health(premises, loop)),
+    ]
     return create_app(routers, loop)
 
 
