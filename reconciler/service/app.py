@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from reconciler import __version__
 from reconciler.service.answers import tell_errors
 from reconciler.service.loop import Loop
+from reconciler.service.request_ids import RequestIds
 
 __all__ = ["create_app"]
 
@@ -29,10 +30,11 @@ def create_app(routers: Sequence[APIRouter], loop: Loop) -> FastAPI:
     app = FastAPI(
         title="Permission reconciler",
         version=__version__,
-        summary="Is told by HR's systems who joins, moves and leaves; access follows.",
+        summary="Is told by HR's systems who joins, moves and leaves; access follows. Says who may what, and why.",
         lifespan=lifespan,
     )
     for router in routers:
         app.include_router(router)
     tell_errors(app)
+    app.add_middleware(RequestIds)
     return app

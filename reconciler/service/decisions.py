@@ -195,9 +195,7 @@ def decisions_router(callers: Callers, deciding: Deciding, turns: Turns, limit: 
         """The runs there were, the newest first: who made them, and how they came out."""
         return JSONResponse(deciding.runs(actor, limit, page))
 
-    @router.get(
-        "/runs/{run}", response_model=RunAnswer, responses=refusals(400, 401, 403, 404, 422, 503), tags=["runs"]
-    )
+    @router.get("/runs/{run}", response_model=RunAnswer, responses=one, tags=["runs"])
     def one_run(run: _Run, limit: Limit = PAGE, page: PageToken = "", actor: Actor = calling) -> JSONResponse:
         """One run, with what became of each of its changes."""
         return JSONResponse(deciding.run(actor, run, limit, page))

@@ -19,6 +19,8 @@ from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
 from reconciler.service.app import create_app
 from reconciler.service.asking import Asking
+from reconciler.service.at_the_door import AtTheDoor
+from reconciler.service.authzen import authzen_router, metadata_router
 from reconciler.service.callers import Callers
 from reconciler.service.decisions import Deciding, decisions_router
 from reconciler.service.events import events_router
@@ -81,6 +83,8 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
         events_router(signatures, inbox, limit),
         questions_router(callers, asking, turns),
         decisions_router(callers, deciding, turns, limit),
+        authzen_router(AtTheDoor(premises, callers, asking), turns, limit),
+        metadata_router(settings.listen, encrypted=settings.tls is not None or settings.behind_proxy),
         health_router(Health(premises, loop)),
     ]
     return create_app(routers, loop)
@@ -148,6 +152,9 @@ def _socket(workspace: Workspace) -> Iterator[socket.socket]:
         remedy = "give `service: {listen: …}` an address of this machine and a port that is free"
         raise ServiceRefused(text, place=workspace.place("service", "listen"), remedy=remedy) from None
     with listener:
+        # Passed on to every connection. Without it the second part of an answer waits for the sender's delayed word
+        # that the first has come: 40 ms, on each.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
 
