@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from reconciler.passes.decide import ApprovalRefused
 from reconciler.passes.tokens import Act
 from reconciler.service import decisions
 from reconciler.service.callers import Callers
@@ -135,7 +136,7 @@ def test_whoever_was_shown_a_plan_first_does_not_approve_it_with_four_eyes(offic
     digest = deciding.looked(author, []).plan.digest
     asked = decisions.ApprovalRequest(digest=digest, reason="looked at")
 
-    with pytest.raises(decisions.ReconcilerError, match="four eyes"):
+    with pytest.raises(ApprovalRefused, match="four eyes"):
         deciding.approved(author, asked)
     assert deciding.approved(other, asked)["digest"] == digest
 

@@ -90,7 +90,7 @@ OPERATIONS = [
 ]
 
 
-def speak_of_what_there_is(case: Case, data: st.DataObject) -> None:
+def speak_of_what_there_is(case: Case[Any], data: st.DataObject) -> None:
     """Nobody hits upon an id by chance, and the answer would always be that there is none."""
 
     def known(name: str) -> str:
@@ -105,7 +105,8 @@ def speak_of_what_there_is(case: Case, data: st.DataObject) -> None:
         return
     if isinstance(case.body.get("person"), str):
         case.body["person"] = "E4"
-    for each in [case.body, *case.body.get("evaluations", ())]:
+    parts = case.body.get("evaluations")
+    for each in [case.body, *(parts if isinstance(parts, list) else [])]:
         if isinstance(each, dict) and isinstance(each.get("subject"), dict):
             each["subject"] |= {"type": "person", "id": known("person")}
         if isinstance(each, dict) and isinstance(each.get("resource"), dict):
@@ -133,7 +134,7 @@ def test_no_server_error_and_no_answer_outside_the_document(
         suppress_health_check=list(HealthCheck),
     )
     @given(api[path][method].as_strategy(generation_mode=mode), st.data())
-    def tried(case: Case, data: st.DataObject) -> None:
+    def tried(case: Case[Any], data: st.DataObject) -> None:
         if mode is GenerationMode.POSITIVE and data.draw(st.integers(0, 3)):
             speak_of_what_there_is(case, data)
         answer = case.call(auth=caller, timeout=PATIENCE)

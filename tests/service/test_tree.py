@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.workspace import tree
 from reconciler.workspace.tree import AGED, mark_of
 
 
@@ -16,7 +15,7 @@ from reconciler.workspace.tree import AGED, mark_of
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment at which what was just written has aged."""
     ahead = time.time_ns() + 2 * AGED
-    monkeypatch.setattr(tree.time, "time_ns", lambda: ahead)
+    monkeypatch.setattr(time, "time_ns", lambda: ahead)
 
 
 def test_what_was_written_a_moment_ago_is_not_believed(tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_a_file_of_a_time_to_come_is_not_believed(tmp_path: Path, monkeypatch: p
     path = tmp_path / "a.yaml"
     path.write_text("a")
     behind = time.time_ns() - 10 * AGED
-    monkeypatch.setattr(tree.time, "time_ns", lambda: behind)
+    monkeypatch.setattr(time, "time_ns", lambda: behind)
 
     assert not mark_of([path]).settled
 
