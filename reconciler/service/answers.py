@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from reconciler.access import UnknownPermission, UnknownPerson
 from reconciler.audit.moments import QuestionRefused, UnknownEntry
@@ -160,10 +159,14 @@ def tell_errors(app: FastAPI) -> None:
         flaws = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()[:3]]
         return _answer(422, "parameter", "; ".join(flaws)[:500], "/docs says what stands there")
 
-    @app.exception_handler(HTTPException)
-    async def _no_route(_request: Request, error: HTTPException) -> JSONResponse:
-        answer = _answer(error.status_code, "route", f"{error.detail}", "/docs lists what there is")
-        answer.headers.update(error.headers or {})
+    @app.exception_handler(404)
+    async def _no_route(_request: Request, _error: Exception) -> JSONResponse:
+        return _answer(404, "route", "there is nothing at this address", "/docs lists what there is")
+
+    @app.exception_handler(405)
+    async def _no_method(_request: Request, error: Exception) -> JSONResponse:
+        answer = _answer(405, "route", "this address does not take this method", "/docs lists what there is")
+        answer.headers.update(getattr(error, "headers", None) or {})  # which it takes
         return answer
 
     @app.exception_handler(Exception)

@@ -5,9 +5,16 @@ Source: OpenID AuthZEN, Authorization API 1.0 (request identification).
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 __all__ = ["RequestIds"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+"""As the ASGI specification (version 3.0) has them."""
 
 HEADER = b"x-request-id"
 
@@ -15,10 +22,10 @@ HEADER = b"x-request-id"
 class RequestIds:
     """Middleware. What a sender calls a request is sent back as it came."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One request."""
         given = next((value for name, value in scope.get("headers", ()) if name == HEADER), None)
         if scope["type"] != "http" or given is None:

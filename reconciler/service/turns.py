@@ -4,11 +4,11 @@ processor too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-import anyio
-from anyio import to_thread
+from fastapi.concurrency import run_in_threadpool
 
 from reconciler.errors import ReconcilerError
 
@@ -30,7 +30,7 @@ class Turns:
     """One for a service. Whoever waits takes no thread from those who have little to ask."""
 
     def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(1)
+        self._turn = asyncio.Semaphore(1)
         self._inside = 0
 
     async def take(self, work: Callable[[], T]) -> T:
@@ -39,6 +39,7 @@ class Turns:
             raise Busy("others ask about everybody, and more wait already", remedy="ask again in a few seconds")
         self._inside += 1
         try:
-            return await to_thread.run_sync(work, limiter=self._limiter)
+            async with self._turn:
+                return await run_in_threadpool(work)
         finally:
             self._inside -= 1

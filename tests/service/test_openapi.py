@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -96,23 +96,23 @@ def speak_of_what_there_is(case: Case[Any], data: st.DataObject) -> None:
     def known(name: str) -> str:
         return data.draw(st.sampled_from(KNOWN[name]))
 
-    for name in case.path_parameters or {}:
-        if name in KNOWN:
-            case.path_parameters[name] = known(name)
-    for name in KNOWN.keys() & (case.query or {}).keys():
-        case.query[name] = known(name)
-    if not isinstance(case.body, dict):
+    path, query, body = cast("tuple[dict[str, Any], ...]", (case.path_parameters, case.query, case.body))
+    for own in (path or {}, query or {}):
+        own.update({name: known(name) for name in sorted(KNOWN.keys() & own.keys())})
+    if not isinstance(body, dict):
         return
-    if isinstance(case.body.get("person"), str):
-        case.body["person"] = "E4"
-    parts = case.body.get("evaluations")
-    for each in [case.body, *(parts if isinstance(parts, list) else [])]:
-        if isinstance(each, dict) and isinstance(each.get("subject"), dict):
-            each["subject"] |= {"type": "person", "id": known("person")}
-        if isinstance(each, dict) and isinstance(each.get("resource"), dict):
-            each["resource"] |= {"type": "document", "id": known("permission").rpartition(":")[0]}
-        if isinstance(each, dict) and isinstance(each.get("action"), dict):
-            each["action"] |= {"name": "read"}
+    if isinstance(body.get("person"), str):
+        body["person"] = "E4"
+    parts = body.get("evaluations")
+    real = {
+        "subject": {"type": "person", "id": known("person")},
+        "resource": {"type": "document", "id": known("permission").rpartition(":")[0]},
+        "action": {"name": "read"},
+    }
+    for each in [body, *(parts if isinstance(parts, list) else [])]:
+        for name in real.keys() & each.keys():
+            if isinstance(each[name], dict):
+                each[name].update(real[name])
 
 
 def test_every_route_is_in_the_document_and_tried_here(api: Any) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from threading import Event
 
-import anyio
 import pytest
-from anyio import to_thread
+from fastapi.concurrency import run_in_threadpool
 
 from reconciler.service.turns import WAITING, Busy, Turns
 
@@ -21,18 +21,17 @@ def test_one_is_worked_on_some_wait_and_others_are_not_kept_from_their_threads()
         under_way[0] -= 1
 
     async def together() -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(WAITING + 1):
-                group.start_soon(turns.take, work)
-            while not under_way[0]:
-                await anyio.lowlevel.checkpoint()
-            with pytest.raises(Busy):
-                await turns.take(work)
-            assert await to_thread.run_sync(lambda: "others go on") == "others go on"
-            go.set()
+        waiting = [asyncio.ensure_future(turns.take(work)) for _ in range(WAITING + 1)]
+        while not under_way[0]:
+            await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await turns.take(work)
+        assert await run_in_threadpool(lambda: "others go on") == "others go on"
+        go.set()
+        await asyncio.gather(*waiting)
         await turns.take(work)  # there is room again
 
-    anyio.run(together)
+    asyncio.run(together())
     assert (most, under_way) == ([1], [0])
 
 
@@ -47,4 +46,4 @@ def test_what_fails_gives_its_turn_back() -> None:
             with pytest.raises(ZeroDivisionError):
                 await turns.take(fails)
 
-    anyio.run(again_and_again)
+    asyncio.run(again_and_again())
