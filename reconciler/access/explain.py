@@ -20,7 +20,7 @@ from reconciler.access.model import Denial, End, EndKind, Explanation, FactKind,
 from reconciler.access.needed import needed_facts
 from reconciler.access.outlook import denial_end, in_order, last_day, reason_ends, reasons_end, resource_end
 from reconciler.access.service_accounts import explain_service_account
-from reconciler.access.subject import Moment, moment_of
+from reconciler.access.subject import Moment, Named, moment_of
 from reconciler.access.ways import MOST_SHOWN, Route, ended_way, no_way, routes_to
 from reconciler.facts.model import Person, Population
 from reconciler.policy.model import Permission, Policy
@@ -51,11 +51,19 @@ def explain_many(
 class Explainer:
     """Answers `explain` again and again for one policy, population and moment; remembers what people share."""
 
-    def __init__(self, policy: Policy, population: Population, at: datetime) -> None:
-        self._moment = moment_of(policy, population, at)
-        self._book = Book(self._moment)
+    def __init__(
+        self, policy: Policy, population: Population, at: datetime, book: tuple[Named, Book] | None = None
+    ) -> None:
+        """`book` is another one's `book`, of the same policy."""
+        self._moment = moment_of(policy, population, at, book[0] if book else None)
+        self._book = book[1] if book else Book(self._moment)
         self._dossiers: dict[str, Dossier] = {}
         self._future = _Future(self._moment, self._book)
+
+    @property
+    def book(self) -> tuple[Named, Book]:
+        """What was worked out of the policy alone: whoever asks about one person after the other hands it on."""
+        return self._moment.named, self._book
 
     @property
     def at(self) -> datetime:

@@ -43,9 +43,13 @@ class Holders:
     withheld: tuple[Explanation, ...]
 
 
-def access_of(policy: Policy, population: Population, subject: str, at: datetime) -> SubjectAccess:
-    """What the subject (a person's id or a service account's name) has at the moment. Raises `UnknownPerson`."""
-    explainer = Explainer(policy, population, at)
+def access_of(
+    policy: Policy, population: Population, subject: str, at: datetime, explainer: Explainer | None = None
+) -> SubjectAccess:
+    """What the subject (a person's id or a service account's name) has at the moment; told by the `explainer` of these,
+    where there is one. Raises `UnknownPerson`.
+    """
+    explainer = explainer or Explainer(policy, population, at)
     account = policy.service_accounts.get(subject)
     if account is not None and subject not in population.by_id:
         asked = dict.fromkeys(grant.permission for grant in account.grants)
@@ -82,6 +86,22 @@ def holders_of(policy: Policy, population: Population, desired: Desired, permiss
         at=desired.at,
         allowed=tuple(answer for answer in answers if answer.allowed),
         withheld=tuple(answer for answer in answers if not answer.allowed),
+    )
+
+
+def holder_ids(
+    policy: Policy, population: Population, desired: Desired, permission: Permission
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Whom `holders_of` names, by their ids alone: those who have the permission, and those from whom it is withheld.
+    Raises `UnknownPermission`.
+    """
+    check_permission(policy, permission)
+    given, allowed = desired.given[permission], desired.allowed[permission]
+    people = sorted((person for person in population if person.number in given), key=lambda person: person.number)
+    services, open_to = desired.service_given[permission], desired.service_allowed[permission]
+    return (
+        (*(person.id for person in people if person.number in allowed), *sorted(open_to)),
+        (*(person.id for person in people if person.number not in allowed), *sorted(services - open_to)),
     )
 
 

@@ -98,8 +98,8 @@ class Moment:
         return add_period(end, transfer.lasts, self.zone)
 
 
-def moment_of(policy: Policy, population: Population, at: datetime) -> Moment:
-    """The moment, in the workspace's timezone."""
+def moment_of(policy: Policy, population: Population, at: datetime, named: Named | None = None) -> Moment:
+    """The moment, in the workspace's timezone; `named` is `named_in(policy)`, where somebody has that already."""
     zone = ZoneInfo(population.timezone)
     return Moment(
         policy=policy,
@@ -108,7 +108,7 @@ def moment_of(policy: Policy, population: Population, at: datetime) -> Moment:
         zone=zone,
         horizon=horizon_of(policy, at, zone),
         kinds=kinds_at(policy.evidence, at, zone),
-        named=named_in(policy),
+        named=named or named_in(policy),
         reads=MatchReader(policy.attributes),
     )
 

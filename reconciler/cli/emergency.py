@@ -6,9 +6,9 @@ import click
 
 from reconciler.cli.endings import end
 from reconciler.cli.plans import plan_of_everybody
-from reconciler.cli.runs import applied_json, applied_lines, applied_status
+from reconciler.cli.runs import applied_lines, applied_status
 from reconciler.cli.shell import Shell, shared
-from reconciler.passes.emergency import shut_out
+from reconciler.passes.emergency import shut_out, shut_out_json
 from reconciler.passes.tokens import Act
 from reconciler.passes.undo import undo as undo_run
 from reconciler.plan.artefact import plan_json
@@ -40,8 +40,7 @@ def revoke(shell: Shell, person: str, reason: str) -> None:
     with shell.working() as show:
         done = shut_out(wiring, person, reason, show)
     if shell.as_json:
-        told = {"person": person, "ledger_seq": done.entry, "ref": done.ref}
-        shell.give({**told, "run": applied_json(done.applied) if done.applied else None})
+        shell.give(shut_out_json(done))
     else:
         shell.say(f"{person} is locked out (ledger entry {done.entry}, {done.ref}).")
         if done.applied is not None:

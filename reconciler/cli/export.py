@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from reconciler.access.casbin import casbin_export
+from reconciler.audit.moments import moment
 from reconciler.cli.explanations import local
-from reconciler.cli.moments import moment
 from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place, ReconcilerError
 from reconciler.plan.artefact import instant

@@ -13,10 +13,10 @@ from rich.text import Text
 from reconciler.audit.impact import Impact, Shift, Tally, impact_of
 from reconciler.audit.impact_markdown import impact_markdown
 from reconciler.audit.impact_reading import clause_text, impact_json, verdict
+from reconciler.audit.moments import moment
 from reconciler.audit.revisions import Repository, Revision
 from reconciler.cli.endings import Exit, end
 from reconciler.cli.explanations import local
-from reconciler.cli.moments import moment
 from reconciler.cli.shell import Shell, shared_with
 from reconciler.errors import Problem, ProblemsFound
 from reconciler.facts.model import Population

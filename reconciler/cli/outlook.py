@@ -17,8 +17,9 @@ from reconciler.access.forecast import Foreseen, forecast, next_change
 from reconciler.access.inquiry import access_of
 from reconciler.access.model import EndKind, Explanation
 from reconciler.access.sponsorship import people_needed
-from reconciler.cli.explanations import answer_line, explanation_json, local, needed_json
-from reconciler.cli.moments import moment
+from reconciler.audit.explained import explanation_json, needed_json
+from reconciler.audit.moments import moment
+from reconciler.cli.explanations import answer_line, local
 from reconciler.cli.people import raw_event
 from reconciler.cli.shell import Shell, shared
 from reconciler.facts.events import EventType, parse_event

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import click
 
+from reconciler.audit.moments import moment
 from reconciler.cli.endings import Exit, end
-from reconciler.cli.moments import moment
-from reconciler.cli.runs import applied_json, applied_lines, applied_status
+from reconciler.cli.runs import applied_lines, applied_status
 from reconciler.cli.shell import Shell, json_text, shared
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text
 from reconciler.passes import Applied, Look, apply_plan, look
 from reconciler.passes import approve as approve_digest
+from reconciler.passes.applied import applied_json
+from reconciler.passes.decide import approval_json
 from reconciler.passes.look import without_collecting
 from reconciler.passes.one_person import let_out
 from reconciler.passes.standing import Standing, unchanged
@@ -107,15 +109,7 @@ def approve(shell: Shell, digest: str, reason: str) -> None:
     )
     until = instant_text(approval.expires_at)[:16] + "Z"
     if shell.as_json:
-        shell.give(
-            {
-                "digest": approval.proposal.digest,
-                "what": approval.proposal.title,
-                "changes": len(approval.proposal.change_ids),
-                "ledger_seq": approval.entry,
-                "expires_at": instant_text(approval.expires_at),
-            }
-        )
+        shell.give(approval_json(approval))
         return
     count = len(approval.proposal.change_ids)
     shell.say(

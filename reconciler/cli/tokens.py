@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import click
 
+from reconciler.audit.moments import moment
 from reconciler.cli.explanations import local
-from reconciler.cli.moments import moment
 from reconciler.cli.shell import Shell, shared
 from reconciler.passes.tokens import Act, Token, create_token, list_tokens, revoke_token
 from reconciler.plan.artefact import instant

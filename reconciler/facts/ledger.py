@@ -262,7 +262,7 @@ class Ledger:
         """Append in this order, in the caller's writing transaction, and bring the projections along."""
         appended: list[Entry] = []
         at, known = instant_text(recorded_at), recorded_at.astimezone(UTC)
-        seq, previous = _head(connection)
+        seq, previous = read_newest(connection)
         for batch in chunks(entries, BATCH):
             keys = _keys(connection, {entry.subject for entry in batch})
             rows = [_row(seq + n, at, entry, keys[entry.subject]) for n, entry in enumerate(batch, start=1)]
@@ -283,7 +283,7 @@ class Ledger:
     def head(self) -> int:
         """The newest sequence number, 0 where there is none."""
         with self.store.reading() as connection:
-            return _head(connection)[0]
+            return read_newest(connection)[0]
 
     def entries(
         self, after: int = 0, kinds: Collection[str] | None = None, subject: str | None = None
@@ -364,13 +364,13 @@ def read_entries(
 def read_news(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, frozenset[str]]:
     """The newest sequence number, and whom the entries of these kinds after that one are about."""
     asked = {"after": after, "kinds": sorted(kinds)}
-    return _head(connection)[0], frozenset(connection.execute(_SUBJECTS_SINCE, asked).scalars())
+    return read_newest(connection)[0], frozenset(connection.execute(_SUBJECTS_SINCE, asked).scalars())
 
 
 def read_told(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, list[tuple[int, str, str]]]:
     """The newest sequence number; and of the entries of these kinds after that one the number, kind and subject."""
     rows = connection.execute(_TOLD_SINCE, {"after": after, "kinds": sorted(kinds)})
-    return _head(connection)[0], [(row.seq, row.kind, row.subject) for row in rows]
+    return read_newest(connection)[0], [(row.seq, row.kind, row.subject) for row in rows]
 
 
 def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:
@@ -391,7 +391,8 @@ def read_subjects(
             yield subject, list(entries)
 
 
-def _head(connection: Connection) -> tuple[int, str]:
+def read_newest(connection: Connection) -> tuple[int, str]:
+    """The newest entry's number and digest; 0 and `GENESIS` where there is none."""
     row = connection.execute(_NEWEST).first()
     return (row.seq, row.digest) if row else (0, GENESIS)
 

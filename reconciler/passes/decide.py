@@ -68,6 +68,17 @@ def approve(wiring: Wiring, digest: str, reason: str, allowed: Callable[[str], N
     return Approval(proposal, recorded[-1].seq, expires, by_author=by_author)
 
 
+def approval_json(approval: Approval) -> dict[str, object]:
+    """What was approved, as data."""
+    return {
+        "digest": approval.proposal.digest,
+        "what": approval.proposal.title,
+        "changes": len(approval.proposal.change_ids),
+        "ledger_seq": approval.entry,
+        "expires_at": instant_text(approval.expires_at),
+    }
+
+
 def _is_author(wiring: Wiring, proposal: Proposal) -> bool:
     """Whether whoever approves made the plan, or the policy change that it comes of."""
     approver = {name.casefold() for name in wiring.actor_names | {wiring.actor}}

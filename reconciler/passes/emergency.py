@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from reconciler.errors import ReconcilerError
 from reconciler.facts.events import EventType, parse_event
 from reconciler.facts.recording import record_events
+from reconciler.passes.applied import applied_json
 from reconciler.passes.execute import Applied
 from reconciler.passes.one_person import let_out
 from reconciler.passes.wiring import Wiring
@@ -70,3 +71,9 @@ def shut_out(
     entry, ref = lock_out(wiring, person, reason)
     applied = let_out(wiring, person, progress=progress)
     return ShutOut(person, entry, ref, applied)
+
+
+def shut_out_json(done: ShutOut) -> dict[str, object]:
+    """The lockout and what the pass did, as data."""
+    told = {"person": done.person, "ledger_seq": done.entry, "ref": done.ref}
+    return {**told, "run": applied_json(done.applied) if done.applied else None}

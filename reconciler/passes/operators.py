@@ -34,6 +34,9 @@ e = some(where (p.eft == allow))
 m = g(r.sub, p.sub) && (p.act == "*" || r.act == p.act) && keyMatch(r.obj, p.obj)
 """
 
+MOST_REMEMBERED = 10_000
+"""So many decisions are remembered: reading ten lines takes casbin longer than everything else in an answer."""
+
 ANYTHING = "*"
 """The object of a question about no one thing in particular: only a line for everything allows it."""
 
@@ -70,8 +73,10 @@ class Operators:
         """`text` is the policy's content, None where the workspace has none. Raises `ProblemsFound` with every bad
         line.
         """
+        self.text = text
         self._file = file
         self._enforcer = None
+        self._decided: dict[tuple[str, Act, str], bool] = {}
         if text is not None:
             problems = list(_problems(file, text))
             if problems:
@@ -90,12 +95,24 @@ class Operators:
         if actor.acts is not None and act not in actor.acts:
             text = f"token `{actor.token}` of {actor.name} is not good for {what}"
             raise NotAllowed(text, remedy=f"it is good for: {', '.join(sorted(actor.acts))}; make another one")
-        if self._enforcer is not None and not self._enforcer.enforce(actor.name, act.value, thing):
+        if not self._allows(actor.name, act, thing):
             raise NotAllowed(
                 f"{actor.name} may not {what} here",
                 place=Place(self._file),
                 remedy=f"whoever answers for the workspace adds a line: p, {actor.name}, {act}, {thing}",
             )
+
+    def _allows(self, name: str, act: Act, thing: str) -> bool:
+        """What the policy says, which it says again and again: it is read afresh where its text is another one."""
+        if self._enforcer is None:
+            return True
+        asked = name, act, thing
+        known = self._decided.get(asked)
+        if known is None:
+            if len(self._decided) >= MOST_REMEMBERED:
+                self._decided.clear()
+            known = self._decided[asked] = bool(self._enforcer.enforce(name, act.value, thing))
+        return known
 
     def may(self, actor: Actor, act: Act, thing: str = ANYTHING) -> bool:
         """`check` as an answer."""

@@ -13,14 +13,16 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import Connection
+
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import instant_text, parse_instant
-from reconciler.facts.ledger import Entry, NewEntry
+from reconciler.facts.ledger import Entry, NewEntry, read_subjects
 from reconciler.facts.people import Facts
 
 CREATED = "token-created"
@@ -90,47 +92,72 @@ def create_token(
         "expires_at": instant_text(expires_at),
         "digest": _digest(text),
     }
-    entry = _record(facts, NewEntry(CREATED, f"token:{name}", actor, payload), now)
+    entry = _record(facts, NewEntry(CREATED, subject_of(name), actor, payload), now)
     return text, _token(entry)
 
 
 def revoke_token(facts: Facts, name: str, reason: str, *, now: datetime, actor: str) -> Token:
     """Take a token back, by its id. Raises `TokenRefused` where there is none, or it was taken back before."""
-    token = next((each for each in list_tokens(facts) if each.id == name), None)
+    with facts.store.reading() as connection:
+        token = read_token(connection, name)
     if token is None:
         raise TokenRefused(f"there is no token `{name}`", remedy="`reconciler token list` names them")
     if token.revoked_entry:
         raise TokenRefused(f"token `{name}` was taken back already, by ledger entry {token.revoked_entry}")
     payload = {"token": name, "owner": token.owner, "reason": reason}
-    entry = _record(facts, NewEntry(REVOKED, f"token:{name}", actor, payload), now)
+    entry = _record(facts, NewEntry(REVOKED, subject_of(name), actor, payload), now)
     return replace(token, revoked_entry=entry.seq)
 
 
 def list_tokens(facts: Facts) -> list[Token]:
     """All tokens that were ever made, in that order."""
-    found: dict[str, Token] = {}
-    for entry in facts.ledger.entries(kinds={CREATED, REVOKED}):
-        name = str(entry.payload["token"])
-        if entry.kind == CREATED:
-            found[name] = _token(entry)
-        elif name in found:
-            found[name] = replace(found[name], revoked_entry=entry.seq)
-    return list(found.values())
+    return _tokens(facts.ledger.entries(kinds={CREATED, REVOKED}))
+
+
+def read_token(connection: Connection, name: str) -> Token | None:
+    """The token of this id, as the transaction sees it; found by its own entries, however many others there are."""
+    told = read_subjects(connection, [subject_of(name)], kinds={CREATED, REVOKED})
+    return next((token for _, entries in told for token in _tokens(entries)), None)
+
+
+def subject_of(name: str) -> str:
+    """Whom the ledger's entries about a token are about."""
+    return f"token:{name}"
 
 
 def token_behind(facts: Facts, text: str, now: datetime) -> Token:
     """The token that this text is. Raises `TokenRefused`, whose words never repeat it."""
-    found = _TOKEN.fullmatch(text.strip())
+    with facts.store.reading() as connection:
+        return checked(text, lambda name: read_token(connection, name), now)
+
+
+def checked(text: str, find: Callable[[str], Token | None], now: datetime) -> Token:
+    """The token that this text is, `find` being asked for that of its id. Raises `TokenRefused`, whose words never
+    repeat it.
+    """
+    given = text.strip()
+    found = _TOKEN.fullmatch(given)
     if found is None:
         raise TokenRefused("this is no token of ours", remedy="give it as `reconciler token create` printed it")
-    token = next((each for each in list_tokens(facts) if each.id == found["id"]), None)
-    if token is None or not hmac.compare_digest(token.digest, _digest(text.strip())):
+    token = find(found["id"])
+    if token is None or not hmac.compare_digest(token.digest, _digest(given)):
         raise TokenRefused("this token is not known here", remedy="make one: reconciler token create --owner NAME")
     if token.revoked_entry:
         raise TokenRefused(f"token `{token.id}` was taken back", remedy="make a new one: reconciler token create")
     if not token.is_good(now):
         raise TokenRefused(f"token `{token.id}` has ended", remedy="make a new one: reconciler token create")
     return token
+
+
+def _tokens(entries: Iterable[Entry]) -> list[Token]:
+    found: dict[str, Token] = {}
+    for entry in entries:
+        name = str(entry.payload["token"])
+        if entry.kind == CREATED:
+            found[name] = _token(entry)
+        elif name in found:
+            found[name] = replace(found[name], revoked_entry=entry.seq)
+    return list(found.values())
 
 
 def _digest(text: str) -> str:

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from reconciler.errors import ReconcilerError
+from reconciler.access import UnknownPermission, UnknownPerson
+from reconciler.audit.moments import QuestionRefused, UnknownEntry
+from reconciler.audit.runs import RunUnknown
+from reconciler.errors import ProblemsFound, ReconcilerError
+from reconciler.facts.ledger import chunks
+from reconciler.facts.people import PersonUnknown
 from reconciler.facts.store import StoreError
 from reconciler.logs import log
+from reconciler.passes.decide import ApprovalRefused
+from reconciler.passes.emergency import RevokeRefused
+from reconciler.passes.look import NothingKnown, UnknownTarget
 from reconciler.passes.operators import NotAllowed
 from reconciler.passes.tokens import TokenRefused
 
-__all__ = ["BodyRefused", "BodyTooLarge", "Failure", "SignatureRefused", "described", "tell_errors"]
+__all__ = [
+    "BodyRefused",
+    "BodyTooLarge",
+    "Failure",
+    "SignatureRefused",
+    "described",
+    "refusals",
+    "streamed",
+    "tell_errors",
+]
+
+PIECE = 500
+"""So many elements of a list are put into text at a time."""
 
 RETRY_SECONDS = 5
 """When somebody who was told 503 may ask again."""
@@ -59,6 +81,17 @@ _STATUS: Mapping[type[ReconcilerError], int] = {
     NotAllowed: 403,
     BodyTooLarge: 413,
     BodyRefused: 400,
+    QuestionRefused: 400,
+    UnknownEntry: 400,
+    UnknownTarget: 400,
+    RevokeRefused: 400,
+    UnknownPerson: 404,
+    PersonUnknown: 404,
+    UnknownPermission: 404,
+    RunUnknown: 404,
+    ApprovalRefused: 409,
+    NothingKnown: 409,
+    ProblemsFound: 409,
 }
 
 
@@ -74,6 +107,40 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": words[status]} for status in statuses}
 
 
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These answers to somebody who calls with a token, for the OpenAPI document."""
+    words = {
+        400: "What is asked cannot be read: a moment that is none, a body that is no JSON.",
+        401: "No token, or one that has ended, was taken back or was never ours.",
+        403: "The token is not good for this, or its owner may not do it here.",
+        404: "There is no such person, permission or run.",
+        409: "Not as things stand: nothing was shown under this digest, somebody else has to approve, nobody is known "
+        "yet, or the policies do not pass.",
+        413: "The body is larger than `max_body_bytes`; it was not read.",
+        422: "A parameter has a value that cannot stand there.",
+        503: "The record is out of reach, or too many ask about everybody: ask again, after `Retry-After` seconds.",
+    }
+    return {status: {"model": Failure, "description": words[status]} for status in statuses}
+
+
+def streamed(data: Mapping[str, Any]) -> Iterator[bytes]:
+    """A large answer as JSON, part by part: as one text a large plan takes a gigabyte."""
+    yield b"{"
+    for place, (name, value) in enumerate(data.items()):
+        yield f"{', ' if place else ''}{_json(name)}: ".encode()
+        if isinstance(value, list):
+            yield b"["
+            for number, some in enumerate(chunks(value, PIECE)):
+                yield ((", " if number else "") + _json(some)[1:-1]).encode()
+            yield b"]"
+        else:
+            yield _json(value).encode()
+    yield b"}"
+
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def tell_errors(app: FastAPI) -> None:
     """Answer with `Failure`, whatever goes wrong."""
 
@@ -86,6 +153,21 @@ def tell_errors(app: FastAPI) -> None:
         message = "the record is out of reach" if isinstance(error, StoreError) else error.message
         remedy = "send it again" if isinstance(error, StoreError) else error.remedy
         return _answer(status, error.code, message, remedy)
+
+    @app.exception_handler(RequestValidationError)
+    async def _unfit(_request: Request, error: RequestValidationError) -> JSONResponse:
+        flaws = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()[:3]]
+        return _answer(422, "parameter", "; ".join(flaws)[:500], "/docs says what stands there")
+
+    @app.exception_handler(404)
+    async def _no_route(_request: Request, _error: Exception) -> JSONResponse:
+        return _answer(404, "route", "there is nothing at this address", "/docs lists what there is")
+
+    @app.exception_handler(405)
+    async def _no_method(_request: Request, error: Exception) -> JSONResponse:
+        answer = _answer(405, "route", "this address does not take this method", "/docs lists what there is")
+        answer.headers.update(getattr(error, "headers", None) or {})  # which it takes
+        return answer
 
     @app.exception_handler(Exception)
     async def _defect(_request: Request, error: Exception) -> JSONResponse:

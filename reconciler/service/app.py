@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from reconciler import __version__
 from reconciler.service.answers import tell_errors
+from reconciler.service.request_ids import RequestIds
 
 __all__ = ["Work", "create_app"]
 
@@ -41,10 +42,11 @@ def create_app(routers: Sequence[APIRouter], works: Sequence[Work]) -> FastAPI:
     app = FastAPI(
         title="Permission reconciler",
         version=__version__,
-        summary="Is told by HR's systems who joins, moves and leaves; access follows.",
+        summary="Is told by HR's systems who joins, moves and leaves; access follows. Says who may what, and why.",
         lifespan=lifespan,
     )
     for router in routers:
         app.include_router(router)
     tell_errors(app)
+    app.add_middleware(RequestIds)
     return app

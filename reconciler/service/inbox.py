@@ -64,7 +64,7 @@ class Inbox:
 
     def take(self, raws: Sequence[object], webhook: str) -> EventsAnswer:
         """Record what can be recorded, in one transaction. Raises `StoreError`: then nothing is on record."""
-        actor, operators = Actor(webhook), self._premises.workspace.operators()
+        actor, operators = Actor(webhook), self._premises.operators()
         judged: list[Event | ReconcilerError] = [self._judged(raw, actor, operators) for raw in raws]
         events = [each for each in judged if isinstance(each, Event)]
         policy = self._premises.standing().policy

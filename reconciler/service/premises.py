@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
 
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
+from reconciler.facts.at_hand import AtHand
 from reconciler.facts.people import Facts
 from reconciler.logs import log
-from reconciler.passes.operators import Actor
+from reconciler.passes.operators import Actor, Operators
 from reconciler.passes.wiring import Wiring
-from reconciler.workspace import StandingPolicy, Workspace, now
+from reconciler.workspace import StandingPolicy, TreeMark, Workspace, now
 
 __all__ = ["Premises"]
 
@@ -29,8 +30,19 @@ class Premises:
     actor: Actor
     clock: Callable[[], datetime] = now
     given: StandingPolicy | None = None
+    at_hand: AtHand = field(init=False)
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
+    _mark: TreeMark | None = None
+    _operators: Operators | None = None
+
+    def __post_init__(self) -> None:
+        self.at_hand = AtHand(self.facts.store)
+
+    def operators(self) -> Operators:
+        """Who may do what, as the workspace's access policy says now. Raises `WorkspaceError`."""
+        found = self._operators = self.workspace.operators(self._operators)
+        return found
 
     def standing(self) -> StandingPolicy:
         """The policy that counts now; compiled only where the files are others than before. Where the tree does not
@@ -42,11 +54,15 @@ class Premises:
         with self._turn:
             before = self._standing
             try:
+                mark = self.workspace.policies_mark()
+                if before is not None and mark == self._mark and mark.settled:
+                    return before
                 self._standing = self.workspace.standing_policy(before)
+                self._mark = mark
             except (ReconcilerError, OSError) as error:
                 if before is None:
                     raise
-                self._standing = replace(before, problems=_problems(error), tree={})
+                self._standing, self._mark = replace(before, problems=_problems(error), tree={}), None
             if self._standing is not before and self._standing.problems is not None:
                 log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
             return self._standing
@@ -57,9 +73,13 @@ class Premises:
         with self._turn:
             yield
 
-    def wired(self, standing: StandingPolicy) -> Wiring:
-        """Everything for one pass. Its targets are its own: what one has learned about a server does not outlive it."""
-        made = self.workspace.wire(standing=standing, actor=self.actor, facts=self.facts)
+    def wired(
+        self, standing: StandingPolicy, actor: Actor | None = None, targets: Sequence[str] | None = None
+    ) -> Wiring:
+        """Everything for one pass over all targets, or these, by the service itself or by whoever calls. Its targets
+        are its own: what one has learned about a server does not outlive it.
+        """
+        made = self.workspace.wire(targets=targets, standing=standing, actor=actor or self.actor, facts=self.facts)
         return replace(made, clock=self.clock)
 
 

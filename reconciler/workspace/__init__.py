@@ -2,6 +2,7 @@
 
 from reconciler.workspace.file import AnchorRefused, RunInProgress, SecretMissing, WorkspaceError
 from reconciler.workspace.repository import repository_root
+from reconciler.workspace.tree import TreeMark
 from reconciler.workspace.workspace import StandingPolicy, Workspace, lease, login_name, now
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "RunInProgress",
     "SecretMissing",
     "StandingPolicy",
+    "TreeMark",
     "Workspace",
     "WorkspaceError",
     "lease",

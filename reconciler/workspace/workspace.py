@@ -43,6 +43,7 @@ from reconciler.workspace.file import RunInProgress, SecretMissing, WorkspaceErr
 from reconciler.workspace.references import References
 from reconciler.workspace.repository import PolicyRepository
 from reconciler.workspace.service import PushSecrets
+from reconciler.workspace.tree import TreeMark, mark_of
 
 TARGETS = "reconciler.targets"
 SOURCES = "reconciler.sources"
@@ -120,6 +121,10 @@ class Workspace:
             for path in _yaml_files(folder):
                 files[os.path.relpath(path, self.folder)] = path.read_bytes()
         return files
+
+    def policies_mark(self) -> TreeMark:
+        """A mark of the policy tree: while it is the same and `settled`, so is every byte of it."""
+        return mark_of(path for name in self.spec.policies for path in _yaml_files(self.folder / name))
 
     def check(self) -> tuple[Policy | None, tuple[Problem, ...]]:
         """The policy and everything that is wrong with it, its bindings held against this workspace's targets too."""
@@ -249,13 +254,16 @@ class Workspace:
         found = token_behind(self.facts(create=False), token, now())
         return Actor(found.owner, found.acts, found.id, found.made_by)
 
-    def operators(self) -> Operators:
-        """Who may do what with this workspace. Raises `WorkspaceError` where its access policy cannot be read."""
+    def operators(self, before: Operators | None = None) -> Operators:
+        """Who may do what with this workspace; `before`, what this answered earlier, is so while the same text stands
+        there. Raises `WorkspaceError` where its access policy cannot be read.
+        """
         if not self.spec.operators:
             return Operators()
         path = self.folder / self.spec.operators
         try:
-            return Operators(str(path), path.read_text("utf-8"))
+            text = path.read_text("utf-8")
+            return before if before is not None and before.text == text else Operators(str(path), text)
         except (OSError, UnicodeDecodeError) as error:
             text = f"the access policy {path} cannot be read: {error}"
             raise WorkspaceError(text, place=self.place("operators"), remedy="correct `operators`") from None
@@ -446,5 +454,8 @@ def _format(path: Path) -> str:
 
 
 def _yaml_files(folder: Path) -> list[Path]:
-    found = [path for path in sorted(folder.rglob("*")) if path.suffix in (".yaml", ".yml") and path.is_file()]
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in names if name.endswith((".yaml", ".yml")) and not name.startswith(".")]
+    return [path for path in sorted(found) if path.is_file()]

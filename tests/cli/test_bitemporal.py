@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.access import Explainer
-from reconciler.cli.explanations import cited
+from reconciler.audit.explained import cited
 from reconciler.facts.events import parse_event
 from reconciler.facts.ledger import NewEntry
 from reconciler.facts.model import Population

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import yaml
@@ -27,8 +28,26 @@ PAGE = (ROOT / "docs" / "service.md").read_text("utf-8")
 LONG = 120.0
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def typed(script: str, company: Company, environment: Mapping[str, str], port: int) -> list[Any]:
+    """A block, typed into a shell with the service's own port; every JSON document that is printed."""
+    done = subprocess.run(
+        ["/bin/sh", "-euc", script.replace(":8470", f":{port}")],
+        cwd=company.folder,
+        env=environment,
+        capture_output=True,
+        timeout=LONG,
+        check=True,
+    )
+    decoder, text, found = json.JSONDecoder(), done.stdout.decode().strip(), []
+    while text:
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:].strip()
+    return found
 
 
 @contextmanager
@@ -58,33 +77,16 @@ def test_the_page_works_as_it_is_written(rolled_out: Company) -> None:
     start, send, health = blocks("sh")
     (shown,) = map(json.loads, blocks("json"))
     with started(start, rolled_out) as environment:
-
-        def typed(script: str) -> list[dict[str, object]]:
-            done = subprocess.run(
-                ["/bin/sh", "-euc", script.replace(":8470", f":{port}")],
-                cwd=rolled_out.folder,
-                env=environment,
-                capture_output=True,
-                timeout=LONG,
-                check=True,
-            )
-            decoder, text, found = json.JSONDecoder(), done.stdout.decode().strip(), []
-            while text:
-                value, end = decoder.raw_decode(text)
-                found.append(value)
-                text = text[end:].strip()
-            return found
-
-        (answer,) = typed(send)
-        assert [each.keys() for each in answer["events"]] == [each.keys() for each in shown["events"]]  # type: ignore[attr-defined]
-        assert answer["events"][0]["outcome"] == "recorded"  # type: ignore[index]
+        (answer,) = typed(send, rolled_out, environment, port)
+        assert [each.keys() for each in answer["events"]] == [each.keys() for each in shown["events"]]
+        assert answer["events"][0]["outcome"] == "recorded"
         deadline, pause = time.monotonic() + LONG, Event()
-        while not (said := typed(health))[1]["ready"] or said[1]["due"]:
+        while not (said := typed(health, rolled_out, environment, port))[1]["ready"] or said[1]["due"]:
             assert time.monotonic() < deadline, said
             pause.wait(0.2)
         assert said[0] == {"alive": True}
         script = f"./send-event.sh http://127.0.0.1:{port} <events/04-exit.json"
-        assert typed(script)[0]["events"][0]["outcome"] == "recorded"  # type: ignore[index]
+        assert typed(script, rolled_out, environment, port)[0]["events"][0]["outcome"] == "recorded"
     told = rolled_out.run("why", "E1017", "chip-designs:read", status=0).out
     assert "notice" in told
 

@@ -27,6 +27,7 @@ import yaml
 from reconciler.facts.events import parse_event
 from reconciler.facts.recording import EventOutcome, record_events
 from reconciler.passes import apply_plan, approve, look
+from reconciler.passes.tokens import Act, create_token
 from reconciler.passes.wiring import Wiring
 from reconciler.workspace import Workspace
 from tests.servers.postgresql import ESCAPED
@@ -137,6 +138,14 @@ class Service:
         body = said if isinstance(said, bytes) else json.dumps(said).encode()
         return requests.post(f"{self.url}/v1/events", body, headers=signed(body, secret, **how), timeout=PATIENCE)
 
+    def ask(self, path: str, token: str = "", said: object = None, **headers: str) -> requests.Response:
+        """Ask with a token: GET, or POST where something is said."""
+        sent = {**({"authorization": f"Bearer {token}"} if token else {}), **headers}
+        method, body = ("GET", None) if said is None else ("POST", json.dumps(said).encode())
+        if body is not None:
+            sent = {"content-type": "application/json", **sent}
+        return requests.request(method, self.url + path, data=body, headers=sent, timeout=PATIENCE)
+
     def ready(self) -> Any:
         """What it says of itself."""
         return requests.get(f"{self.url}/readyz", timeout=PATIENCE).json()
@@ -229,6 +238,12 @@ class Office:
         assert done is not None
         assert not done.failed
         assert not done.plan.held
+
+    def token(self, owner: str, *acts: Act, until: datetime | None = None) -> str:
+        """A token, made as the command line does; good for everything unless it is said for what."""
+        now = self.clock()
+        ends = until or now + timedelta(days=1)
+        return create_token(self.workspace().facts(), owner, acts or [*Act], ends, now=now, actor="it")[0]
 
     def entries(self, kind: str) -> int:
         """How many entries of this kind the ledger has; it verifies."""

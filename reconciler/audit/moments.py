@@ -1,13 +1,12 @@
-"""Days and moments as people type them on the command line: of which moment a question is asked, and as known when."""
+"""Days and moments as people write them: of which moment a question is asked, and as known when."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 from zoneinfo import ZoneInfo
-
-import click
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import day_end, day_start, parse_day
@@ -16,6 +15,17 @@ from reconciler.plan.artefact import instant
 
 _ENTRY = re.compile(r"(?:entry|ledger):\s*(?P<named>[0-9]+)|(?P<bare>[0-9]{1,7}|[0-9]{9,18})")
 """``entry:812``, as people say it; ``ledger:812``, as answers cite it; or the number alone. Eight digits are a day."""
+
+
+YEARS = range(1900, 9999)
+"""Of what lies beyond no calendar of ours says anything."""
+
+
+class QuestionRefused(ReconcilerError):
+    """What is asked cannot be read: a moment that is none, a permission without an action."""
+
+    code = "question"
+    exit_status: ClassVar[int] = 64
 
 
 class UnknownEntry(ReconcilerError):
@@ -42,21 +52,26 @@ class KnownAt:
 
 
 def moment(text: str, zone: ZoneInfo) -> datetime:
-    """An instant: a day is its start in the workspace's timezone, a time without offset is local to it."""
+    """An instant: a day is its start in the workspace's timezone, a time without offset is local to it. Raises
+    `QuestionRefused`.
+    """
     try:
         return day_start(parse_day(text), zone)
     except ValueError:
         pass
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a day (2026-12-01) nor a moment (2026-12-01T09:30)") from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
+        if parsed.year not in YEARS:
+            raise ValueError(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        text_ = f"{text!r} is neither a day nor a moment"
+        raise QuestionRefused(text_, remedy="write 2026-12-01, or 2026-12-01T09:30") from None
 
 
 def known_at(text: str, facts: Facts, now: datetime) -> KnownAt:
     """What was on record: when a day was over, at a moment, or with a ledger entry. Raises `UnknownEntry` for one that
-    does not exist, and a usage error for a time that is yet to come.
+    does not exist, and `QuestionRefused` for a time that is yet to come.
     """
     named = _ENTRY.fullmatch(text.strip())
     if named:
@@ -87,5 +102,5 @@ def _asked(text: str, zone: ZoneInfo, now: datetime) -> tuple[datetime, str]:
     else:
         asked, begun, said = day_end(day, zone), day_start(day, zone), f"the end of {day}"
     if begun > now:
-        raise click.BadParameter(f"{text!r} is yet to come: what will be known then, nobody can say")
+        raise QuestionRefused(f"{text!r} is yet to come: what will be known then, nobody can say")
     return asked, said
