@@ -137,6 +137,14 @@ class Due:
         """Whether a leaver waits for the lane, or is in it."""
         return bool(self._leavers) or any(mark.leaving for mark in self._in_the_lane.values())
 
+    @property
+    def leavers(self) -> Mapping[str, int]:
+        """Those who leave and are not out yet → the oldest entry that says so, 0 where time alone did."""
+        found: dict[str, int] = {}
+        for waiting in (self._leavers, self._in_the_lane, self._failed):
+            found |= {person: mark.first for person, mark in waiting.items() if mark.leaving}
+        return found
+
     # --- how far ------------------------------------------------------------------------------------------------------
 
     def reconciled(self, seen: int) -> int:

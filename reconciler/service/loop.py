@@ -25,7 +25,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.events import EventType
 from reconciler.facts.ledger import read_told
 from reconciler.facts.people import FACT_KINDS, PersonUnknown
-from reconciler.logs import log
+from reconciler.logs import log, some_id, within
 from reconciler.passes import Applied, Look, apply_plan
 from reconciler.passes.agenda import EVERYBODY, Agenda, turns_of
 from reconciler.passes.due import CROWD, Due
@@ -84,7 +84,7 @@ class _Stopping(ReconcilerError):
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due.
+    people are due; how many of them leave, and the oldest entry that says so of one of those (0: none does).
     """
 
     dead: tuple[str, ...]
@@ -92,6 +92,8 @@ class LoopState:
     last_pass: datetime | None
     trouble: str
     due: int
+    leavers: int
+    oldest_leaver: int
 
 
 class Loop:
@@ -155,10 +157,11 @@ class Loop:
     def state(self) -> LoopState:
         """How it is at this moment."""
         with self._changed:
-            due = len(self._due.people)
+            due, leavers = len(self._due.people), self._due.leavers
         dead = tuple(thread.name for thread in self._threads if not thread.is_alive())
         trouble = "; ".join(text for text in self._trouble.values() if text)
-        return LoopState(dead, time.monotonic() - self._looked_at, self._last_pass, trouble, due)
+        ago, oldest = time.monotonic() - self._looked_at, min(filter(None, leavers.values()), default=0)
+        return LoopState(dead, ago, self._last_pass, trouble, due, len(leavers), oldest)
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 
@@ -175,6 +178,7 @@ class Loop:
         self._read_news()
         if now < self._newest - STEP:
             log.warning("clock-set-back", seconds=(self._newest - now).total_seconds())
+            self._premises.measures.set_back()
             self._next_full = self._after(now)
             self._unplanned_since = now
             self._mark_everything()
@@ -280,7 +284,7 @@ class Loop:
         while (person := self._next_person()) is not None:
             well, goes_on = False, False
             try:
-                with self._survived("pass", person=person):
+                with within(**{"pass": some_id()}), self._survived("pass", person=person):
                     well, goes_on = self._let_out(person)
             finally:
                 with self._changed:
@@ -312,6 +316,7 @@ class Loop:
         failed = done is not None and done.failed
         changes = len(done.report.done) if done is not None and done.report is not None else 0
         seconds = round(time.perf_counter() - begun, 3)
+        self._premises.measures.passed("person", seconds, well=not failed, done=done)
         log.info("person-passed", person=person, changes=changes, failed=failed, seconds=seconds)
         # Who leaves may have answered for others, whom only a whole pass looks at.
         goes_on = (done is not None and done.still_due) or bool(standing.policy.sponsors)
@@ -331,7 +336,7 @@ class Loop:
         while self._wait_for_whole():
             well = False
             try:
-                with self._survived("pass"):
+                with within(**{"pass": some_id()}), self._survived("pass"):
                     well = self._whole_pass()
                 if self._unplanned_since is not None:  # the pass did not get as far as to do it
                     with self._survived("record"):
@@ -361,7 +366,7 @@ class Loop:
 
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
-        standing = self._premises.standing()
+        begun, standing = time.perf_counter(), self._premises.standing()
         seen: list[Look] = []
         try:
             done = apply_plan(
@@ -375,6 +380,8 @@ class Loop:
             return False
         well = done is not None and not done.failed and standing.problems is None
         self._trouble["pass"] = "" if well else _what_went_wrong(done, standing.problems)
+        self._premises.measures.passed("whole", time.perf_counter() - begun, well=well, done=done)
+        self._premises.measures.saw(seen[-1].plan)
         if well:
             self._last_pass = seen[-1].desired.at
         # By what the pass saw, so that nobody's moment is missed that came up with it.
@@ -399,8 +406,10 @@ class Loop:
             log.info("stopped-between-batches")
         except ReconcilerError as error:
             self._trouble[where] = error.message
+            self._premises.measures.broke_off(where, error.code)
             log.warning("pass-failed" if where == "pass" else "record-unreadable", code=error.code, **about)
         except Exception as error:
+            self._premises.measures.broke_off(where, "defect")
             self._trouble[where] = f"a defect of the reconciler ({type(error).__name__}); the log has more"
             log.exception("defect", where=where, **about)
 

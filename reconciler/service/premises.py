@@ -12,6 +12,7 @@ from reconciler.facts.people import Facts
 from reconciler.logs import log
 from reconciler.passes.operators import Actor
 from reconciler.passes.wiring import Wiring
+from reconciler.service.measures import Measures
 from reconciler.workspace import StandingPolicy, Workspace, now
 
 __all__ = ["Premises"]
@@ -25,6 +26,7 @@ class Premises:
     facts: Facts
     actor: Actor
     clock: Callable[[], datetime] = now
+    measures: Measures = field(default_factory=Measures)
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
 

@@ -18,10 +18,12 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
 from reconciler.service.app import create_app
+from reconciler.service.callers import Callers
 from reconciler.service.events import events_router
 from reconciler.service.health import Health, health_router
-from reconciler.service.inbox import Inbox
+from reconciler.service.inbox import Became, Inbox
 from reconciler.service.loop import Loop
+from reconciler.service.metrics import Exposition, metrics_router
 from reconciler.service.premises import Premises
 from reconciler.service.signatures import Signatures
 from reconciler.workspace import Workspace
@@ -67,10 +69,16 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
     """The whole service, wired together, with what the last one left taken up. Raises `StoreError`."""
     loop = Loop(premises)
     loop.take_up()
+    spec = premises.workspace.spec
+    premises.measures.expects(spec.targets, spec.service.webhooks, Became)
     inbox = Inbox(premises, loop.news)
-    settings = premises.workspace.spec.service
-    routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]
-    return create_app(routers, loop)
+    settings = spec.service
+    routers = [
+        events_router(signatures, inbox, settings.max_body_bytes),
+        health_router(Health(premises, loop)),
+        metrics_router(Exposition(premises, loop), Callers(premises), guarded=settings.metrics_guarded),
+    ]
+    return create_app(routers, loop, premises.measures)
 
 
 class _Server(uvicorn.Server):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -70,7 +70,8 @@ class Schedule(_Section):
 
 class ServiceSettings(_Section):
     """What `reconciler serve` goes by. `max_body_bytes`: a larger request is refused unread. `stale_after_minutes`:
-    with the last whole pass older than that, the service says that it is not ready.
+    with the last whole pass older than that, the service says that it is not ready. `metrics`: whether whoever reads
+    those needs a token; none given, whoever is not on this machine does.
     """
 
     listen: str = "127.0.0.1:8470"
@@ -80,6 +81,7 @@ class ServiceSettings(_Section):
     schedule: Schedule = Schedule()
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     stale_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 120
+    metrics: Literal["open", "token"] | None = None
 
     @field_validator("listen")
     @classmethod
@@ -115,6 +117,13 @@ class ServiceSettings(_Section):
     def address(self) -> Address:
         """Where to listen."""
         return _address(self.listen)
+
+    @property
+    def metrics_guarded(self) -> bool:
+        """Whether `/metrics` takes a token. What a proxy hands on may come from anywhere, loopback or not."""
+        if self.metrics is not None:
+            return self.metrics == "token"
+        return self.behind_proxy or not self.address.loopback
 
 
 def _address(text: str) -> Address:

@@ -171,6 +171,17 @@ class Office:
         (folder / "policies" / "policy.yaml").write_text(POLICY, "utf-8")
         return cls(folder, slapd)
 
+    def edit(self, old: str, new: str) -> None:
+        """Change the workspace file."""
+        path = self.folder / "reconciler.yaml"
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+
+    def run_git(self, *words: str) -> None:
+        """In the folder of the policies."""
+        subprocess.run(["git", "-C", str(self.folder / "policies"), *words], check=True, capture_output=True)
+
     # --- in this process ----------------------------------------------------------------------------------------------
 
     def workspace(self) -> Workspace:

@@ -1,0 +1,60 @@
+"""Every request has an id: what the log says while it is served carries it, and so does the answer.
+
+Whoever sends a sane `X-Request-ID` gives it; what stands there otherwise is nobody's way into our log. Paths are not
+logged, since they may name people: the route that a request fitted is.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import uuid4
+
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
+
+from reconciler.logs import log, within
+from reconciler.service.measures import Measures
+
+__all__ = ["HEADER", "Application"]
+
+HEADER = "X-Request-ID"
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ASKED_OFTEN = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Application(FastAPI):
+    """FastAPI's, whose requests have ids and are measured. `measures` is handed in as a value of `state`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        name, begun, status = _name(scope), time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message["headers"], (HEADER.lower().encode(), name.encode())]}
+            await send(message)
+
+        with within(request=name):
+            try:
+                await super().__call__(scope, receive, answer)
+            finally:
+                seconds = time.perf_counter() - begun
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                route = getattr(scope.get("route"), "path", "")
+                measures: Measures = self.state.measures
+                measures.answered(method, route, status, seconds)
+                tell = log.debug if route in _ASKED_OFTEN else log.info
+                tell("request-answered", method=method, route=route, status=status, seconds=round(seconds, 3))
+
+
+def _name(scope: Scope) -> str:
+    given = [value for key, value in scope["headers"] if key == HEADER.lower().encode()]
+    text = given[0].decode("latin-1") if len(given) == 1 else ""
+    return text if _SANE.fullmatch(text) else uuid4().hex
