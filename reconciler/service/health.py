@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from reconciler.errors import ReconcilerError
+from reconciler.facts.store import StoreError
 from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
 
@@ -57,6 +58,10 @@ class Health:
             self._premises.facts.store.check_migrated()
         except ReconcilerError as error:
             yield Reason(code=error.code, text="the record cannot be reached, or is not of this version")
+        else:
+            if self._premises.facts.store.unwritable:
+                text = "the record could not be written when that was last tried (the log says why): nothing is taken"
+                yield Reason(code=StoreError.code, text=text)
         state = self._loop.state()
         if state.dead or state.looked_ago > HUNG:
             what = f"ended: {', '.join(state.dead)}" if state.dead else f"silent for {state.looked_ago:.0f} s"

@@ -20,6 +20,7 @@ from threading import Condition, Event, Thread
 
 from reconciler.access.boundaries import Boundaries, boundaries_of
 from reconciler.access.sponsorship import people_needed
+from reconciler.apply.leases import take
 from reconciler.apply.tables import Kind
 from reconciler.errors import ReconcilerError
 from reconciler.facts.events import EventType
@@ -53,6 +54,9 @@ COURTESY = 5.0
 """For so many seconds a whole pass, which is much work, waits for leavers who are on their way out; and so does a pass
 for a person while somebody else makes one.
 """
+
+PROBE = "probe"
+"""A lease on nothing, taken to see whether the record can be written."""
 
 POLL = 0.05
 """Seconds between two looks at what somebody else is doing."""
@@ -168,11 +172,19 @@ class Loop:
     def _watch(self) -> None:
         while not self._stop.is_set():
             with self._survived("record"):
+                self._try_to_write()
                 self._look_around(self._premises.clock())
                 self._trouble["record"] = ""
             self._looked_at = time.monotonic()
             self._wake.wait(self._pause())
             self._wake.clear()
+
+    def _try_to_write(self) -> None:
+        """Where something could not be written, whether it can by now: nothing else may ask for it in a long time."""
+        if why := self._store.unwritable:
+            log.warning("record-unwritable", why=why)
+            take(self._store, PROBE, self._premises.actor.name, self._premises.clock())
+            log.info("record-writable")
 
     def _look_around(self, now: datetime) -> None:
         self._read_news()

@@ -89,6 +89,8 @@ class Exposition:
             log.warning("not-measured", what=what, code=error.code)
         if what == "store":
             yield _gauge("reconciler_store_up", "Whether the record can be read.", works)
+            text = "Whether the record could be written when that was last tried."
+            yield _gauge("reconciler_store_writable", text, not self._premises.facts.store.unwritable)
         yield from found
 
     def _now(self) -> float:
@@ -100,15 +102,14 @@ class Exposition:
             head = connection.execute(select(func.max(c.seq))).scalar() or 0
             oldest = connection.execute(select(c.recorded_at).where(c.seq == state.oldest_leaver)).scalar()
         yield _gauge("reconciler_ledger_head_entry", "The newest entry on record.", head)
-        if (come := recall(store)) is not None:
-            text = "Up to this entry all is reconciled, as the process that does the passes last noted it."
-            yield _gauge("reconciler_reconciled_entry", text, come.entry)
-            text = "When the last whole pass that ended well began to look."
-            yield _gauge("reconciler_last_full_pass_timestamp_seconds", text, come.at.timestamp())
-        if oldest is not None:
-            text = "When that was recorded by which the first of those came to leave who are not out yet."
-            when = parse_instant(oldest).timestamp()
-            yield _gauge("reconciler_oldest_due_leaver_timestamp_seconds", text, when)
+        come = recall(store)
+        text = "Up to this entry all is reconciled, as the process that does the passes last noted it."
+        yield _gauge("reconciler_reconciled_entry", text, come.entry if come else None)
+        text = "When the last whole pass that ended well began to look."
+        yield _gauge("reconciler_last_full_pass_timestamp_seconds", text, come.at.timestamp() if come else None)
+        text = "When that was recorded by which the first of those came to leave who are not out yet."
+        since = parse_instant(oldest).timestamp() if oldest is not None else None
+        yield _gauge("reconciler_oldest_due_leaver_timestamp_seconds", text, since)
         with self._counted.up_to_date() as tally:
             yield from list(_of_tally(tally))
 
@@ -123,8 +124,9 @@ class Exposition:
         yield accepted
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=float(value))
+def _gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    """A single number; None where there is none to tell now."""
+    return GaugeMetricFamily(name, text, value=None if value is None else float(value))
 
 
 def _of_loop(state: LoopState) -> Iterator[Metric]:
