@@ -24,6 +24,7 @@ from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Became, Inbox
 from reconciler.service.loop import Loop
 from reconciler.service.metrics import Exposition, metrics_router
+from reconciler.service.notifying import READY, STOPPING, tell_systemd
 from reconciler.service.premises import Premises
 from reconciler.service.signatures import Signatures
 from reconciler.workspace import Workspace
@@ -94,6 +95,11 @@ class _Server(uvicorn.Server):
         if self.started:
             settings = self._workspace.spec.service
             self._listening(f"{'https' if settings.tls else 'http'}://{settings.listen}")
+            tell_systemd(READY)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tell_systemd(STOPPING)
+        await super().shutdown(sockets)
 
 
 def _config(workspace: Workspace, app: FastAPI) -> uvicorn.Config:
