@@ -3,7 +3,7 @@
 Every table here is a projection of ledger entries, but four. `proposals`: the digests of plans that were shown, so
 that `approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass
 left that found everything in order; `reconciled`: how far the service has come. Losing one of these costs a full pass.
-`tally`: what monitoring has counted; losing it costs counting again.
+`watched`: what monitoring has counted, and what the last whole pass left; losing it costs counting again, and a pass.
 
 The kinds of ledger entries that this room writes stand in `Kind`.
 """
@@ -143,10 +143,10 @@ reconciled = Table(
     Column("entry", Sequence64, nullable=False),
     Column("at", String(27), nullable=False),
 )
-tally = Table(
-    "tally",
+watched = Table(
+    "watched",
     metadata,
-    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
     Column("entry", Sequence64, nullable=False),
     Column("content", Text, nullable=False),
 )

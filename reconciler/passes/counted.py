@@ -14,7 +14,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from reconciler.apply.tables import tally
+from reconciler.apply.tables import watched
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import parse_instant
 from reconciler.facts.ledger import CHUNK, chunks, ledger_entries, read_entries
@@ -23,6 +23,8 @@ from reconciler.logs import log
 from reconciler.passes.tally import COUNTED, Tally
 
 __all__ = ["Counted"]
+
+TALLY = "tally"
 
 STEP = 1000
 """Entries that are read in one transaction."""
@@ -63,7 +65,7 @@ class Counted:
 
     def _taken_up(self) -> Tally:
         with self._store.reading() as connection:
-            row = connection.execute(select(tally.c.content)).first()
+            row = connection.execute(select(watched.c.content).where(watched.c.name == TALLY)).first()
             head = connection.execute(select(func.max(ledger_entries.c.seq))).scalar() or 0
         found = Tally.read(row.content) if row else None
         if found is None or found.entry > head:  # or the store was put back from a backup
@@ -89,9 +91,10 @@ class Counted:
         self._kept = found.entry
         try:
             with self._store.writing() as connection:
-                connection.execute(delete(tally).where(tally.c.entry < found.entry))
-                if connection.execute(select(tally.c.entry)).first() is None:
-                    connection.execute(insert(tally).values(only=0, entry=found.entry, content=found.text()))
+                own = watched.c.name == TALLY
+                connection.execute(delete(watched).where(own, watched.c.entry < found.entry))
+                if connection.execute(select(watched.c.entry).where(own)).first() is None:  # nobody has come further
+                    connection.execute(insert(watched).values(name=TALLY, entry=found.entry, content=found.text()))
         except ReconcilerError as error:  # counting goes on, and a start begins further back
             log.warning("count-not-kept", code=error.code)
 

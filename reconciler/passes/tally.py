@@ -99,6 +99,8 @@ class Tally:
         """Target, operation, outcome and lane → how many times that came onto the record."""
         self.delays: dict[tuple[str, str], Delays] = {}
         """Target and lane → the delays."""
+        self.set_aside: Counter[str] = Counter()
+        """Target → in how many runs it was given up."""
         self.contradicted: Counter[tuple[str, str]] = Counter()
         """Target and operation → how many times it was confirmed, and reading back did not show it."""
         self._batches: dict[int, _Batch] = {}
@@ -193,6 +195,7 @@ class Tally:
 
     def _finished(self, entry: Entry, moments: Moments) -> None:
         run = _said(entry)["run"]
+        self.set_aside.update(_said(entry).get("set_aside", {}).keys())
         self._running.pop(run, None)
         self._settle([key for key, wait in self._waits.items() if wait.run == run], moments)
         self._forget(instant_text(entry.recorded_at - KEPT))
@@ -222,6 +225,7 @@ class Tally:
                 "entries": self.entries,
                 "changes": [[*key, count] for key, count in sorted(self.changes.items())],
                 "contradicted": [[*key, count] for key, count in sorted(self.contradicted.items())],
+                "set_aside": self.set_aside,
                 "buckets": BUCKETS,
                 "delays": [[*key, own.buckets, own.seconds] for key, own in sorted(self.delays.items())],
                 "batches": [[seq, own.run, own.at, own.changes] for seq, own in sorted(self._batches.items())],
@@ -244,6 +248,7 @@ class Tally:
         tally.entry = said["entry"]
         tally.entries = Counter(said["entries"])
         tally.changes = Counter({(target, op, out, lane): n for target, op, out, lane, n in said["changes"]})
+        tally.set_aside = Counter(said["set_aside"])
         tally.contradicted = Counter({(target, op): n for target, op, n in said["contradicted"]})
         tally.delays = {(target, lane): Delays(own, seconds) for target, lane, own, seconds in said["delays"]}
         tally._batches = {

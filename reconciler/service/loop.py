@@ -328,7 +328,7 @@ class Loop:
         failed = done is not None and done.failed
         changes = len(done.report.done) if done is not None and done.report is not None else 0
         seconds = round(time.perf_counter() - begun, 3)
-        self._premises.measures.passed("person", seconds, well=not failed, done=done)
+        self._premises.measures.passed("person", seconds, well=not failed, unread=_unread(done))
         log.info("person-passed", person=person, changes=changes, failed=failed, seconds=seconds)
         # Who leaves may have answered for others, whom only a whole pass looks at.
         goes_on = (done is not None and done.still_due) or bool(standing.policy.sponsors)
@@ -392,8 +392,7 @@ class Loop:
             return False
         well = done is not None and not done.failed and standing.problems is None
         self._trouble["pass"] = "" if well else _what_went_wrong(done, standing.problems)
-        self._premises.measures.passed("whole", time.perf_counter() - begun, well=well, done=done)
-        self._premises.measures.saw(seen[-1].plan)
+        self._premises.measures.passed("whole", time.perf_counter() - begun, well=well, unread=_unread(done))
         if well:
             self._last_pass = seen[-1].desired.at
         # By what the pass saw, so that nobody's moment is missed that came up with it.
@@ -431,7 +430,11 @@ def _what_went_wrong(done: Applied | None, problems: object) -> str:
         return "the policies do not pass: under the last that did, only leavers are let out"
     if done is None:
         return "the pass was broken off"
-    unread = sorted(name for name, seen in done.plan.targets.items() if seen.error)
-    if unread:
+    if unread := _unread(done):
         return f"could not be read: {', '.join(unread)}"
     return f"{len(done.report.failed) if done.report else 0} changes failed in the last pass"
+
+
+def _unread(done: Applied | None) -> list[str]:
+    """The targets that could not be read."""
+    return sorted(name for name, seen in done.plan.targets.items() if seen.error) if done is not None else []

@@ -7,16 +7,9 @@ and a label's values are words of the code or the workspace file: never a person
 
 from __future__ import annotations
 
-from collections import Counter as Count
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
-
-from reconciler.apply.run import RunReport
-from reconciler.passes.execute import Applied
-from reconciler.plan.model import Plan
 
 __all__ = ["Measures"]
 
@@ -25,14 +18,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # when a series bega
 PASSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 REQUESTS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _LastPass:
-    """What the last whole pass left for people to decide about and to look at."""
-
-    held: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    findings: Mapping[str, int] = field(default_factory=dict)
 
 
 class Measures:
@@ -62,8 +47,8 @@ class Measures:
         )
         self._failures = Counter(
             "reconciler_target_failures",
-            "Passes in which a target could not be read, or was set aside.",
-            ["target", "what"],
+            "Passes of this process in which a target could not be read.",
+            ["target"],
             registry=self.registry,
         )
         self._clock_steps = Counter(
@@ -75,15 +60,12 @@ class Measures:
             ["where", "code"],
             registry=self.registry,
         )
-        self._last = _LastPass()
-        self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
     def expects(self, targets: Iterable[str], webhooks: Iterable[str], outcomes: Iterable[str]) -> None:
         """What may come to be counted begins at 0, so that the first one shows."""
         for target in targets:
-            for what in ("unread", "set-aside"):
-                self._failures.labels(target, what)
+            self._failures.labels(target)
         for webhook in webhooks:
             for outcome in outcomes:
                 self._events.labels(webhook, outcome)
@@ -107,37 +89,8 @@ class Measures:
         """The clock was behind itself."""
         self._clock_steps.inc()
 
-    def passed(self, kind: str, seconds: float, *, well: bool, done: Applied | None) -> None:
-        """A pass has ended: `person` or `whole`."""
+    def passed(self, kind: str, seconds: float, *, well: bool, unread: Iterable[str]) -> None:
+        """A pass has ended: `person` or `whole`; these targets could not be read."""
         self._passes.labels(kind, "well" if well else "failed").observe(seconds)
-        if done is not None:
-            self._count_failures(done.plan, done.report)
-
-    def saw(self, plan: Plan) -> None:
-        """What a whole pass saw."""
-        held = Count((change.target, change.op.value, change.classification or "account") for change in plan.held)
-        self._last = _LastPass(held, Count(finding.kind for finding in plan.findings))
-
-    def _count_failures(self, plan: Plan, report: RunReport | None) -> None:
-        for name, seen in plan.targets.items():
-            if seen.error:
-                self._failures.labels(name, "unread").inc()
-        for name in report.set_aside if report else ():
-            self._failures.labels(name, "set-aside").inc()
-
-    def collect(self) -> Iterator[Metric]:
-        """What the last whole pass left, for `registry`."""
-        last = self._last
-        held = GaugeMetricFamily(
-            "reconciler_held_changes",
-            "Changes that wait for a decision, by slice, in the last whole pass of this process.",
-            labels=["target", "direction", "class"],
-        )
-        for key, count in last.held.items():
-            held.add_metric(key, count)
-        findings = GaugeMetricFamily(
-            "reconciler_findings", "Findings by kind in the last whole pass of this process.", labels=["kind"]
-        )
-        for kind, count in last.findings.items():
-            findings.add_metric([kind], count)
-        yield from (held, findings)
+        for target in unread:
+            self._failures.labels(target).inc()

@@ -1,9 +1,9 @@
 """`/metrics`: what a monitoring system reads (Prometheus' text format, or OpenMetrics to whoever asks for that).
 
 Two sorts of numbers. What the record says is counted from it, and so it is the same in every process and equals what
-the ledger says, whoever did the work (`reconciler.passes.counted`). What a process has seen itself, its requests, its
-passes, the last plan it made, is its own (`reconciler.service.measures`). A scrape reads a few rows and what is new on
-record: nothing of it grows with the number of people.
+the ledger says, whoever did the work (`reconciler.passes.counted`); so is what the last whole pass left. What a process
+has seen itself, its requests and its passes, is its own (`reconciler.service.measures`). A scrape reads a few rows and
+what is new on record: nothing of it grows with the number of people.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from reconciler.facts.days import parse_instant
 from reconciler.facts.ledger import ledger_entries
 from reconciler.logs import log
 from reconciler.passes.counted import Counted
+from reconciler.passes.last_pass import LastPass, recall_pass
 from reconciler.passes.operators import Actor
 from reconciler.passes.reconciled import recall
 from reconciler.passes.tally import BUCKETS, Lane, Tally
@@ -110,6 +111,7 @@ class Exposition:
         text = "When that was recorded by which the first of those came to leave who are not out yet."
         since = parse_instant(oldest).timestamp() if oldest is not None else None
         yield _gauge("reconciler_oldest_due_leaver_timestamp_seconds", text, since)
+        yield from _of_last_pass(recall_pass(store))
         with self._counted.up_to_date() as tally:
             yield from list(_of_tally(tally))
 
@@ -140,6 +142,25 @@ def _of_loop(state: LoopState) -> Iterator[Metric]:
     yield due
 
 
+def _of_last_pass(last: LastPass | None) -> Iterator[Metric]:
+    up = GaugeMetricFamily(
+        "reconciler_target_up", "Whether the target could be read in the last whole pass.", labels=["target"]
+    )
+    for target, could in last.targets.items() if last else ():
+        up.add_metric([target], float(could))
+    held = GaugeMetricFamily(
+        "reconciler_held_changes",
+        "Changes that wait for a decision, by slice, in the last whole pass.",
+        labels=["target", "direction", "class"],
+    )
+    for key, count in last.held.items() if last else ():
+        held.add_metric(key, count)
+    findings = GaugeMetricFamily("reconciler_findings", "Findings by kind in the last whole pass.", labels=["kind"])
+    for kind, count in last.findings.items() if last else ():
+        findings.add_metric([kind], count)
+    yield from (up, held, findings)
+
+
 def _of_tally(tally: Tally) -> Iterator[Metric]:
     text = "Up to this entry the record is counted: behind the head only while a long record is counted anew."
     yield _gauge("reconciler_ledger_counted_entry", text, tally.entry)
@@ -163,6 +184,12 @@ def _of_tally(tally: Tally) -> Iterator[Metric]:
     for own, count in tally.contradicted.items():
         contradicted.add_metric(own, count)
     yield contradicted
+    aside = CounterMetricFamily(
+        "reconciler_target_set_aside", "Runs in which a target was given up.", labels=["target"]
+    )
+    for target, count in tally.set_aside.items():
+        aside.add_metric([target], count)
+    yield aside
     delays = HistogramMetricFamily(
         "reconciler_convergence_delay_seconds",
         "From a fact on record, and in force, to the outcome after which nothing is left of its work on a target.",

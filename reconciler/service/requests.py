@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 from uuid import uuid4
 
 from fastapi import FastAPI
-from starlette.types import Message, Receive, Scope, Send
 
 from reconciler.logs import log, within
 from reconciler.service.measures import Measures
 
 __all__ = ["HEADER", "Application"]
+
+# As ASGI has them.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -25,7 +32,7 @@ _ASKED_OFTEN = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Application(FastAPI):
-    """FastAPI's, whose requests have ids and are measured. `measures` is handed in as a value of `state`."""
+    """FastAPI's, whose requests have ids and are measured by `state.measures`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""

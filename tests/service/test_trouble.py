@@ -217,6 +217,8 @@ def test_while_the_database_is_gone_nothing_is_acknowledged_and_it_recovers(
         assert service.post(exited("E1")).status_code == 202
         until(lambda: not office.anywhere("E1"), "E1 out")
         service.until_ready()
+        counted = 'reconciler_changes_total{lane="leaver",op="revoke",outcome="applied",target="dir"} 2.0'
+        assert counted in requests.get(f"{service.url}/metrics", timeout=60).text
         assert service.end() == 0
         assert not [each for each in service.log() if each["event"] == "defect"]
     assert office.entries("exited") == 1
