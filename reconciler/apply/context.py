@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from reconciler.apply.patience import Patience
 from reconciler.apply.telling import Told
 from reconciler.facts.ledger import Entry, NewEntry
+from reconciler.logs import carried
 from reconciler.plan.model import Change
 from reconciler.targets import Target
 
@@ -46,7 +47,7 @@ def in_threads(works: Sequence[Callable[[], T]]) -> list[T]:
         return [work() for work in works]
     pool = ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, len(works)))
     try:
-        futures = [pool.submit(work) for work in works]
+        futures = [pool.submit(carried(work)) for work in works]
         for future in futures:
             future.exception()
         return [future.result() for future in futures]

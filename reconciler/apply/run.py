@@ -20,7 +20,7 @@ from reconciler.apply.one_target import OneTarget, TargetReport
 from reconciler.apply.telling import Done, finished, started
 from reconciler.errors import ReconcilerError
 from reconciler.facts.ledger import Entry, NewEntry
-from reconciler.logs import log
+from reconciler.logs import log, within
 from reconciler.plan.model import Change, Finding, count_by_op
 from reconciler.targets import OutcomeKind
 
@@ -71,7 +71,8 @@ def carry_out(changes: Sequence[Change], context: RunContext) -> RunReport:
     context.recorder.record([started(len(changes), told)])
     own = log.bind(run=told.run)
     own.info("run-started", plan=told.plan_digest, actor=told.actor, changes=count_by_op(changes))
-    parts = _side_by_side(changes, context)
+    with within(run=told.run):
+        parts = _side_by_side(changes, context)
     report = _joined(changes, parts, context)
     outcomes, contradicted = report.counts(), len(report.contradicted)
     context.recorder.record([finished(report.run, outcomes, contradicted, report.set_aside)])

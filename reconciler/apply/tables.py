@@ -1,8 +1,9 @@
 """The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
 
-Every table here is a projection of ledger entries, but three. `proposals`: the digests of plans that were shown, so
+Every table here is a projection of ledger entries, but four. `proposals`: the digests of plans that were shown, so
 that `approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass
 left that found everything in order; `reconciled`: how far the service has come. Losing one of these costs a full pass.
+`watched`: what monitoring has counted, and what the last whole pass left; losing it costs counting again, and a pass.
 
 The kinds of ledger entries that this room writes stand in `Kind`.
 """
@@ -141,6 +142,13 @@ reconciled = Table(
     Column("only", Integer, primary_key=True, autoincrement=False),
     Column("entry", Sequence64, nullable=False),
     Column("at", String(27), nullable=False),
+)
+watched = Table(
+    "watched",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("entry", Sequence64, nullable=False),
+    Column("content", Text, nullable=False),
 )
 
 PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)

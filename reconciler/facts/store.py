@@ -53,6 +53,8 @@ class Store:
         self._backend = backend
         self._engine = backend.engine()
         self._process = os.getpid()
+        self.unwritable = ""
+        """Why the last transaction that was to write could not; empty since one has. That others write is no reason."""
         weakref.finalize(self, _close, self._engine, self._process)
 
     @classmethod
@@ -110,8 +112,14 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that may write: the only one at its time, all or nothing, on disk when it ends."""
-        with self._transaction(WRITE) as connection:
-            yield connection
+        try:
+            with self._transaction(WRITE) as connection:
+                yield connection
+        except StoreError as error:
+            if not isinstance(error, StoreBusy):
+                self.unwritable = error.message
+            raise
+        self.unwritable = ""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -16,7 +16,7 @@ settles what was told before it began, whoever else has looked at it, failed ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 __all__ = ["CROWD", "TURN", "Due"]
@@ -181,6 +181,15 @@ class Due:
     def leaving(self) -> bool:
         """Whether a leaver waits for the lane, or is in it."""
         return bool(self._leavers) or any(map(self._leaves, self._in_the_lane))
+
+    @property
+    def leavers(self) -> Mapping[str, int]:
+        """Those who leave and are not out yet → the oldest entry that says so, 0 where time alone did."""
+        found: dict[str, int] = {}
+        for person, marks in self._told.items():
+            if owed := [mark.first for mark in marks if mark.leaving and mark.lane]:
+                found[person] = min(filter(None, owed), default=0)
+        return found
 
     # --- how far ------------------------------------------------------------------------------------------------------
 

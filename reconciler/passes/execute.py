@@ -23,6 +23,7 @@ from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import NewEntry
 from reconciler.logs import log
 from reconciler.passes import standing
+from reconciler.passes.last_pass import note_pass
 from reconciler.passes.look import Look, chosen, look
 from reconciler.passes.memory import policy_entry
 from reconciler.passes.orders import record_confirmed, standing_orders
@@ -116,6 +117,8 @@ def apply_plan(
         due = [change for change in wanted if not orders.stands(change)]
         missing = len(saved.change_ids - {change.id for change in seen.plan.changes}) if saved else 0
         looked(seen)
+        if not (targets or person or saved):
+            note_pass(wiring.store, seen.plan)
         if due and not confirm(seen):
             return None
         if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:

@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 
 from reconciler import __version__
 from reconciler.service.answers import tell_errors
-from reconciler.service.request_ids import RequestIds
+from reconciler.service.measures import Measures
+from reconciler.service.requests import Application
 
 __all__ = ["Work", "create_app"]
 
@@ -27,7 +28,7 @@ class Work(Protocol):
         """Finish what is under way; begin nothing."""
 
 
-def create_app(routers: Sequence[APIRouter], works: Sequence[Work]) -> FastAPI:
+def create_app(routers: Sequence[APIRouter], works: Sequence[Work], measures: Measures) -> FastAPI:
     """An application with these routes. The works start with it and stop with it, all at once."""
 
     @asynccontextmanager
@@ -39,14 +40,14 @@ def create_app(routers: Sequence[APIRouter], works: Sequence[Work]) -> FastAPI:
         finally:
             await asyncio.gather(*(run_in_threadpool(work.stop) for work in works))
 
-    app = FastAPI(
+    app = Application(
         title="Permission reconciler",
         version=__version__,
         summary="Is told by HR's systems who joins, moves and leaves; access follows. Says who may what, and why.",
         lifespan=lifespan,
     )
+    app.state.measures = measures
     for router in routers:
         app.include_router(router)
     tell_errors(app)
-    app.add_middleware(RequestIds)
     return app

@@ -60,8 +60,14 @@ class Here:
         return work(self.premises, stop, *arguments)
 
     def pass_whole(self, stop: Event, *, plans_ahead: bool = True) -> WholePassed:
-        """One whole pass. Raises as `jobs.pass_whole` does."""
+        """One whole pass, measured. Raises as `jobs.pass_whole` does."""
+        begun = time.perf_counter()
         passed: WholePassed = self.do(pass_whole, stop, plans_ahead)
+        if passed.busy:
+            return passed
+        seconds = time.perf_counter() - begun
+        self.premises.measures.passed("whole", seconds, well=passed.well, unread=passed.unread)
+        return replace(passed, seconds=seconds)
         return passed
 
     def look_ahead(self, since: datetime, stop: Event) -> Ahead:

@@ -6,7 +6,6 @@ again. Should not even that be possible, because the database has gone, the watc
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from threading import Event
 from typing import TypeVar
@@ -65,9 +64,8 @@ class Duties:
             begun = marks.begin_whole(connection)
         if begun is None:
             return
-        started = time.monotonic()
         done, trouble = tried(lambda: self._passes.pass_whole(self._stop, plans_ahead=False))
-        self.whole_took = time.monotonic() - started
+        self.whole_took = done.seconds if done is not None else self.whole_took
         with self._store.writing() as connection:
             if done is None and self._stop.is_set():
                 work.ask_for(connection, {}, whole=True)  # by whoever goes on

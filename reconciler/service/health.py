@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from reconciler.errors import ReconcilerError
+from reconciler.facts.store import StoreError
 from reconciler.service.errands import Errands
 from reconciler.service.hands import Hands
 from reconciler.service.loop import LoopState, PassMaker
@@ -66,6 +67,10 @@ class Health:
             self._premises.facts.store.check_migrated()
         except ReconcilerError as error:
             yield Reason(code=error.code, text="the record cannot be reached, or is not of this version")
+        else:
+            if self._premises.facts.store.unwritable:
+                text = "the record could not be written when that was last tried (the log says why): nothing is taken"
+                yield Reason(code=StoreError.code, text=text)
         if state.workers == 0:
             yield Reason(code="no-worker", text="no worker is alive, on whatever machine: nobody does the passes")
         beside = [("errands", self._errands.alive), ("hands", self._hands.alive)]

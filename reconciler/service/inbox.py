@@ -16,7 +16,7 @@ from reconciler.passes.operators import Actor, NotAllowed, Operators
 from reconciler.passes.tokens import Act
 from reconciler.service.premises import Premises
 
-__all__ = ["EventAnswer", "EventsAnswer", "Inbox"]
+__all__ = ["Became", "EventAnswer", "EventsAnswer", "Inbox"]
 
 LONGEST = 500
 """Characters of a message, whatever somebody wrote into an event."""
@@ -87,6 +87,7 @@ class Inbox:
         ]
         self._told()
         counts = {kind.value: sum(each.outcome is kind for each in answers) for kind in Became}
+        self._premises.measures.took_events(webhook, counts)
         log.info("events-taken", webhook=webhook, **counts)
         return EventsAnswer(
             ledger_seq=max((each.entry for each in answers if each.entry), default=None), events=answers

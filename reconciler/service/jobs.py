@@ -8,7 +8,7 @@ it cannot do it raises; what it did in part it says.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -70,7 +70,8 @@ class PersonPassed:
 @dataclass(frozen=True, slots=True)
 class WholePassed:
     """What became of one whole pass: whether it did everything that nothing holds, everywhere; what was in the way;
-    when it looked. `busy`: somebody else is making one, and this one has not begun.
+    when it looked, how many seconds it took, which targets could not be read. `busy`: somebody else is making one, and
+    this one has not begun.
     """
 
     well: bool = False
@@ -78,6 +79,8 @@ class WholePassed:
     looked_at: datetime | None = None
     busy: bool = False
     ahead: Ahead | None = field(default=None, repr=False)
+    seconds: float = 0.0
+    unread: Sequence[str] = ()
 
 
 def pass_person(premises: Premises, person: str, stop: Event) -> PersonPassed:
@@ -94,6 +97,7 @@ def pass_person(premises: Premises, person: str, stop: Event) -> PersonPassed:
     failed = done is not None and done.failed
     changes = len(done.report.done) if done is not None and done.report is not None else 0
     seconds = round(time.perf_counter() - begun, 3)
+    premises.measures.passed("person", seconds, well=not failed, unread=_unread(done))
     log.info("person-passed", person=person, changes=changes, failed=failed, seconds=seconds)
     # Who leaves may have answered for others, whom only a whole pass looks at.
     goes_on = (done is not None and done.still_due) or bool(standing.policy.sponsors)
@@ -123,7 +127,7 @@ def pass_whole(premises: Premises, stop: Event, plans_ahead: bool = True) -> Who
     # By what the pass saw, so that nobody's moment is missed that came up with it.
     ahead = _ahead(boundaries_of(look.policy, look.population), look.desired.at) if plans_ahead else None
     trouble = "" if well else _what_went_wrong(done, standing.problems)
-    return WholePassed(well, trouble, look.desired.at, ahead=ahead)
+    return WholePassed(well, trouble, look.desired.at, ahead=ahead, unread=_unread(done))
 
 
 def look_ahead(premises: Premises, since: datetime, people: Collection[str] | None = None) -> Ahead:
@@ -176,7 +180,11 @@ def _what_went_wrong(done: Applied | None, problems: object) -> str:
         return "the policies do not pass: under the last that did, only leavers are let out"
     if done is None:
         return "the pass was broken off"
-    unread = sorted(name for name, seen in done.plan.targets.items() if seen.error)
-    if unread:
+    if unread := _unread(done):
         return f"could not be read: {', '.join(unread)}"
     return f"{len(done.report.failed) if done.report else 0} changes failed in the last pass"
+
+
+def _unread(done: Applied | None) -> Sequence[str]:
+    """The targets that could not be read."""
+    return sorted(name for name, seen in done.plan.targets.items() if seen.error) if done is not None else []

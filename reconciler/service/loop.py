@@ -19,10 +19,11 @@ from datetime import datetime, timedelta
 from threading import Condition, Event, Thread
 from typing import Protocol
 
+from reconciler.apply.leases import take
 from reconciler.errors import ReconcilerError
 from reconciler.facts.ledger import read_told
 from reconciler.facts.people import FACT_KINDS
-from reconciler.logs import log
+from reconciler.logs import log, some_id, within
 from reconciler.passes.agenda import EVERYBODY, Agenda
 from reconciler.passes.due import CROWD, Due
 from reconciler.passes.marks import DECISIONS, LEAVING
@@ -50,6 +51,9 @@ PIECE = 1.0
 STEP = timedelta(seconds=2)
 """A clock that is behind itself by more than that was set back."""
 
+PROBE = "probe"
+"""A lease on nothing, taken to see whether the record can be written."""
+
 PATIENCE = 60.0
 """So many seconds whatever is under way has to come to rest at a stop."""
 
@@ -58,8 +62,8 @@ PATIENCE = 60.0
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due, and how many seconds the last whole pass took; and where workers do the passes, how many are alive,
-    on whatever machine.
+    people are due; how many of them leave, and the oldest entry that says so of one of those (0: none does); how many
+    seconds the last whole pass took; and where workers do the passes, how many are alive, on whatever machine.
     """
 
     dead: tuple[str, ...]
@@ -67,6 +71,8 @@ class LoopState:
     last_pass: datetime | None
     trouble: str
     due: int
+    leavers: int = 0
+    oldest_leaver: int = 0
     whole_took: float = 0.0
     workers: int | None = None
 
@@ -162,27 +168,36 @@ class Loop:
     def state(self) -> LoopState:
         """How it is at this moment."""
         with self._changed:
-            due = len(self._due.people)
+            due, leavers = len(self._due.people), self._due.leavers
         dead = tuple(thread.name for thread in self._threads if not thread.is_alive())
         trouble = "; ".join(text for text in self._trouble.values() if text)
-        looked_ago = time.monotonic() - self._looked_at
-        return LoopState(dead, looked_ago, self._last_pass, trouble, due, self._whole_took)
+        ago, oldest = time.monotonic() - self._looked_at, min(filter(None, leavers.values()), default=0)
+        return LoopState(dead, ago, self._last_pass, trouble, due, len(leavers), oldest, self._whole_took)
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             with self._survived("record"):
+                self._try_to_write()
                 self._look_around(self._premises.clock())
                 self._trouble["record"] = ""
             self._looked_at = time.monotonic()
             self._wake.wait(self._pause())
             self._wake.clear()
 
+    def _try_to_write(self) -> None:
+        """Where something could not be written, whether it can by now: nothing else may ask for it in a long time."""
+        if why := self._store.unwritable:
+            log.warning("record-unwritable", why=why)
+            take(self._store, PROBE, self._premises.actor.name, self._premises.clock())
+            log.info("record-writable")
+
     def _look_around(self, now: datetime) -> None:
         self._read_news()
         if now < self._newest - STEP:
             log.warning("clock-set-back", seconds=(self._newest - now).total_seconds())
+            self._premises.measures.set_back()
             self._next_full = self._after(now)
             self._unplanned_since = now
             self._mark_everything()
@@ -269,7 +284,7 @@ class Loop:
         while (person := self._next_person()) is not None:
             passed = PersonPassed(well=False)
             try:
-                with self._survived("pass", person=person):
+                with within(**{"pass": some_id()}), self._survived("pass", person=person):
                     passed = pass_person(self._premises, person, self._stop)
                     if passed.ahead is not None:
                         self._put(passed.ahead)
@@ -297,7 +312,7 @@ class Loop:
         while self._wait_for_whole():
             well = False
             try:
-                with self._survived("pass"):
+                with within(**{"pass": some_id()}), self._survived("pass"):
                     well = self._whole_pass()
                 if self._unplanned_since is not None:  # the pass did not get as far as to do it
                     with self._survived("record"):
@@ -328,12 +343,11 @@ class Loop:
 
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
-        begun = time.monotonic()
         passed = self._passes.pass_whole(self._stop)
-        self._whole_took = time.monotonic() - begun
         if passed.busy:
             self._whole_again.soon()
             return False
+        self._whole_took = passed.seconds
         self._trouble["pass"] = passed.trouble
         if passed.well:
             self._last_pass = passed.looked_at
@@ -353,7 +367,9 @@ class Loop:
             log.info("stopped-between-batches")
         except ReconcilerError as error:
             self._trouble[where] = error.message
+            self._premises.measures.broke_off(where, error.code)
             log.warning("pass-failed" if where == "pass" else "record-unreadable", code=error.code, **about)
         except Exception as error:
+            self._premises.measures.broke_off(where, "defect")
             self._trouble[where] = f"a defect of the reconciler ({type(error).__name__}); the log has more"
             log.exception("defect", where=where, **about)

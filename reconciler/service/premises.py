@@ -14,6 +14,7 @@ from reconciler.facts.people import Facts
 from reconciler.logs import log
 from reconciler.passes.operators import Actor, Operators
 from reconciler.passes.wiring import Wiring
+from reconciler.service.measures import Measures
 from reconciler.workspace import StandingPolicy, TreeMark, Workspace, now
 
 __all__ = ["Premises"]
@@ -31,6 +32,7 @@ class Premises:
     clock: Callable[[], datetime] = now
     given: StandingPolicy | None = None
     at_hand: AtHand = field(init=False)
+    measures: Measures = field(default_factory=Measures)
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
     _mark: TreeMark | None = None

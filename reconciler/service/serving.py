@@ -30,8 +30,10 @@ from reconciler.service.errands import Errands, check_allowed
 from reconciler.service.events import events_router
 from reconciler.service.hands import Hands
 from reconciler.service.health import Health, health_router
-from reconciler.service.inbox import Inbox
+from reconciler.service.inbox import Became, Inbox
 from reconciler.service.loop import Loop, PassMaker
+from reconciler.service.metrics import Exposition, metrics_router
+from reconciler.service.notifying import READY, STOPPING, tell_systemd
 from reconciler.service.premises import Premises
 from reconciler.service.push import push_router
 from reconciler.service.questions import questions_router
@@ -112,8 +114,10 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
     """
     loop = _pass_maker(premises)
     loop.take_up()
+    spec = premises.workspace.spec
+    premises.measures.expects(spec.targets, spec.service.webhooks, Became)
     inbox = Inbox(premises, loop.news)
-    settings = premises.workspace.spec.service
+    settings = spec.service
     errands, hands = _errands(premises, loop), _hands(premises, loop)
     pushes, limit = PushSignatures.of(premises.workspace), settings.max_body_bytes
     callers, asking, turns = Callers(premises), Asking(premises), Turns()
@@ -126,8 +130,9 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
         authzen_router(AtTheDoor(premises, callers, asking), turns, limit),
         metadata_router(settings.listen, encrypted=settings.tls is not None or settings.behind_proxy),
         health_router(Health(premises, loop, errands, hands)),
+        metrics_router(Exposition(premises, loop), callers, guarded=settings.metrics_guarded),
     ]
-    return create_app(routers, [loop, errands, hands])
+    return create_app(routers, [loop, errands, hands], premises.measures)
 
 
 def _errands(premises: Premises, passes: PassMaker) -> Errands:
@@ -170,6 +175,11 @@ class _Server(uvicorn.Server):
         if self.started:
             settings = self._workspace.spec.service
             self._listening(f"{'https' if settings.tls else 'http'}://{settings.listen}")
+            tell_systemd(READY)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        tell_systemd(STOPPING)
+        await super().shutdown(sockets)
 
 
 def _config(workspace: Workspace, app: FastAPI) -> uvicorn.Config:

@@ -70,15 +70,24 @@ class References:
         raise WorkspaceError(f"`${{{scheme}:…}}` is no reference", place=place, remedy="use env, file or keyring")
 
     def _secret_file(self, name: str, place: Place) -> str:
-        path = self.folder / name
+        credential = _credential(name)
+        path = credential or self.folder / name
         try:
             mode, text = path.stat().st_mode, path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SecretMissing(f"the secret file {name} cannot be read: {error}", place=place) from None
-        if mode & 0o077:
+        # Into systemd's folder nobody else comes, and an access control list on the file shows as rights of a group.
+        if mode & (0o037 if credential else 0o077):
             text = f"others than its owner can use the secret file {name} (mode {mode & 0o777:04o})"
             raise WorkspaceError(text, place=place, remedy=f"chmod 600 {name}")
         return text.rstrip("\r\n")
+
+
+def _credential(name: str) -> Path | None:
+    """The file by which systemd hands the secret of this name to this process (`LoadCredential=`), if it does."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(folder) / name
+    return path if folder and path.name == name and path.is_file() else None
 
 
 def _from_keyring(name: str, place: Place) -> str:

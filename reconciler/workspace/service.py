@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -118,7 +118,8 @@ class ServiceSettings(_Section):
     with the last whole pass older than that, the service says that it is not ready. `workers`: so many does it have
     inside, where the store is PostgreSQL; 0 leaves all work to others. `policy_repository`: where it fetches the
     policies from; None: they are somebody else's to bring. `look_every_seconds`: how often a target that can tell what
-    has changed is asked; 0: never.
+    has changed is asked; 0: never. `metrics`: whether whoever reads those needs a token; none given, whoever is not on
+    this machine does.
     """
 
     listen: str = "127.0.0.1:8470"
@@ -131,6 +132,7 @@ class ServiceSettings(_Section):
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     stale_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 120
     workers: Annotated[int, Field(ge=0, le=16)] = 1
+    metrics: Literal["open", "token"] | None = None
 
     @field_validator("listen")
     @classmethod
@@ -166,6 +168,13 @@ class ServiceSettings(_Section):
     def address(self) -> Address:
         """Where to listen."""
         return _address(self.listen)
+
+    @property
+    def metrics_guarded(self) -> bool:
+        """Whether `/metrics` takes a token. What a proxy hands on may come from anywhere, loopback or not."""
+        if self.metrics is not None:
+            return self.metrics == "token"
+        return self.behind_proxy or not self.address.loopback
 
 
 def _address(text: str) -> Address:

@@ -22,6 +22,7 @@ from tests.bench import (
     reviewing,
     rollout,
     serving,
+    watching,
 )
 from tests.bench.measuring import Measurement, report
 
@@ -34,6 +35,7 @@ ROOMS: Mapping[str, Room] = {
     "apply": applying.room,
     "leaver": leaving.room,
     "service": serving.room,
+    "metrics": watching.room,
     "files": files.room,
     "scim": provisioning.room,
     "http": declared.room,

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 
 __all__ = ["Disturbance", "Fault", "FaultProxy", "Way", "between"]
 
 _FOUND, _GOODBYE = 0x64, 0x42  # [APPLICATION 4], SearchResultEntry; [APPLICATION 2], UnbindRequest
+_CHANGE = 0x66  # [APPLICATION 6], ModifyRequest
 
 
 class Way(StrEnum):
@@ -67,6 +68,9 @@ class FaultProxy:
         self._passed = dict.fromkeys(Way, 0)
         self.struck = False
         """Whether the disturbance has come about."""
+        self.open, self.asked = Event(), Event()
+        """Changes pass while it is open; one has been asked for."""
+        self.open.set()
 
     @property
     def url(self) -> str:
@@ -92,6 +96,7 @@ class FaultProxy:
 
     def close(self) -> None:
         """Stop listening."""
+        self.open.set()
         with suppress(OSError):  # which is how `serve` hears of it
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -107,6 +112,9 @@ class FaultProxy:
         with suppress(OSError):
             held = b""
             for message in _messages(source):
+                if way is Way.REQUEST and _operation(message) == _CHANGE:
+                    self.asked.set()
+                    self.open.wait()
                 # Nobody waits for a goodbye, so it may pass when the next thing has begun.
                 fault = None if _operation(message) == _GOODBYE else self._fault_of(way)
                 if fault is Fault.SILENCE:

@@ -200,6 +200,16 @@ class Office:
         line = "store: " + json.dumps(url.replace(ESCAPED, "${file:store-password}")) + "\n"
         path = self.folder / self.file
         path.write_text(path.read_text("utf-8") + line, "utf-8")
+    def edit(self, old: str, new: str) -> None:
+        """Change the workspace file."""
+        path = self.folder / "reconciler.yaml"
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), "utf-8")
+
+    def run_git(self, *words: str) -> None:
+        """In the folder of the policies."""
+        subprocess.run(["git", "-C", str(self.folder / "policies"), *words], check=True, capture_output=True)
 
     # --- in this process ----------------------------------------------------------------------------------------------
 
