@@ -7,12 +7,14 @@ again. Should not even that be possible, because the database has gone, the watc
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from threading import Event
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from reconciler.errors import ReconcilerError
+from reconciler.facts.provenance import last_recorded
 from reconciler.logs import log
 from reconciler.passes import marks, work
 from reconciler.passes.agenda import EVERYBODY
@@ -23,6 +25,9 @@ from reconciler.service.premises import Premises
 __all__ = ["Duties", "tried"]
 
 T = TypeVar("T")
+
+BEHIND = 10.0
+"""Seconds that clocks may differ between machines. A clock that was set back by more is taken as it is."""
 
 
 class Duties:
@@ -36,9 +41,10 @@ class Duties:
     def person(self, person: str, attempt: int) -> None:
         """One person's pass, where it is still due."""
         with self._store.reading() as connection:
-            begun = marks.begin(connection, person)
+            begun, recorded = marks.begin(connection, person), last_recorded(connection)
         if begun is None:
             return
+        self._wait_for(recorded)
         done, trouble = tried(lambda: pass_person(self._premises, person, self._stop), person=person)
         done = done or PersonPassed(well=False)
         with self._store.writing() as connection:
@@ -55,9 +61,10 @@ class Duties:
     def whole(self, attempt: int) -> None:
         """A whole pass, where one is still due."""
         with self._store.reading() as connection:
-            begun = marks.begin_whole(connection)
+            begun, recorded = marks.begin_whole(connection), last_recorded(connection)
         if begun is None:
             return
+        self._wait_for(recorded)
         done, trouble = tried(lambda: pass_whole(self._premises, self._stop, plans_ahead=False))
         with self._store.writing() as connection:
             if done is None and self._stop.is_set():
@@ -77,6 +84,13 @@ class Duties:
         log.info("schedule-turned", schedule=name, timestamp=timestamp)
         with self._store.writing() as connection:
             work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
+
+    def _wait_for(self, recorded: datetime | None) -> None:
+        """A clock that is behind the one of who recorded a fact would not know yet that somebody has left."""
+        behind = (recorded - self._premises.clock()).total_seconds() if recorded is not None else 0.0
+        if behind > 0:
+            log.warning("clock-behind-the-record", seconds=behind)
+            self._stop.wait(behind if behind < BEHIND else 0.0)
 
     def _note(self, connection: Connection, whole: WholePassed | None = None) -> None:
         """How far everything is reconciled, in the transaction that made it so."""

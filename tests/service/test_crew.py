@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
@@ -13,6 +15,7 @@ from reconciler.passes import marks, work
 from reconciler.passes.due import CROWD
 from reconciler.passes.reconciled import recall
 from reconciler.service.crew import Crew
+from reconciler.service.duties import Duties
 from reconciler.service.premises import Premises
 from reconciler.service.watch import FULL_PASS, Watch
 from tests.servers.fixtures import database, postgresql
@@ -93,8 +96,10 @@ def test_the_watch_learns_of_moments_that_are_told_later(settled: Office, clock:
     watch = Watch(premises(quiet(settled)))
     watch.take_up()
     settled.tell({"id": "x", "type": "exited", "person": "E6", "effective_at": "2026-11-23T10:17:30+08:00"})
-    watch.look()
+    settled.tell(exited("E5", at=MONDAY))
     drain(store(settled))
+    watch.look()
+    assert jobs_of(store(settled)) == [], "for what holds when it is told, a pass is asked for already"
 
     clock.now = datetime(2026, 11, 23, 2, 17, 30, tzinfo=UTC)
     watch.look()
@@ -270,3 +275,20 @@ def fetched(kept: Store, queue: str) -> str | None:
         question = "SELECT queueing_lock FROM procrastinate_fetch_job_v2(ARRAY[%(queue)s]::varchar[], NULL)"
         found: str | None = connection.exec_driver_sql(question, {"queue": queue}).scalar_one()
         return found
+
+
+def test_a_machine_whose_clock_is_behind_the_others_keeps_nobody_in(settled: Office, clock: Clock) -> None:
+    """E1's exit takes effect at a moment that has not come yet where the pass is made."""
+    office = quiet(settled)
+    behind = Clock(MONDAY - timedelta(seconds=2))
+
+    class Passing(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            behind.now += timedelta(seconds=timeout or 0.0)
+            return False
+
+    settled.tell(exited("E1", at=MONDAY - timedelta(milliseconds=1)))
+    duties = Duties(replace(premises(office), clock=behind), Passing())
+    duties.person("E1", attempt=0)
+
+    assert not settled.anywhere("E1")
