@@ -6,7 +6,8 @@ Promises:
   fact is recorded all the same: who is due is on record (`reconciler.passes.marks`), and the watch asks again.
 - A person's passes come one after the other (`lock`); what waits already is merged (`queueing_lock`). A leaver's are
   apart from all others in both, stand first, and have a queue of their own.
-- What is tried again stands apart from what is asked for anew, so that it neither absorbs nor delays it.
+- A person's pass that is tried again stands apart from one that is asked for anew, and neither absorbs nor delays it.
+  Of whole passes there is one to come, and after a failure it is the one that is tried again.
 - A job is never tried again by the engine, whose way of doing so fails where the same is asked for meanwhile: it ends,
   and asks for another one.
 
@@ -61,7 +62,7 @@ PERSON, WHOLE, TURN = "reconciler.person", "reconciler.whole", "reconciler.turn"
 FIRST, LONGEST = 1.0, 60.0
 """Seconds after which what failed is tried again: at first, and at the most."""
 
-GONE = 5.0
+GONE = 10.0
 """Seconds without a sign of life after which a worker is taken for dead. Where it is not, what it does is done twice,
 which does no harm.
 """
@@ -76,10 +77,11 @@ _DEFER = text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
                ROW(queue, task, priority, lock, queueing_lock, args, at)::procrastinate_job_to_defer_v1))
       FROM unnest(CAST(:queues AS text[]), CAST(:tasks AS text[]), CAST(:priorities AS int[]), CAST(:locks AS text[]),
-                  CAST(:queueing_locks AS text[]), CAST(:args AS jsonb[]), CAST(:ats AS timestamptz[]))
-           AS new (queue, task, priority, lock, queueing_lock, args, at)
+                  CAST(:queueing_locks AS text[]), CAST(:insteads AS text[]), CAST(:args AS jsonb[]),
+                  CAST(:ats AS timestamptz[]))
+           AS new (queue, task, priority, lock, queueing_lock, instead, args, at)
      WHERE NOT EXISTS (SELECT FROM procrastinate_jobs AS waiting
-                        WHERE waiting.queueing_lock = new.queueing_lock AND waiting.status = 'todo')
+                        WHERE waiting.queueing_lock IN (new.queueing_lock, new.instead) AND waiting.status = 'todo')
     HAVING count(*) > 0
 """)
 _FIRE = text(
@@ -115,6 +117,8 @@ class _Job:
     queueing_lock: str
     args: dict[str, Any]
     at: datetime | None = None
+    instead: str | None = None
+    """The queueing lock of another job that does as well, where that one waits."""
 
 
 def told(store: Store) -> Told | None:
@@ -168,7 +172,8 @@ def _person(person: str, *, leaving: bool) -> _Job:
 
 
 def _whole() -> _Job:
-    return _Job(OTHERS, WHOLE, _LATER, "whole", "whole", {"attempt": 0})
+    """A target that is away is not asked for every fact: where the last one failed, the next one comes by and by."""
+    return _Job(OTHERS, WHOLE, _LATER, "whole", "whole", {"attempt": 0}, instead="whole-again")
 
 
 def _ask(connection: Connection, jobs: Sequence[_Job]) -> None:
@@ -180,6 +185,7 @@ def _ask(connection: Connection, jobs: Sequence[_Job]) -> None:
         "priorities": [job.priority for job in jobs],
         "locks": [job.lock for job in jobs],
         "queueing_locks": [job.queueing_lock for job in jobs],
+        "insteads": [job.instead for job in jobs],
         "args": [json.dumps(job.args) for job in jobs],
         "ats": [job.at for job in jobs],
     }

@@ -22,7 +22,7 @@ from reconciler.service.workers import Workers
 
 __all__ = ["Crew"]
 
-ALIVE = 10.0
+ALIVE = 15.0
 """A worker that has given a sign of life within so many seconds counts."""
 
 

@@ -120,6 +120,7 @@ class Workers:
             for reason in ended:
                 if isinstance(reason, Exception):
                     raise reason
+            log.warning("workers-ended", error="")
 
 
 def _named(app: App, duties: Duties) -> None:

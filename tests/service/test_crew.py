@@ -292,3 +292,18 @@ def test_a_machine_whose_clock_is_behind_the_others_keeps_nobody_in(settled: Off
     duties.person("E1", attempt=0)
 
     assert not settled.anywhere("E1")
+
+
+def test_after_a_failure_the_next_whole_pass_is_the_one_that_is_tried_again(settled: Office) -> None:
+    kept = store(settled)
+    drain(kept)
+    with kept.writing() as connection:
+        work.ask_for(connection, {}, whole=True)
+        work.ask_for(connection, {"E1": False}, whole=True)
+    assert jobs_of(kept) == [("others", "whole"), ("others", "person:E1")]
+    drain(kept)
+
+    with kept.writing() as connection:
+        work.ask_again(connection, "", MONDAY, attempt=3)
+        work.ask_for(connection, {"E1": True}, whole=True)
+    assert jobs_of(kept) == [("others", "whole-again"), ("leavers", "leaver:E1")]
