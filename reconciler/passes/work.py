@@ -13,7 +13,7 @@ Promises:
 
 Only the statement by which the engine itself makes jobs is used here, so that recording a fact does not load it. All
 jobs are made in transactions that write, which come one after the other: none can be made twice. Sources: procrastinate
-3, `procrastinate_defer_jobs_v1` and `procrastinate_defer_periodic_job_v2` of its schema.
+3, its schema (`procrastinate_defer_jobs_v1`, the table `procrastinate_periodic_defers`).
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ __all__ = [
     "LEAVERS",
     "OTHERS",
     "PERSON",
-    "TURN",
     "WHOLE",
     "alive",
     "ask_again",
     "ask_for",
+    "claim",
+    "claimed",
     "dead",
     "drop",
-    "fire",
-    "fired",
     "mark_and_ask",
     "told",
     "whole_asked",
@@ -56,8 +55,11 @@ __all__ = [
 LEAVERS, OTHERS = "leavers", "others"
 """The queues."""
 
-PERSON, WHOLE, TURN = "reconciler.person", "reconciler.whole", "reconciler.turn"
-"""The tasks: one person's pass, a whole one, a turn of a schedule."""
+PERSON, WHOLE = "reconciler.person", "reconciler.whole"
+"""The tasks: one person's pass, a whole one."""
+
+TURN = "reconciler.turn"
+"""As which the turns of schedules stand beside the engine's own."""
 
 FIRST, LONGEST = 1.0, 60.0
 """Seconds after which what failed is tried again: at first, and at the most."""
@@ -71,7 +73,7 @@ STUCK = 900.0
 """Seconds that one person's pass does not take, whatever happens."""
 
 _URGENT, _SOON, _AGAIN, _LATER = 40, 20, 10, 0
-"""Priorities: a leaver, a turn of a schedule and whoever else is due, what failed, a whole pass."""
+"""Priorities: a leaver, whoever else is due, what failed, a whole pass."""
 
 _DEFER = text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
@@ -84,10 +86,14 @@ _DEFER = text("""
                         WHERE waiting.queueing_lock IN (new.queueing_lock, new.instead) AND waiting.status = 'todo')
     HAVING count(*) > 0
 """)
-_FIRE = text(
-    "SELECT procrastinate_defer_periodic_job_v2(:queue, NULL, NULL, :task, :priority, :name, :at, CAST(:args AS jsonb))"
-)
-_FIRED = text("""
+_CLAIM = text("""
+    INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp) VALUES (:task, :name, :at)
+        ON CONFLICT DO NOTHING
+""")
+_FORGET = text("""
+    DELETE FROM procrastinate_periodic_defers WHERE task_name = :task AND periodic_id = :name AND defer_timestamp < :at
+""")
+_CLAIMED = text("""
     SELECT max(defer_timestamp) FROM procrastinate_periodic_defers WHERE task_name = :task AND periodic_id = :name
 """)
 _ALIVE = text(
@@ -201,17 +207,17 @@ def _ask(connection: Connection, jobs: Sequence[_Job]) -> None:
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
-def fire(connection: Connection, name: str, turn: datetime) -> bool:
-    """A schedule's turn has come. Whether it is for us to say so: each turn comes once, however many watch."""
-    at = int(turn.timestamp())
-    asked = {"queue": OTHERS, "task": TURN, "priority": _SOON, "name": name, "at": at}
-    args = json.dumps({"name": name, "timestamp": at})
-    return connection.execute(_FIRE, {**asked, "args": args}).scalar_one() is not None
+def claim(connection: Connection, name: str, turn: datetime) -> bool:
+    """A schedule's turn has come. Whether it is ours to take: each turn comes once, however many look at the clock."""
+    asked = {"task": TURN, "name": name, "at": int(turn.timestamp())}
+    ours = connection.execute(_CLAIM, asked).rowcount == 1
+    connection.execute(_FORGET, asked)
+    return ours
 
 
-def fired(connection: Connection, name: str) -> datetime | None:
+def claimed(connection: Connection, name: str) -> datetime | None:
     """The schedule's last turn that has come; None where there was none yet."""
-    at = connection.execute(_FIRED, {"task": TURN, "name": name}).scalar_one()
+    at = connection.execute(_CLAIMED, {"task": TURN, "name": name}).scalar_one()
     return datetime.fromtimestamp(at, UTC) if at is not None else None
 
 

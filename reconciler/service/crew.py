@@ -13,6 +13,7 @@ from threading import Event, Thread
 from reconciler.errors import ReconcilerError
 from reconciler.logs import log
 from reconciler.passes import marks, work
+from reconciler.passes.agenda import EVERYBODY
 from reconciler.passes.reconciled import recall_in
 from reconciler.service.duties import Duties
 from reconciler.service.loop import PATIENCE, PIECE, LoopState
@@ -66,6 +67,11 @@ class Crew:
     def news(self) -> None:
         """Look at the record now: it may have a moment that comes at once."""
         self._wake.set()
+
+    def want_whole(self) -> None:
+        """Somebody wants a whole pass to look. Raises `StoreError`."""
+        with self._store.writing() as connection:
+            work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
 
     def state(self) -> LoopState:
         """How it is at this moment; while the store is out of reach, how it was."""

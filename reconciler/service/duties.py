@@ -79,12 +79,6 @@ class Duties:
                 attempt = 1 if done is not None and done.busy else attempt + 1
                 work.ask_again(connection, EVERYBODY, self._premises.clock(), attempt=attempt)
 
-    def turn(self, name: str, timestamp: int) -> None:
-        """A turn of a schedule."""
-        log.info("schedule-turned", schedule=name, timestamp=timestamp)
-        with self._store.writing() as connection:
-            work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
-
     def _wait_for(self, recorded: datetime | None) -> None:
         """A clock that is behind the one of who recorded a fact would not know yet that somebody has left."""
         behind = (recorded - self._premises.clock()).total_seconds() if recorded is not None else 0.0

@@ -56,7 +56,7 @@ class Watch:
         with self._store.writing() as connection:
             work.mark_and_ask(connection, {EVERYBODY: Reason(first)})
             for name in self._schedules:
-                fired = work.fired(connection, name)
+                fired = work.claimed(connection, name)
                 self._fired[name] = fired if fired is not None and fired <= now else self._last(name, now)
         self._come, self._seen = left, head
         self._look_ahead(left.at if left else now)
@@ -146,9 +146,10 @@ class Watch:
             if self._next(name) <= now:
                 turn = self._last(name, now)
                 with self._store.writing() as connection:
-                    ours = work.fire(connection, name, turn)
+                    if work.claim(connection, name, turn):
+                        work.mark_and_ask(connection, {EVERYBODY: Reason()})
+                        log.info("schedule-turned", schedule=name, turn=turn.isoformat())
                 self._fired[name] = turn
-                log.info("schedule-fired", schedule=name, turn=turn.isoformat(), ours=ours)
 
     def _next(self, name: str) -> datetime:
         return next_turn(self._schedules[name], self._fired[name], self._premises.workspace.zone)

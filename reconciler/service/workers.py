@@ -16,7 +16,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import DeleteJobCondition
 
 from reconciler.logs import log
-from reconciler.passes.work import LEAVERS, OTHERS, PERSON, TURN, WHOLE
+from reconciler.passes.work import LEAVERS, OTHERS, PERSON, WHOLE
 from reconciler.service.duties import Duties
 
 __all__ = ["LANES", "Workers"]
@@ -129,4 +129,3 @@ def _named(app: App, duties: Duties) -> None:
 
     app.task(name=PERSON)(duties.person)
     app.task(name=WHOLE)(duties.whole)
-    app.task(name=TURN)(duties.turn)

@@ -62,11 +62,10 @@ def store(office: Office) -> Store:
     return office.workspace().facts().store
 
 
-def asked(office: Office, task: str = work.WHOLE) -> bool:
-    """Whether such a job waits or is under way."""
-    question = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = %(task)s"
+def asked(office: Office) -> bool:
+    """Whether a whole pass waits or is under way."""
     with store(office).reading() as connection:
-        return bool(connection.exec_driver_sql(question, {"task": task}).scalar_one())
+        return work.whole_asked(connection)
 
 
 def quiet(office: Office) -> Office:
@@ -155,16 +154,14 @@ def test_a_turn_of_a_schedule_comes_once_however_many_watch(settled: Office, clo
         watch.take_up()
     for turn in range(1, 4):
         clock.now = MONDAY + timedelta(minutes=30 * turn)
+        asked_for = []
         for watch in [*watches, *watches]:
+            drain(store(settled))
             watch.look()
-    with store(settled).reading() as connection:
-        jobs = connection.exec_driver_sql(
-            "SELECT args ->> 'timestamp' FROM procrastinate_jobs WHERE task_name = 'reconciler.turn' ORDER BY id"
-        ).all()
-        assert work.fired(connection, FULL_PASS) == clock.now
-    assert [int(at) for (at,) in jobs] == [
-        int((MONDAY + timedelta(minutes=30 * turn)).timestamp()) for turn in range(1, 4)
-    ]
+            asked_for += jobs_of(store(settled))
+        assert asked_for == [("others", "whole")]
+        with store(settled).reading() as connection:
+            assert work.claimed(connection, FULL_PASS) == clock.now
 
 
 def test_a_turn_that_nobody_saw_is_made_up_for_once(settled: Office, clock: Clock) -> None:
@@ -176,12 +173,15 @@ def test_a_turn_that_nobody_saw_is_made_up_for_once(settled: Office, clock: Cloc
 
     after = Watch(premises(settled))
     after.take_up()
-    after.look()
-    after.look()
+    asked_for = []
+    for _ in range(2):
+        drain(store(settled))
+        after.look()
+        asked_for += jobs_of(store(settled))
 
+    assert asked_for == [("others", "whole")]
     with store(settled).reading() as connection:
-        assert work.fired(connection, FULL_PASS) == MONDAY + timedelta(hours=9)
-    assert asked(settled, work.TURN)
+        assert work.claimed(connection, FULL_PASS) == MONDAY + timedelta(hours=9)
 
 
 def test_full_passes_come_by_the_schedule_and_put_right_what_a_hand_did(settled: Office, clock: Clock) -> None:
@@ -191,6 +191,15 @@ def test_full_passes_come_by_the_schedule_and_put_right_what_a_hand_did(settled:
         clock.now = MONDAY + timedelta(minutes=30)
 
         until(lambda: settled.members("docs") == set(PEOPLE), "E3 back by the pass of half past")
+
+
+def test_whoever_wants_a_whole_pass_gets_one(settled: Office) -> None:
+    with running(quiet(settled)) as crew:
+        group = "dn: cn=docs,ou=groups,dc=example,dc=com\nchangetype: modify\n"
+        settled.slapd.modify(group + "delete: member\nmember: uid=e3,ou=people,dc=example,dc=com\n")
+        crew.want_whole()
+
+        until(lambda: settled.members("docs") == set(PEOPLE), "E3 back")
 
 
 def test_the_next_one_takes_over_when_the_watch_has_gone(settled: Office, clock: Clock) -> None:
