@@ -187,10 +187,13 @@ def _next(turns: Iterable[datetime], after: datetime) -> datetime | None:
 
 
 def _give_way(wiring: Wiring, person: str, stop: Event) -> None:
-    """Whoever shuts somebody out on the command line is not to be told that their own pass was taken from them."""
+    """Whoever shuts somebody out on the command line is not to be told that their own pass was taken from them. Raises
+    `Stopping`.
+    """
     until = time.monotonic() + COURTESY
     while time.monotonic() < until and under_way(wiring, person):
-        stop.wait(POLL)
+        if stop.wait(POLL):
+            raise Stopping("the service is being stopped")
 
 
 def _what_went_wrong(done: Applied | None, problems: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -93,6 +94,8 @@ class Workers:
                 self._loop = self._works = None
 
     async def _work(self) -> None:
+        threads = ThreadPoolExecutor(2 * LANES * self._count, thread_name_prefix="pass")
+        asyncio.get_running_loop().set_default_executor(threads)  # where the engine does what is not written for it
         connector = PsycopgConnector(kwargs=dict(self._settings()), min_size=1, max_size=4, timeout=10.0)
         app = App(connector=connector)
         _named(app, self._duties)
