@@ -24,7 +24,7 @@ from reconciler.facts.verifying import verify_in
 
 __all__ = ["CopyRefused", "copy_store"]
 
-NOT_COPIED = frozenset({"leases", "due", "turns"})
+NOT_COPIED = frozenset({"leases", "due"})
 """What is no part of the record."""
 
 _AT_WORK: Mapping[str, str] = {

@@ -32,6 +32,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -124,6 +125,11 @@ _TOLD_SINCE = (
     select(ledger_entries.c.seq, ledger_entries.c.kind, ledger_entries.c.subject)
     .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
     .order_by(ledger_entries.c.seq)
+)
+_LAST_TOLD_SINCE = (
+    select(ledger_entries.c.subject, func.max(ledger_entries.c.recorded_at).label("at"))
+    .where(ledger_entries.c.seq > bindparam("after"), ledger_entries.c.kind.in_(bindparam("kinds", expanding=True)))
+    .group_by(ledger_entries.c.subject)
 )
 _MOVE_POSITIONS = (
     update(projection_positions)
@@ -371,6 +377,14 @@ def read_told(connection: Connection, *, after: int, kinds: Collection[str]) -> 
     """The newest sequence number; and of the entries of these kinds after that one the number, kind and subject."""
     rows = connection.execute(_TOLD_SINCE, {"after": after, "kinds": sorted(kinds)})
     return read_newest(connection)[0], [(row.seq, row.kind, row.subject) for row in rows]
+
+
+def read_last_told(connection: Connection, *, after: int, kinds: Collection[str]) -> tuple[int, dict[str, datetime]]:
+    """The newest sequence number; and whom the entries of these kinds after that one are about, with when the last of
+    them was recorded.
+    """
+    rows = connection.execute(_LAST_TOLD_SINCE, {"after": after, "kinds": sorted(kinds)})
+    return read_newest(connection)[0], {row.subject: parse_instant(row.at) for row in rows}
 
 
 def read_numbered(connection: Connection, numbers: Collection[int]) -> list[Entry]:

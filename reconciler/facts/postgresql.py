@@ -37,6 +37,9 @@ _CONNECTION = {
 }
 """What a connection is opened with, unless the URL says otherwise."""
 
+_SESSION = "-ctcp_keepalives_idle=10 -ctcp_keepalives_interval=5 -ctcp_keepalives_count=3"
+"""And the other way round: a machine of ours that has gone keeps its locks until the server has noticed."""
+
 _KEY = "hashtextextended('reconciler:{}:' || current_schema(), 0)"
 """Advisory locks are numbers of a database; ours hang on the schema, so that two stores of one database are two."""
 
@@ -228,8 +231,8 @@ class Postgresql:
 
 def _with_defaults(url: URL, named_schema: bool) -> URL:
     query = {**_CONNECTION, **url.query}
-    if not named_schema:
-        query["options"] = f"{query.get('options', '')} -csearch_path={SCHEMA}".strip()
+    ours = _SESSION if named_schema else f"{_SESSION} -csearch_path={SCHEMA}"
+    query["options"] = f"{ours} {query.get('options', '')}".strip()
     return url.set(drivername="postgresql+psycopg", query=query)
 
 

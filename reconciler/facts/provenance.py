@@ -26,6 +26,12 @@ def last_known(connection: Connection, moment: datetime) -> int:
     return int(connection.execute(newest).scalar() or 0)
 
 
+def last_recorded(connection: Connection) -> datetime | None:
+    """When the newest entry was recorded, by the clock of whoever did."""
+    at = connection.execute(select(_entry.recorded_at).order_by(_entry.seq.desc()).limit(1)).scalar()
+    return parse_instant(at) if at is not None else None
+
+
 def recorded(connection: Connection, entries: Collection[int]) -> dict[int, Recorded]:
     """Who recorded each of these entries, and when; those that do not exist are left out."""
     found: dict[int, Recorded] = {}

@@ -6,13 +6,14 @@ Promises:
   fact is recorded all the same: who is due is on record (`reconciler.passes.marks`), and the watch asks again.
 - A person's passes come one after the other (`lock`); what waits already is merged (`queueing_lock`). A leaver's are
   apart from all others in both, stand first, and have a queue of their own.
-- What is tried again stands apart from what is asked for anew, so that it neither absorbs nor delays it.
+- A person's pass that is tried again stands apart from one that is asked for anew, and neither absorbs nor delays it.
+  Of whole passes there is one to come, and after a failure it is the one that is tried again.
 - A job is never tried again by the engine, whose way of doing so fails where the same is asked for meanwhile: it ends,
   and asks for another one.
 
 Only the statement by which the engine itself makes jobs is used here, so that recording a fact does not load it. All
 jobs are made in transactions that write, which come one after the other: none can be made twice. Sources: procrastinate
-3, `procrastinate_defer_jobs_v1` and `procrastinate_defer_periodic_job_v2` of its schema.
+3, its schema (`procrastinate_defer_jobs_v1`, the table `procrastinate_periodic_defers`).
 """
 
 from __future__ import annotations
@@ -38,15 +39,14 @@ __all__ = [
     "LEAVERS",
     "OTHERS",
     "PERSON",
-    "TURN",
     "WHOLE",
     "alive",
     "ask_again",
     "ask_for",
+    "claim",
+    "claimed",
     "dead",
     "drop",
-    "fire",
-    "fired",
     "mark_and_ask",
     "told",
     "whole_asked",
@@ -55,13 +55,16 @@ __all__ = [
 LEAVERS, OTHERS = "leavers", "others"
 """The queues."""
 
-PERSON, WHOLE, TURN = "reconciler.person", "reconciler.whole", "reconciler.turn"
-"""The tasks: one person's pass, a whole one, a turn of a schedule."""
+PERSON, WHOLE = "reconciler.person", "reconciler.whole"
+"""The tasks: one person's pass, a whole one."""
+
+TURN = "reconciler.turn"
+"""As which the turns of schedules stand beside the engine's own."""
 
 FIRST, LONGEST = 1.0, 60.0
 """Seconds after which what failed is tried again: at first, and at the most."""
 
-GONE = 5.0
+GONE = 10.0
 """Seconds without a sign of life after which a worker is taken for dead. Where it is not, what it does is done twice,
 which does no harm.
 """
@@ -70,22 +73,27 @@ STUCK = 900.0
 """Seconds that one person's pass does not take, whatever happens."""
 
 _URGENT, _SOON, _AGAIN, _LATER = 40, 20, 10, 0
-"""Priorities: a leaver, a turn of a schedule and whoever else is due, what failed, a whole pass."""
+"""Priorities: a leaver, whoever else is due, what failed, a whole pass."""
 
 _DEFER = text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
                ROW(queue, task, priority, lock, queueing_lock, args, at)::procrastinate_job_to_defer_v1))
       FROM unnest(CAST(:queues AS text[]), CAST(:tasks AS text[]), CAST(:priorities AS int[]), CAST(:locks AS text[]),
-                  CAST(:queueing_locks AS text[]), CAST(:args AS jsonb[]), CAST(:ats AS timestamptz[]))
-           AS new (queue, task, priority, lock, queueing_lock, args, at)
+                  CAST(:queueing_locks AS text[]), CAST(:insteads AS text[]), CAST(:args AS jsonb[]),
+                  CAST(:ats AS timestamptz[]))
+           AS new (queue, task, priority, lock, queueing_lock, instead, args, at)
      WHERE NOT EXISTS (SELECT FROM procrastinate_jobs AS waiting
-                        WHERE waiting.queueing_lock = new.queueing_lock AND waiting.status = 'todo')
+                        WHERE waiting.queueing_lock IN (new.queueing_lock, new.instead) AND waiting.status = 'todo')
     HAVING count(*) > 0
 """)
-_FIRE = text(
-    "SELECT procrastinate_defer_periodic_job_v2(:queue, NULL, NULL, :task, :priority, :name, :at, CAST(:args AS jsonb))"
-)
-_FIRED = text("""
+_CLAIM = text("""
+    INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp) VALUES (:task, :name, :at)
+        ON CONFLICT DO NOTHING
+""")
+_FORGET = text("""
+    DELETE FROM procrastinate_periodic_defers WHERE task_name = :task AND periodic_id = :name AND defer_timestamp < :at
+""")
+_CLAIMED = text("""
     SELECT max(defer_timestamp) FROM procrastinate_periodic_defers WHERE task_name = :task AND periodic_id = :name
 """)
 _ALIVE = text(
@@ -115,6 +123,8 @@ class _Job:
     queueing_lock: str
     args: dict[str, Any]
     at: datetime | None = None
+    instead: str | None = None
+    """The queueing lock of another job that does as well, where that one waits."""
 
 
 def told(store: Store) -> Told | None:
@@ -168,7 +178,8 @@ def _person(person: str, *, leaving: bool) -> _Job:
 
 
 def _whole() -> _Job:
-    return _Job(OTHERS, WHOLE, _LATER, "whole", "whole", {"attempt": 0})
+    """A target that is away is not asked for every fact: where the last one failed, the next one comes by and by."""
+    return _Job(OTHERS, WHOLE, _LATER, "whole", "whole", {"attempt": 0}, instead="whole-again")
 
 
 def _ask(connection: Connection, jobs: Sequence[_Job]) -> None:
@@ -180,6 +191,7 @@ def _ask(connection: Connection, jobs: Sequence[_Job]) -> None:
         "priorities": [job.priority for job in jobs],
         "locks": [job.lock for job in jobs],
         "queueing_locks": [job.queueing_lock for job in jobs],
+        "insteads": [job.instead for job in jobs],
         "args": [json.dumps(job.args) for job in jobs],
         "ats": [job.at for job in jobs],
     }
@@ -195,17 +207,17 @@ def _ask(connection: Connection, jobs: Sequence[_Job]) -> None:
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
-def fire(connection: Connection, name: str, turn: datetime) -> bool:
-    """A schedule's turn has come. Whether it is for us to say so: each turn comes once, however many watch."""
-    at = int(turn.timestamp())
-    asked = {"queue": OTHERS, "task": TURN, "priority": _SOON, "name": name, "at": at}
-    args = json.dumps({"name": name, "timestamp": at})
-    return connection.execute(_FIRE, {**asked, "args": args}).scalar_one() is not None
+def claim(connection: Connection, name: str, turn: datetime) -> bool:
+    """A schedule's turn has come. Whether it is ours to take: each turn comes once, however many look at the clock."""
+    asked = {"task": TURN, "name": name, "at": int(turn.timestamp())}
+    ours = connection.execute(_CLAIM, asked).rowcount == 1
+    connection.execute(_FORGET, asked)
+    return ours
 
 
-def fired(connection: Connection, name: str) -> datetime | None:
+def claimed(connection: Connection, name: str) -> datetime | None:
     """The schedule's last turn that has come; None where there was none yet."""
-    at = connection.execute(_FIRED, {"task": TURN, "name": name}).scalar_one()
+    at = connection.execute(_CLAIMED, {"task": TURN, "name": name}).scalar_one()
     return datetime.fromtimestamp(at, UTC) if at is not None else None
 
 

@@ -7,7 +7,7 @@ far everything has come and what is in the way stand in the store, so that each 
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from dataclasses import replace
 from threading import Event, Thread
 
 from reconciler.errors import ReconcilerError
@@ -17,7 +17,7 @@ from reconciler.passes.agenda import EVERYBODY
 from reconciler.passes.reconciled import recall_in
 from reconciler.service.aside import Here
 from reconciler.service.duties import Duties
-from reconciler.service.loop import PATIENCE, PIECE, LoopState
+from reconciler.service.loop import PATIENCE, PIECE, LoopState, try_to_write
 from reconciler.service.premises import Premises
 from reconciler.service.watch import Watch
 from reconciler.service.workers import Workers
@@ -27,7 +27,7 @@ __all__ = ["Crew"]
 TOOK = 6.0
 """Seconds that a whole pass is taken to need which another process made."""
 
-ALIVE = 10.0
+ALIVE = 15.0
 """A worker that has given a sign of life within so many seconds counts."""
 
 
@@ -45,7 +45,7 @@ class Crew:
         self._trouble = ""
         self.watches = False
         """Whether this process is the watch."""
-        self._told: LoopState | None = None
+        self._told = LoopState((), 0.0, None, "", 0, workers=0)
         self._duties = Duties(premises, self._passes, self._stop)
         self._workers = Workers(self._store.driver_settings, self._duties, workers) if workers else None
         self._watch = Thread(target=self._watched, name="watch", daemon=True)
@@ -87,26 +87,35 @@ class Crew:
         if self._workers is not None and self._workers.ended:
             dead.append("workers")
         ago = time.monotonic() - self._looked_at
-        last, due, trouble, alive = self._on_record()
-        return LoopState(tuple(dead), ago, last, trouble, due, self._duties.whole_took or TOOK, alive)
+        took = self._duties.whole_took or TOOK
+        return replace(self._on_record(), dead=tuple(dead), looked_ago=ago, whole_took=took)
 
-    def _on_record(self) -> tuple[datetime | None, int, str, int]:
+    def _on_record(self) -> LoopState:
         try:
             with self._store.reading() as connection:
                 come, backlog = recall_in(connection), marks.backlog(connection)
                 alive = work.alive(connection, ALIVE)
         except ReconcilerError:
-            told = self._told
-            return (told.last_pass, told.due, told.trouble, told.workers or 0) if told else (None, 0, "", 0)
+            return self._told
         trouble = "; ".join(filter(None, (self._trouble, backlog.trouble)))
-        self._told = LoopState((), 0.0, come.at if come else None, trouble, backlog.people, workers=alive)
-        return self._told.last_pass, backlog.people, trouble, alive
+        self._told = LoopState(
+            dead=(),
+            looked_ago=0.0,
+            last_pass=come.at if come else None,
+            trouble=trouble,
+            due=backlog.people,
+            leavers=backlog.leavers,
+            oldest_leaver=backlog.oldest_leaver,
+            workers=alive,
+        )
+        return self._told
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 
     def _watched(self) -> None:
         while not self._stop.is_set():
             try:
+                try_to_write(self._premises)
                 with self._store.lease("watch") as ours:
                     if ours:
                         self._lead()
@@ -128,6 +137,7 @@ class Crew:
         self.watches = True
         try:
             while not self._stop.is_set():
+                try_to_write(self._premises)
                 ahead = watch.look()
                 self._looked_at, self._trouble = time.monotonic(), ""
                 self._passes.rest()

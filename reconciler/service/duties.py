@@ -7,13 +7,15 @@ again. Should not even that be possible, because the database has gone, the watc
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from threading import Event
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from reconciler.errors import ReconcilerError
-from reconciler.logs import log
+from reconciler.facts.provenance import last_recorded
+from reconciler.logs import log, some_id, within
 from reconciler.passes import marks, work
 from reconciler.passes.agenda import EVERYBODY
 from reconciler.passes.reconciled import Reconciled, note_in, recall_in
@@ -21,9 +23,12 @@ from reconciler.service.aside import Here
 from reconciler.service.jobs import PersonPassed, Stopping, WholePassed, pass_person
 from reconciler.service.premises import Premises
 
-__all__ = ["Duties", "tried"]
+__all__ = ["Duties"]
 
 T = TypeVar("T")
+
+BEHIND = 10.0
+"""Seconds that clocks may differ between machines. A clock that was set back by more is taken as it is."""
 
 
 class Duties:
@@ -42,10 +47,11 @@ class Duties:
     def person(self, person: str, attempt: int) -> None:
         """One person's pass, where it is still due."""
         with self._store.reading() as connection:
-            begun = marks.begin(connection, person)
+            begun, recorded = marks.begin(connection, person), last_recorded(connection)
         if begun is None:
             return
-        done, trouble = tried(lambda: pass_person(self._premises, person, self._stop), person=person)
+        self._wait_for(recorded)
+        done, trouble = self._tried(lambda: pass_person(self._premises, person, self._stop), person=person)
         done = done or PersonPassed(well=False)
         with self._store.writing() as connection:
             if not done.well:
@@ -61,10 +67,11 @@ class Duties:
     def whole(self, attempt: int) -> None:
         """A whole pass, where one is still due."""
         with self._store.reading() as connection:
-            begun = marks.begin_whole(connection)
+            begun, recorded = marks.begin_whole(connection), last_recorded(connection)
         if begun is None:
             return
-        done, trouble = tried(lambda: self._passes.pass_whole(self._stop, plans_ahead=False))
+        self._wait_for(recorded)
+        done, trouble = self._tried(lambda: self._passes.pass_whole(self._stop, plans_ahead=False))
         self.whole_took = done.seconds if done is not None else self.whole_took
         with self._store.writing() as connection:
             if done is None and self._stop.is_set():
@@ -79,11 +86,12 @@ class Duties:
                 attempt = 1 if done is not None and done.busy else attempt + 1
                 work.ask_again(connection, EVERYBODY, self._premises.clock(), attempt=attempt)
 
-    def turn(self, name: str, timestamp: int) -> None:
-        """A turn of a schedule."""
-        log.info("schedule-turned", schedule=name, timestamp=timestamp)
-        with self._store.writing() as connection:
-            work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
+    def _wait_for(self, recorded: datetime | None) -> None:
+        """A clock that is behind the one of who recorded a fact would not know yet that somebody has left."""
+        behind = (recorded - self._premises.clock()).total_seconds() if recorded is not None else 0.0
+        if behind > 0:
+            log.warning("clock-behind-the-record", seconds=behind)
+            self._stop.wait(behind if behind < BEHIND else 0.0)
 
     def _note(self, connection: Connection, whole: WholePassed | None = None) -> None:
         """How far everything is reconciled, in the transaction that made it so."""
@@ -94,17 +102,19 @@ class Duties:
             if come != before:
                 note_in(connection, come)
 
-
-def tried(do: Callable[[], T], **about: str) -> tuple[T | None, str]:
-    """What it came to; or None, with what was in the way in words, which the log has as well."""
-    try:
-        return do(), ""
-    except Stopping:
-        log.info("stopped-between-batches")
-        return None, ""
-    except ReconcilerError as error:
-        log.warning("pass-failed", code=error.code, **about)
-        return None, error.message
-    except Exception as error:
-        log.exception("defect", where="pass", **about)
-        return None, f"a defect of the reconciler ({type(error).__name__}); the log has more"
+    def _tried(self, do: Callable[[], T], **about: str) -> tuple[T | None, str]:
+        """What it came to; or None, with what was in the way in words, which the log has as well."""
+        try:
+            with within(**{"pass": some_id()}):
+                return do(), ""
+        except Stopping:
+            log.info("stopped-between-batches")
+            return None, ""
+        except ReconcilerError as error:
+            self._premises.measures.broke_off("pass", error.code)
+            log.warning("pass-failed", code=error.code, **about)
+            return None, error.message
+        except Exception as error:
+            self._premises.measures.broke_off("pass", "defect")
+            log.exception("defect", where="pass", **about)
+            return None, f"a defect of the reconciler ({type(error).__name__}); the log has more"

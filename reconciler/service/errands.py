@@ -19,9 +19,9 @@ from threading import Event, Lock, Thread
 
 from reconciler.errors import ReconcilerError
 from reconciler.logs import log
+from reconciler.passes import work
 from reconciler.passes.operators import Actor
 from reconciler.passes.tokens import Act
-from reconciler.passes.turns import take_turn
 from reconciler.service.aside import Here
 from reconciler.service.chores import Chore, attest_record, bring_in
 from reconciler.service.jobs import Stopping
@@ -182,8 +182,11 @@ class Errands:
             yield ours and (self._turn_taken(errand) or asked)
 
     def _turn_taken(self, errand: _Errand) -> bool:
-        now, zone = self._premises.clock(), self._premises.workspace.zone
-        return take_turn(self._premises.facts.store, errand.name, last_turn(errand.cron, now, zone), now)
+        store, zone = self._premises.facts.store, self._premises.workspace.zone
+        if not store.shared:
+            return True
+        with store.writing() as connection:
+            return work.claim(connection, errand.name, last_turn(errand.cron, self._premises.clock(), zone))
 
     def _fetch(self) -> Chore:
         upstream = self._premises.workspace.spec.service.policy_repository

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
 
@@ -26,7 +26,17 @@ from reconciler.policy.model import Policy
 from reconciler.service.premises import Premises
 from reconciler.workspace import RunInProgress, StandingPolicy
 
-__all__ = ["COURTESY", "Ahead", "PersonPassed", "Stopping", "WholePassed", "look_ahead", "pass_person", "pass_whole"]
+__all__ = [
+    "COURTESY",
+    "Ahead",
+    "PersonPassed",
+    "Stopping",
+    "WholePassed",
+    "look_ahead",
+    "look_ahead_for",
+    "pass_person",
+    "pass_whole",
+]
 
 COURTESY = 5.0
 """For so many seconds a whole pass, which is much work, waits for leavers who are on their way out; and so does a pass
@@ -130,32 +140,44 @@ def pass_whole(premises: Premises, stop: Event, plans_ahead: bool = True) -> Who
     return WholePassed(well, trouble, look.desired.at, ahead=ahead, unread=_unread(done))
 
 
-def look_ahead(premises: Premises, since: datetime, people: Collection[str] | None = None) -> Ahead:
-    """Everybody's next moment (or that of these people), and whose came since that one. Much work for a large company.
+def look_ahead(premises: Premises, since: datetime) -> Ahead:
+    """Everybody's next moment, and whose came since that one: much work for a large company.
 
     Raises `ReconcilerError`.
     """
-    policy, facts = premises.standing().policy, premises.facts
-    if people is None:
-        boundaries, only = boundaries_of(policy, facts.population()), None
-    else:
-        boundaries, only = _boundaries_of_some(policy, facts, people), frozenset(people)
+    boundaries, now = boundaries_of(premises.standing().policy, premises.facts.population()), premises.clock()
+    return _with_those_who_came(_ahead(boundaries, since), _ahead(boundaries, now))
+
+
+def look_ahead_for(premises: Premises, people: Mapping[str, datetime]) -> Ahead:
+    """The same for these people, each since a moment of their own. Raises `ReconcilerError`."""
+    boundaries = _boundaries_of_some(premises.standing().policy, premises.facts, people.keys())
     now = premises.clock()
-    first = _ahead(boundaries, since, only)
-    came = frozenset(person for person, turn in first.turns.items() if turn is not None and turn <= now)
-    return Ahead(now, first.known, _ahead(boundaries, now, only).turns if came else first.turns, came)
+    return _with_those_who_came(
+        _ahead_of_some(boundaries, people, now), _ahead_of_some(boundaries, dict.fromkeys(people, now), now)
+    )
 
 
-def _ahead(boundaries: Boundaries, after: datetime, only: Collection[str] | None = None) -> Ahead:
-    turns = {EVERYBODY: _next(boundaries.of_policy(), after)} if only is None else {}
-    people = (person for person in boundaries.population if only is None or person.id in only)
-    turns.update((person.id, _next(turns_of(boundaries, person), after)) for person in people)
+def _with_those_who_came(since: Ahead, now: Ahead) -> Ahead:
+    came = (person for person, turn in since.turns.items() if turn is not None and turn <= now.after)
+    return replace(now, came=frozenset(came))
+
+
+def _ahead(boundaries: Boundaries, after: datetime) -> Ahead:
+    turns = {EVERYBODY: _next(boundaries.of_policy(), after)}
+    turns.update((person.id, _next(turns_of(boundaries, person), after)) for person in boundaries.population)
+    return Ahead(after, boundaries.population.ledger_seq, turns)
+
+
+def _ahead_of_some(boundaries: Boundaries, people: Mapping[str, datetime], after: datetime) -> Ahead:
+    own = (person for person in boundaries.population if person.id in people)
+    turns = {person.id: _next(turns_of(boundaries, person), people[person.id]) for person in own}
     return Ahead(after, boundaries.population.ledger_seq, turns)
 
 
 def _ahead_of(premises: Premises, standing: StandingPolicy, person: str, after: datetime) -> Ahead:
     """The person's own next moment, by what is on record now."""
-    return _ahead(_boundaries_of_some(standing.policy, premises.facts, [person]), after, [person])
+    return _ahead_of_some(_boundaries_of_some(standing.policy, premises.facts, [person]), {person: after}, after)
 
 
 def _boundaries_of_some(policy: Policy, facts: Facts, people: Collection[str]) -> Boundaries:
@@ -169,10 +191,13 @@ def _next(turns: Iterable[datetime], after: datetime) -> datetime | None:
 
 
 def _give_way(wiring: Wiring, person: str, stop: Event) -> None:
-    """Whoever shuts somebody out on the command line is not to be told that their own pass was taken from them."""
+    """Whoever shuts somebody out on the command line is not to be told that their own pass was taken from them. Raises
+    `Stopping`.
+    """
     until = time.monotonic() + COURTESY
     while time.monotonic() < until and under_way(wiring, person):
-        stop.wait(POLL)
+        if stop.wait(POLL):
+            raise Stopping("the service is being stopped")
 
 
 def _what_went_wrong(done: Applied | None, problems: object) -> str:

@@ -40,7 +40,7 @@ from reconciler.service.jobs import (
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import next_turn
 
-__all__ = ["PATIENCE", "PIECE", "Loop", "LoopState", "PassMaker"]
+__all__ = ["PATIENCE", "PIECE", "Loop", "LoopState", "PassMaker", "try_to_write"]
 
 LANES = 2
 """So many people are let out side by side."""
@@ -96,6 +96,17 @@ class PassMaker(Protocol):
     def want_whole(self) -> None: ...
 
     def state(self) -> LoopState: ...
+
+
+def try_to_write(premises: Premises) -> None:
+    """Where something could not be written, whether it can by now: nothing else may ask for it in a long time. Raises
+    `StoreError` where it cannot.
+    """
+    store = premises.facts.store
+    if why := store.unwritable:
+        log.warning("record-unwritable", why=why)
+        take(store, PROBE, premises.actor.name, premises.clock())
+        log.info("record-writable")
 
 
 class Loop:
@@ -179,19 +190,12 @@ class Loop:
     def _watch(self) -> None:
         while not self._stop.is_set():
             with self._survived("record"):
-                self._try_to_write()
+                try_to_write(self._premises)
                 self._look_around(self._premises.clock())
                 self._trouble["record"] = ""
             self._looked_at = time.monotonic()
             self._wake.wait(self._pause())
             self._wake.clear()
-
-    def _try_to_write(self) -> None:
-        """Where something could not be written, whether it can by now: nothing else may ask for it in a long time."""
-        if why := self._store.unwritable:
-            log.warning("record-unwritable", why=why)
-            take(self._store, PROBE, self._premises.actor.name, self._premises.clock())
-            log.info("record-writable")
 
     def _look_around(self, now: datetime) -> None:
         self._read_news()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from reconciler.facts.ledger import read_told
+from reconciler.facts.ledger import read_last_told
 from reconciler.facts.people import FACT_KINDS
 from reconciler.logs import log
 from reconciler.passes import marks, work
@@ -20,7 +20,7 @@ from reconciler.passes.agenda import EVERYBODY, Agenda
 from reconciler.passes.due import CROWD
 from reconciler.passes.marks import Reason
 from reconciler.passes.reconciled import Reconciled, recall
-from reconciler.service.jobs import Ahead, look_ahead
+from reconciler.service.jobs import Ahead, look_ahead, look_ahead_for
 from reconciler.service.premises import Premises
 from reconciler.service.schedule import last_turn, next_turn
 
@@ -56,7 +56,7 @@ class Watch:
         with self._store.writing() as connection:
             work.mark_and_ask(connection, {EVERYBODY: Reason(first)})
             for name in self._schedules:
-                fired = work.fired(connection, name)
+                fired = work.claimed(connection, name)
                 self._fired[name] = fired if fired is not None and fired <= now else self._last(name, now)
         self._come, self._seen = left, head
         self._look_ahead(left.at if left else now)
@@ -68,6 +68,7 @@ class Watch:
         self._find_lost()
         if now < self._newest - STEP:
             log.warning("clock-set-back", seconds=(self._newest - now).total_seconds())
+            self._premises.measures.set_back()
             self._fired = {name: self._last(name, now) for name in self._schedules}
             self._mark({EVERYBODY: Reason()})
             self._look_ahead(now)
@@ -75,7 +76,10 @@ class Watch:
         self._read_news(now)
         if turned := self._agenda.take(now):
             self._turned(turned)
-            self._put(look_ahead(self._premises, now, None if EVERYBODY in turned else turned))
+            if EVERYBODY in turned:
+                self._look_ahead(now)
+            else:
+                self._put(look_ahead_for(self._premises, dict.fromkeys(turned, now)))
         self._fire(now)
         self._looked = now
         coming = [self._agenda.next, *(self._next(name) for name in self._schedules)]
@@ -101,13 +105,13 @@ class Watch:
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _read_news(self, now: datetime) -> None:
-        """What was told changes when time will. Who was told of has a pass already, by what held at that moment."""
+        """What was told changes when time will do something. A pass by what held when it was told is asked for."""
         with self._store.reading() as connection:
-            head, told = read_told(connection, after=self._seen, kinds=FACT_KINDS)
+            head, told = read_last_told(connection, after=self._seen, kinds=FACT_KINDS)
         if head < self._seen:  # the store was put back from a backup
             self._look_ahead(now)
         elif told:
-            self._put(look_ahead(self._premises, self._looked, {subject for _, _, subject in told}))
+            self._put(look_ahead_for(self._premises, told))
         self._seen = head
         come = recall(self._store)
         if come != self._come and come is not None and (self._come is None or come.at != self._come.at):
@@ -143,9 +147,10 @@ class Watch:
             if self._next(name) <= now:
                 turn = self._last(name, now)
                 with self._store.writing() as connection:
-                    ours = work.fire(connection, name, turn)
+                    if work.claim(connection, name, turn):
+                        work.mark_and_ask(connection, {EVERYBODY: Reason()})
+                        log.info("schedule-turned", schedule=name, turn=turn.isoformat())
                 self._fired[name] = turn
-                log.info("schedule-fired", schedule=name, turn=turn.isoformat(), ours=ours)
 
     def _next(self, name: str) -> datetime:
         return next_turn(self._schedules[name], self._fired[name], self._premises.workspace.zone)

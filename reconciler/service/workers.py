@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -16,7 +17,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import DeleteJobCondition
 
 from reconciler.logs import log
-from reconciler.passes.work import LEAVERS, OTHERS, PERSON, TURN, WHOLE
+from reconciler.passes.work import LEAVERS, OTHERS, PERSON, WHOLE
 from reconciler.service.duties import Duties
 
 __all__ = ["LANES", "Workers"]
@@ -93,6 +94,8 @@ class Workers:
                 self._loop = self._works = None
 
     async def _work(self) -> None:
+        threads = ThreadPoolExecutor(2 * LANES * self._count, thread_name_prefix="pass")
+        asyncio.get_running_loop().set_default_executor(threads)  # where the engine does what is not written for it
         connector = PsycopgConnector(kwargs=dict(self._settings()), min_size=1, max_size=4, timeout=10.0)
         app = App(connector=connector)
         _named(app, self._duties)
@@ -120,6 +123,7 @@ class Workers:
             for reason in ended:
                 if isinstance(reason, Exception):
                     raise reason
+            log.warning("workers-ended", error="")
 
 
 def _named(app: App, duties: Duties) -> None:
@@ -128,4 +132,3 @@ def _named(app: App, duties: Duties) -> None:
 
     app.task(name=PERSON)(duties.person)
     app.task(name=WHOLE)(duties.whole)
-    app.task(name=TURN)(duties.turn)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from procrastinate.schema import SchemaManager
 from sqlalchemy import text
 
 from reconciler.apply import tables as _tables
@@ -315,3 +316,13 @@ def test_a_server_elsewhere_has_to_be_reached_by_tls(database: Database, monkeyp
 
     assert [(problem.code, problem.severity) for problem in found] == [("store-tls", "error")]
     assert "sslmode=verify-full" in found[0].remedy
+
+
+def test_the_queue_has_all_steps_of_the_installed_engine(database: Database) -> None:
+    """Who takes a newer version of procrastinate adds a migration that takes the steps after the one that is noted."""
+    steps = sorted(path.stem for path in Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+
+    noted = database.ask("SELECT obj_description('reconciler.procrastinate_jobs'::regclass)")
+
+    assert noted == [(steps[-1],)]
+    assert steps[-1] == "03.04.00_50_post_add_retry_failed_job_procedure"

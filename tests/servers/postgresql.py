@@ -164,11 +164,15 @@ def required() -> None:
 
 
 @contextmanager
-def started() -> Iterator[Postgresql]:
-    """A server with a database of an empty store to copy from; it and all its data end when the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_QUICK))  # short: a socket's path must be
+def started(*, durable: bool = False) -> Iterator[Postgresql]:
+    """A server with a database of an empty store to copy from; it and all its data end when the block ends. `durable`:
+    it waits for the disk, as one does that somebody relies on.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=None if durable else _QUICK))  # short: a socket's path must be
     try:
         initialise(folder)
+        if durable:
+            (folder / "durable").touch()
         with serving(folder) as server:
             _prepare(server)
             yield server
@@ -226,7 +230,7 @@ def _process(folder: Path, port: int) -> subprocess.Popen[bytes]:
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": str(folder),
-        "fsync": "off",
+        "fsync": "on" if (folder / "durable").exists() else "off",
         "full_page_writes": "off",
         "max_connections": "200",
         "shared_buffers": "32MB",

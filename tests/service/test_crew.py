@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
@@ -13,6 +15,7 @@ from reconciler.passes import marks, work
 from reconciler.passes.due import CROWD
 from reconciler.passes.reconciled import recall
 from reconciler.service.crew import Crew
+from reconciler.service.duties import Duties
 from reconciler.service.premises import Premises
 from reconciler.service.watch import FULL_PASS, Watch
 from tests.servers.fixtures import database, postgresql
@@ -59,11 +62,10 @@ def store(office: Office) -> Store:
     return office.workspace().facts().store
 
 
-def asked(office: Office, task: str = work.WHOLE) -> bool:
-    """Whether such a job waits or is under way."""
-    question = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = %(task)s"
+def asked(office: Office) -> bool:
+    """Whether a whole pass waits or is under way."""
     with store(office).reading() as connection:
-        return bool(connection.exec_driver_sql(question, {"task": task}).scalar_one())
+        return work.whole_asked(connection)
 
 
 def quiet(office: Office) -> Office:
@@ -93,8 +95,10 @@ def test_the_watch_learns_of_moments_that_are_told_later(settled: Office, clock:
     watch = Watch(premises(quiet(settled)))
     watch.take_up()
     settled.tell({"id": "x", "type": "exited", "person": "E6", "effective_at": "2026-11-23T10:17:30+08:00"})
-    watch.look()
+    settled.tell(exited("E5", at=MONDAY))
     drain(store(settled))
+    watch.look()
+    assert jobs_of(store(settled)) == [], "for what holds when it is told, a pass is asked for already"
 
     clock.now = datetime(2026, 11, 23, 2, 17, 30, tzinfo=UTC)
     watch.look()
@@ -150,16 +154,14 @@ def test_a_turn_of_a_schedule_comes_once_however_many_watch(settled: Office, clo
         watch.take_up()
     for turn in range(1, 4):
         clock.now = MONDAY + timedelta(minutes=30 * turn)
+        asked_for = []
         for watch in [*watches, *watches]:
+            drain(store(settled))
             watch.look()
-    with store(settled).reading() as connection:
-        jobs = connection.exec_driver_sql(
-            "SELECT args ->> 'timestamp' FROM procrastinate_jobs WHERE task_name = 'reconciler.turn' ORDER BY id"
-        ).all()
-        assert work.fired(connection, FULL_PASS) == clock.now
-    assert [int(at) for (at,) in jobs] == [
-        int((MONDAY + timedelta(minutes=30 * turn)).timestamp()) for turn in range(1, 4)
-    ]
+            asked_for += jobs_of(store(settled))
+        assert asked_for == [("others", "whole")]
+        with store(settled).reading() as connection:
+            assert work.claimed(connection, FULL_PASS) == clock.now
 
 
 def test_a_turn_that_nobody_saw_is_made_up_for_once(settled: Office, clock: Clock) -> None:
@@ -171,12 +173,15 @@ def test_a_turn_that_nobody_saw_is_made_up_for_once(settled: Office, clock: Cloc
 
     after = Watch(premises(settled))
     after.take_up()
-    after.look()
-    after.look()
+    asked_for = []
+    for _ in range(2):
+        drain(store(settled))
+        after.look()
+        asked_for += jobs_of(store(settled))
 
+    assert asked_for == [("others", "whole")]
     with store(settled).reading() as connection:
-        assert work.fired(connection, FULL_PASS) == MONDAY + timedelta(hours=9)
-    assert asked(settled, work.TURN)
+        assert work.claimed(connection, FULL_PASS) == MONDAY + timedelta(hours=9)
 
 
 def test_full_passes_come_by_the_schedule_and_put_right_what_a_hand_did(settled: Office, clock: Clock) -> None:
@@ -186,6 +191,15 @@ def test_full_passes_come_by_the_schedule_and_put_right_what_a_hand_did(settled:
         clock.now = MONDAY + timedelta(minutes=30)
 
         until(lambda: settled.members("docs") == set(PEOPLE), "E3 back by the pass of half past")
+
+
+def test_whoever_wants_a_whole_pass_gets_one(settled: Office) -> None:
+    with running(quiet(settled)) as crew:
+        group = "dn: cn=docs,ou=groups,dc=example,dc=com\nchangetype: modify\n"
+        settled.slapd.modify(group + "delete: member\nmember: uid=e3,ou=people,dc=example,dc=com\n")
+        crew.want_whole()
+
+        until(lambda: settled.members("docs") == set(PEOPLE), "E3 back")
 
 
 def test_the_next_one_takes_over_when_the_watch_has_gone(settled: Office, clock: Clock) -> None:
@@ -270,3 +284,35 @@ def fetched(kept: Store, queue: str) -> str | None:
         question = "SELECT queueing_lock FROM procrastinate_fetch_job_v2(ARRAY[%(queue)s]::varchar[], NULL)"
         found: str | None = connection.exec_driver_sql(question, {"queue": queue}).scalar_one()
         return found
+
+
+def test_a_machine_whose_clock_is_behind_the_others_keeps_nobody_in(settled: Office, clock: Clock) -> None:
+    """E1's exit takes effect at a moment that has not come yet where the pass is made."""
+    office = quiet(settled)
+    behind = Clock(MONDAY - timedelta(seconds=2))
+
+    class Passing(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            behind.now += timedelta(seconds=timeout or 0.0)
+            return False
+
+    settled.tell(exited("E1", at=MONDAY - timedelta(milliseconds=1)))
+    duties = Duties(replace(premises(office), clock=behind), Passing())
+    duties.person("E1", attempt=0)
+
+    assert not settled.anywhere("E1")
+
+
+def test_after_a_failure_the_next_whole_pass_is_the_one_that_is_tried_again(settled: Office) -> None:
+    kept = store(settled)
+    drain(kept)
+    with kept.writing() as connection:
+        work.ask_for(connection, {}, whole=True)
+        work.ask_for(connection, {"E1": False}, whole=True)
+    assert jobs_of(kept) == [("others", "whole"), ("others", "person:E1")]
+    drain(kept)
+
+    with kept.writing() as connection:
+        work.ask_again(connection, "", MONDAY, attempt=3)
+        work.ask_for(connection, {"E1": True}, whole=True)
+    assert jobs_of(kept) == [("others", "whole-again"), ("leavers", "leaver:E1")]

@@ -156,7 +156,9 @@ def test_while_the_database_is_gone_nothing_is_acknowledged_and_afterwards_all_g
 ) -> None:
     postgresql_server.required()
     with postgresql_server.started() as server:
-        fresh_office.kept_in(server.create().url)
+        made = server.create()
+        made.admin.close()
+        fresh_office.kept_in(made.url)
         fresh_office.hire(PEOPLE, days_ago(30))
         fresh_office.settle()
         with fresh_office.serving() as service:
