@@ -56,9 +56,15 @@ class Health:
 
     def readiness(self) -> Readiness:
         """All the reasons at once."""
-        reasons = list(self._reasons())
-        attention = [Reason(code=each.code, text=each.text) for each in self._errands.attention.values()]
+        reasons, attention = list(self._reasons()), list(self._attention())
         return Readiness(ready=not reasons, reasons=reasons, due=self._loop.state().due, attention=attention)
+
+    def _attention(self) -> Iterator[Reason]:
+        if failed := self._loop.state().failed:
+            text = f"the last pass of {failed} people did not end well somewhere; each is tried again"
+            yield Reason(code="passes-failed", text=text)
+        for chore in self._errands.attention.values():
+            yield Reason(code=chore.code, text=chore.text)
 
     def _reasons(self) -> Iterator[Reason]:
         try:

@@ -72,7 +72,7 @@ _DECISIONS = frozenset({Kind.APPROVED.value, RUN_UNDONE})
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due, and how many seconds the last whole pass took.
+    people are due, of how many of them the last pass did not end well, and how many seconds the last whole pass took.
     """
 
     dead: tuple[str, ...]
@@ -80,6 +80,7 @@ class LoopState:
     last_pass: datetime | None
     trouble: str
     due: int
+    failed: int = 0
     whole_took: float = 0.0
 
 
@@ -152,11 +153,11 @@ class Loop:
     def state(self) -> LoopState:
         """How it is at this moment."""
         with self._changed:
-            due = len(self._due.people)
+            due, failed = len(self._due.people), len(self._due.failed)
         dead = tuple(thread.name for thread in self._threads if not thread.is_alive())
         trouble = "; ".join(text for text in self._trouble.values() if text)
         looked_ago = time.monotonic() - self._looked_at
-        return LoopState(dead, looked_ago, self._last_pass, trouble, due, self._whole_took)
+        return LoopState(dead, looked_ago, self._last_pass, trouble, due, failed, self._whole_took)
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 
