@@ -99,6 +99,7 @@ _COME = text("""
 """)
 _BACKLOG = text("""
     SELECT count(*) FILTER (WHERE person <> '') AS people,
+           count(*) FILTER (WHERE person <> '' AND trouble <> '') AS failed,
            count(*) FILTER (WHERE leaving AND lane) AS leavers,
            coalesce(min(first) FILTER (WHERE leaving AND lane AND first > 0), 0) AS oldest,
            coalesce(max(trouble) FILTER (WHERE person = ''), '') AS whole, coalesce(max(trouble), '') AS any
@@ -140,13 +141,14 @@ class Begun:
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """How many people are due, and what kept the last pass from ending well; how many of them leave, and the oldest
-    entry that says so of one of those (0: none does).
+    entry that says so of one of those (0: none does); of how many the last pass did not end well.
     """
 
     people: int
     trouble: str
     leavers: int
     oldest_leaver: int
+    failed: int
 
 
 def reasons_in(entries: Iterable[Entry]) -> dict[str, Reason]:
@@ -226,7 +228,7 @@ def reconciled(connection: Connection) -> int:
 def backlog(connection: Connection) -> Backlog:
     """How much is to be done, and what is in the way."""
     row = connection.execute(_BACKLOG).one()
-    return Backlog(row.people, row.whole or row.any, row.leavers, row.oldest)
+    return Backlog(row.people, row.whole or row.any, row.leavers, row.oldest, row.failed)
 
 
 def lost(connection: Connection) -> dict[str, Begun]:

@@ -106,6 +106,7 @@ class Crew:
             due=backlog.people,
             leavers=backlog.leavers,
             oldest_leaver=backlog.oldest_leaver,
+            failed=backlog.failed,
             workers=alive,
         )
         return self._told

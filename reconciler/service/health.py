@@ -58,9 +58,15 @@ class Health:
     def readiness(self) -> Readiness:
         """All the reasons at once."""
         state = self._loop.state()
-        reasons = list(self._reasons(state))
-        attention = [Reason(code=each.code, text=each.text) for each in self._errands.attention.values()]
+        reasons, attention = list(self._reasons(state)), list(self._attention(state))
         return Readiness(ready=not reasons, reasons=reasons, due=state.due, attention=attention)
+
+    def _attention(self, state: LoopState) -> Iterator[Reason]:
+        if state.failed:
+            text = f"the last pass of {state.failed} people did not end well somewhere; each is tried again"
+            yield Reason(code="passes-failed", text=text)
+        for chore in self._errands.attention.values():
+            yield Reason(code=chore.code, text=chore.text)
 
     def _reasons(self, state: LoopState) -> Iterator[Reason]:
         try:

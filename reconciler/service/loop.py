@@ -62,8 +62,9 @@ PATIENCE = 60.0
 class LoopState:
     """How the loop is: which of its threads have ended although they should not, how many seconds ago the watch last
     looked, when the last whole pass that ended well began to look, what keeps the newest from ending well, how many
-    people are due; how many of them leave, and the oldest entry that says so of one of those (0: none does); how many
-    seconds the last whole pass took; and where workers do the passes, how many are alive, on whatever machine.
+    people are due; how many of them leave, and the oldest entry that says so of one of those (0: none does); of how
+    many the last pass did not end well; how many seconds the last whole pass took; and where workers do the passes, how
+    many are alive, on whatever machine.
     """
 
     dead: tuple[str, ...]
@@ -73,6 +74,7 @@ class LoopState:
     due: int
     leavers: int = 0
     oldest_leaver: int = 0
+    failed: int = 0
     whole_took: float = 0.0
     workers: int | None = None
 
@@ -179,11 +181,19 @@ class Loop:
     def state(self) -> LoopState:
         """How it is at this moment."""
         with self._changed:
-            due, leavers = len(self._due.people), self._due.leavers
-        dead = tuple(thread.name for thread in self._threads if not thread.is_alive())
+            due, leavers, failed = len(self._due.people), self._due.leavers, len(self._due.failed)
         trouble = "; ".join(text for text in self._trouble.values() if text)
-        ago, oldest = time.monotonic() - self._looked_at, min(filter(None, leavers.values()), default=0)
-        return LoopState(dead, ago, self._last_pass, trouble, due, len(leavers), oldest, self._whole_took)
+        return LoopState(
+            dead=tuple(thread.name for thread in self._threads if not thread.is_alive()),
+            looked_ago=time.monotonic() - self._looked_at,
+            last_pass=self._last_pass,
+            trouble=trouble,
+            due=due,
+            leavers=len(leavers),
+            oldest_leaver=min(filter(None, leavers.values()), default=0),
+            failed=failed,
+            whole_took=self._whole_took,
+        )
 
     # --- the watch ----------------------------------------------------------------------------------------------------
 

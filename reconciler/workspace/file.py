@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
 from reconciler.errors import Place, ReconcilerError
@@ -97,16 +97,6 @@ class WorkspaceFile(BaseModel):
             remedy = "write an IANA name such as Asia/Shanghai"
             raise PydanticCustomError("timezone", "{message}", _said(f"`{value}` is no timezone", remedy)) from None
         return value
-
-    @model_validator(mode="after")
-    def _scheduled_sources(self) -> WorkspaceFile:
-        schedule = self.service.schedule
-        for name in [*schedule.imports, *schedule.full_imports]:
-            if name not in self.sources:
-                known = ", ".join(sorted(self.sources)) or "none"
-                said = _said(f"`service.schedule` imports `{name}`, which is no source", f"it has: {known}")
-                raise PydanticCustomError("source", "{message}", said)
-        return self
 
     @field_validator("targets", "sources")
     @classmethod

@@ -88,7 +88,17 @@ class Workspace:
             read = read_clause(WorkspaceFile, node, "workspace", "the workspace", place, report)
         if read is None or report.failed:
             raise ProblemsFound(f"{file} is no usable workspace", report.problems())
-        return cls(path, *read)
+        found = cls(path, *read)
+        if problems := list(found._scheduled_without_source()):
+            raise ProblemsFound(f"{file} is no usable workspace", problems)
+        return found
+
+    def _scheduled_without_source(self) -> Iterator[Problem]:
+        schedule, known = self.spec.service.schedule, ", ".join(sorted(self.spec.sources)) or "none"
+        for kind, turns in (("imports", schedule.imports), ("full_imports", schedule.full_imports)):
+            for name in turns.keys() - self.spec.sources.keys():
+                text = f"there is no source `{name}` to import"
+                yield Problem("workspace", text, self.place("service", "schedule", kind, name), f"it has: {known}")
 
     @property
     def folder(self) -> Path:

@@ -122,6 +122,23 @@ def test_a_clock_that_is_set_back_and_forth_keeps_nobody_in(settled: Office, clo
         until(lambda: settled.members("algorithms") == {PEOPLE[-1]}, "out again at the same instant")
 
 
+def test_a_clock_that_is_set_back_does_not_stop_the_schedule(settled: Office, clock: Clock) -> None:
+    with running(settled) as loop:
+        clock.now = MONDAY + timedelta(days=300)
+        loop.news()
+        until(lambda: loop.state().last_pass == clock.now, "the pass of that day")
+        clock.now = MONDAY + timedelta(minutes=10)
+        loop.news()
+        until(lambda: loop.state().last_pass == clock.now, "one by the clock as it is now")
+        group = "dn: cn=docs,ou=groups,dc=example,dc=com\nchangetype: modify\n"
+        settled.slapd.modify(group + "delete: member\nmember: uid=e3,ou=people,dc=example,dc=com\n")
+
+        clock.now = MONDAY + timedelta(minutes=30)
+        loop.news()
+
+        until(lambda: settled.members("docs") == set(PEOPLE), "E3 back by the next pass of the schedule")
+
+
 def test_what_was_recorded_while_it_was_down_is_done_at_the_start(settled: Office) -> None:
     with running(settled):
         pass
