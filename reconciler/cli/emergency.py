@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli.endings import end
+from reconciler.cli.notify import people_told
 from reconciler.cli.plans import plan_of_everybody
 from reconciler.cli.runs import applied_json, applied_lines, applied_status
 from reconciler.cli.shell import Shell, shared
@@ -37,8 +38,10 @@ def revoke(shell: Shell, person: str, reason: str) -> None:
     if standing.problems is not None:
         shell.note("the policies do not pass: this goes by the last ones that did")
     wiring = workspace.wire(standing=standing, actor=actor)
-    with shell.working() as show:
+    with shell.working() as show, people_told(shell, workspace, wiring.facts) as tell:
         done = shut_out(wiring, person, reason, show)
+        if done.applied is not None:
+            tell.person_passed(done.applied, person)
     if shell.as_json:
         told = {"person": person, "ledger_seq": done.entry, "ref": done.ref}
         shell.give({**told, "run": applied_json(done.applied) if done.applied else None})

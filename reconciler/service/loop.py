@@ -133,6 +133,7 @@ class Loop:
         """Begin."""
         for thread in self._threads:
             thread.start()
+        self._premises.notifier.start(lambda: self._premises.standing().policy)
 
     def stop(self) -> bool:
         """Finish what is under way, batch by batch; begin nothing. Whether all came to rest in time."""
@@ -146,6 +147,7 @@ class Loop:
         rested = not any(thread.is_alive() for thread in self._threads)
         with self._survived("record"):
             self._note_progress()
+        self._premises.notifier.stop()
         return rested
 
     def news(self) -> None:
@@ -308,6 +310,8 @@ class Loop:
             done = let_out(wiring, person)
         except PersonUnknown:
             return True, False  # what was told of them waits for the hire, and that marks them again
+        if done is not None:
+            self._premises.notifier.person_passed(done, person)
         self._plan_ahead_for(person, now)
         failed = done is not None and done.failed
         changes = len(done.report.done) if done is not None and done.report is not None else 0
@@ -362,6 +366,7 @@ class Loop:
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
         standing = self._premises.standing()
+        self._premises.notifier.policies_read(standing.problems)
         seen: list[Look] = []
         try:
             done = apply_plan(
@@ -373,6 +378,8 @@ class Loop:
         except RunInProgress:
             self._whole_again.soon()
             return False
+        if done is not None:
+            self._premises.notifier.whole_passed(done, standing.policy)
         well = done is not None and not done.failed and standing.problems is None
         self._trouble["pass"] = "" if well else _what_went_wrong(done, standing.problems)
         if well:
@@ -399,10 +406,16 @@ class Loop:
             log.info("stopped-between-batches")
         except ReconcilerError as error:
             self._trouble[where] = error.message
+            self._tell_failure(where, error.code, **about)
             log.warning("pass-failed" if where == "pass" else "record-unreadable", code=error.code, **about)
         except Exception as error:
             self._trouble[where] = f"a defect of the reconciler ({type(error).__name__}); the log has more"
+            self._tell_failure(where, "defect", **about)
             log.exception("defect", where=where, **about)
+
+    def _tell_failure(self, where: str, code: str, person: str = "") -> None:
+        if where == "pass" and not person:
+            self._premises.notifier.whole_failed(code)
 
 
 def _what_went_wrong(done: Applied | None, problems: object) -> str:

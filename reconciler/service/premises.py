@@ -10,6 +10,7 @@ from threading import Lock
 from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
 from reconciler.facts.people import Facts
 from reconciler.logs import log
+from reconciler.notifications import Notifier
 from reconciler.passes.operators import Actor
 from reconciler.passes.wiring import Wiring
 from reconciler.workspace import StandingPolicy, Workspace, now
@@ -19,14 +20,20 @@ __all__ = ["Premises"]
 
 @dataclass(slots=True)
 class Premises:
-    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for."""
+    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for, `notifier` is told
+    what they came to. Raises `WorkspaceError` where people are to be told by a channel that cannot be used.
+    """
 
     workspace: Workspace
     facts: Facts
     actor: Actor
     clock: Callable[[], datetime] = now
+    notifier: Notifier = field(init=False)
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
+
+    def __post_init__(self) -> None:
+        self.notifier = Notifier(self.workspace, self.facts, self.clock, patient=True)
 
     def standing(self) -> StandingPolicy:
         """The policy that counts now; compiled only where the files are others than before. Where the tree does not
