@@ -1,9 +1,10 @@
 """The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
 
-Every table here is a projection of ledger entries, but six. `proposals`: the digests of plans that were shown, so
-that `approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass
-left that found everything in order; `reconciled`: how far the service has come. Losing one of these costs a full pass. `notices`, `deliveries`, `channels`: what people are
-told of (`reconciler.notifications`); losing these, they are told once more.
+Every table here is a projection of ledger entries, but six. `proposals`: the digests of plans that were shown, so that
+`approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass left
+that found everything in order; `reconciled`: how far the service has come. Losing one of these costs a full pass.
+`notices`, `deliveries`, `channels`: what people are told (`reconciler.notifications`). Losing these, they are told once
+more.
 
 The kinds of ledger entries that this room writes stand in `Kind`.
 """

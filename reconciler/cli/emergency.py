@@ -38,17 +38,18 @@ def revoke(shell: Shell, person: str, reason: str) -> None:
     if standing.problems is not None:
         shell.note("the policies do not pass: this goes by the last ones that did")
     wiring = workspace.wire(standing=standing, actor=actor)
-    with shell.working() as show, people_told(shell, workspace, wiring.facts) as tell:
-        done = shut_out(wiring, person, reason, show)
+    with people_told(shell, workspace, wiring.facts) as tell:
+        with shell.working() as show:
+            done = shut_out(wiring, person, reason, show)
         if done.applied is not None:
             tell.person_passed(done.applied, person)
-    if shell.as_json:
-        told = {"person": person, "ledger_seq": done.entry, "ref": done.ref}
-        shell.give({**told, "run": applied_json(done.applied) if done.applied else None})
-    else:
-        shell.say(f"{person} is locked out (ledger entry {done.entry}, {done.ref}).")
-        if done.applied is not None:
-            shell.say(*applied_lines(done.applied))
+        if shell.as_json:
+            told = {"person": person, "ledger_seq": done.entry, "ref": done.ref}
+            shell.give({**told, "run": applied_json(done.applied) if done.applied else None})
+        else:
+            shell.say(f"{person} is locked out (ledger entry {done.entry}, {done.ref}).")
+            if done.applied is not None:
+                shell.say(*applied_lines(done.applied))
     if done.applied is not None:
         end(applied_status(done.applied))
 

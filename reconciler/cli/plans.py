@@ -167,41 +167,43 @@ def apply(
     leavers_only = standing.problems is not None
     whole = person is None and saved is None and not targets
     confirm = (lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True)
-    done: Applied | None = None
-    with (
-        shell.working() as show,
-        people_told(shell, workspace, wiring.facts, lambda: wiring.policy, whole=whole) as tell,
-    ):
+    with people_told(shell, workspace, wiring.facts, lambda: wiring.policy, whole=whole) as tell:
         tell.policies_read(standing.problems)
-        if person is not None and saved is None:
-            done = let_out(wiring, person, targets=targets, confirm=confirm, progress=show)
-            if done is not None:
-                tell.person_passed(done, person)
-        if person is None or saved is not None or (done is not None and done.still_due and not leavers_only):
-            with _told_even_so(shell, done):
-                rest = apply_plan(
-                    wiring,
-                    saved=saved,
-                    file=str(file or ""),
-                    targets=targets,
-                    person=person,
-                    leavers_only=leavers_only,
-                    leave_standing=if_changed,
-                    confirm=confirm,
-                    progress=show,
-                )
-            if rest is not None and person is None:
-                tell.whole_passed(rest, wiring.policy)
-            done = replace(rest, before=done) if rest is not None else done
+        done: Applied | None = None
+        with shell.working() as show:
+            if person is not None and saved is None:
+                done = let_out(wiring, person, targets=targets, confirm=confirm, progress=show)
+                if done is not None:
+                    tell.person_passed(done, person)
+            if person is None or saved is not None or (done is not None and done.still_due and not leavers_only):
+                with _told_even_so(shell, done):
+                    rest = apply_plan(
+                        wiring,
+                        saved=saved,
+                        file=str(file or ""),
+                        targets=targets,
+                        person=person,
+                        leavers_only=leavers_only,
+                        leave_standing=if_changed,
+                        confirm=confirm,
+                        progress=show,
+                    )
+                if rest is not None and person is None:
+                    tell.whole_passed(rest, wiring.policy)
+                done = replace(rest, before=done) if rest is not None else done
+        _tell_applied(shell, done)
+    if standing.problems is not None:
+        raise standing.problems
+    end(applied_status(done) if done else Exit.DONE)
+
+
+def _tell_applied(shell: Shell, done: Applied | None) -> None:
     if done is None:
         shell.say("Nothing was changed.")
     elif shell.as_json:
         shell.give(applied_json(done))
     else:
         shell.say(*applied_lines(done))
-    if standing.problems is not None:
-        raise standing.problems
-    end(applied_status(done) if done else Exit.DONE)
 
 
 def _tell_unchanged(shell: Shell, found: Standing) -> None:

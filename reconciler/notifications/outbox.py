@@ -2,7 +2,7 @@
 
 Promises, whoever dies in between, and however many processes share the store:
 
-- A state of affairs that stands is said once on each channel to each recipient; it is said again only after it was over.
+- A state of affairs that stands is said once on each channel to each recipient; again only after it was over.
 - One message at a time is under way on a channel. What waits for the same recipient goes together.
 - Whoever dies between sending and noting it leaves a message of which nobody knows whether it arrived: it is sent
   again, of the same name and content. At the wire it is at least once then, and otherwise exactly once.
