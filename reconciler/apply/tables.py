@@ -176,10 +176,9 @@ channels = Table(
     metadata,
     Column("channel", Text, primary_key=True),
     Column("not_before", String(27), nullable=False),
-    Column("busy_until", String(27), nullable=False),
     Column("failures", Integer, nullable=False),
     Column("trouble", Text, nullable=False),
 )
-"""When each channel may be used again, and until when somebody is at it."""
+"""When each channel may be used again, and how often in a row it has failed."""
 
 PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)

@@ -31,7 +31,7 @@ class Outgoing:
     to: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class NotSent(Exception):
     """The message did not arrive, or (`unsure`) nobody can tell; the text says why, in our own words. `wait`: not to be
     tried again any sooner. `final`: never to be tried again, since this message will be refused each time.

@@ -3,7 +3,8 @@
 Promises, whoever dies in between, and however many processes share the store:
 
 - A state of affairs that stands is said once on each channel to each recipient; again only after it was over.
-- One message at a time is under way on a channel. What waits for the same recipient goes together.
+- One message at a time is under way on a channel, under a lock that ends with the process that holds it. What waits for
+  the same recipient goes together.
 - Whoever dies between sending and noting it leaves a message of which nobody knows whether it arrived: it is sent
   again, of the same name and content. At the wire it is at least once then, and otherwise exactly once.
 - What is over before it was sent is not sent.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,9 +32,6 @@ from reconciler.facts.store import Store
 from reconciler.notifications.notices import Notice, NoticeKind, Told
 
 __all__ = ["Batch", "ChannelState", "Outbox", "Route", "State"]
-
-BUSY = timedelta(minutes=5)
-"""Whoever has not said by then what became of a message has died over it."""
 
 FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=30)
 """How long a channel that fails is left alone: twice as long each time."""
@@ -134,13 +133,19 @@ class Outbox:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    def claim(self, channel: str, now: datetime) -> Batch | None:
-        """What is to be sent by that channel now, for whoever asks alone; None where nothing is, where the channel
-        rests, or where somebody else is at it.
-        """
+    def has_work(self, channel: str, now: datetime) -> bool:
+        """Whether something is to be sent by that channel now."""
         with self._store.reading() as connection:
-            if not _ready(connection, channel, now) or _first(connection, channel, now) is None:
-                return None
+            return _ready(connection, channel, now) and _first(connection, channel, now) is not None
+
+    def alone(self, channel: str) -> AbstractContextManager[bool]:
+        """Held for as long as the context lasts, or the process: whether nobody else sends by that channel."""
+        return self._store.lease(f"channel-{hashlib.sha256(channel.encode()).hexdigest()[:12]}")
+
+    def claim(self, channel: str, now: datetime) -> Batch | None:
+        """What is to be sent by that channel now, for whoever is `alone` at it; None where nothing is, or where the
+        channel rests. What was claimed before and never closed, somebody has died over.
+        """
         with self._store.writing() as connection:
             if not _ready(connection, channel, now):
                 return None
@@ -152,17 +157,13 @@ class Outbox:
             batch = _batch(channel, first, rows)
             mine = [row.notice for row in rows]
             _mark(connection, batch, mine, State.SENDING, now, attempts=batch.attempts)
-            _set_channel(connection, channel, busy_until=instant_text(now + BUSY))
         return batch
 
     def sent(self, batch: Batch, now: datetime, pause: timedelta) -> None:
         """It has arrived; the channel rests for so long."""
         with self._store.writing() as connection:
             _close(connection, batch, State.SENT, now)
-            rest = instant_text(now + pause)
-            _set_channel(
-                connection, batch.channel, not_before=rest, busy_until=instant_text(now), failures=0, trouble=""
-            )
+            _set_channel(connection, batch.channel, not_before=instant_text(now + pause), failures=0, trouble="")
 
     def failed(
         self, batch: Batch, now: datetime, trouble: str, *, wait: timedelta | None, unsure: bool, final: bool
@@ -184,7 +185,6 @@ class Outbox:
                 connection,
                 batch.channel,
                 not_before=instant_text(now + backoff),
-                busy_until=instant_text(now),
                 failures=failures + 1,
                 trouble=trouble,
             )
@@ -300,12 +300,8 @@ def _chunks(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
 
 def _ready(connection: Connection, channel: str, now: datetime) -> bool:
     row = connection.execute(select(channels).where(channels.c.channel == channel)).first()
-    return row is None or not (_waits(row.not_before, now, UTMOST) or _waits(row.busy_until, now, BUSY))
-
-
-def _waits(until: str, now: datetime, longest: timedelta) -> bool:
-    """Whether it is not yet then; what lies further ahead than anything we ever set is from before a clock was set."""
-    return instant_text(now) < until <= instant_text(now + longest)
+    # What lies further ahead than anything that is ever set is from before a clock was set back.
+    return row is None or not instant_text(now) < row.not_before <= instant_text(now + UTMOST)
 
 
 def _drop(connection: Connection, channel: str, now: datetime) -> None:
@@ -376,7 +372,7 @@ def _mark(
 
 
 def _close(connection: Connection, batch: Batch, state: State, now: datetime, message: str | None = None) -> None:
-    """Whoever sent a message says what became of it, unless that was said already (by whoever took it for dead)."""
+    """Say what became of a message."""
     mine = (
         deliveries.c.channel == batch.channel,
         deliveries.c.message == batch.message,
@@ -391,7 +387,7 @@ def _close(connection: Connection, batch: Batch, state: State, now: datetime, me
 def _set_channel(connection: Connection, channel: str, **values: str | int) -> None:
     known = connection.execute(select(channels.c.channel).where(channels.c.channel == channel)).first()
     if known is None:
-        blank = {"channel": channel, "not_before": "", "busy_until": "", "failures": 0, "trouble": ""}
+        blank = {"channel": channel, "not_before": "", "failures": 0, "trouble": ""}
         connection.execute(insert(channels).values({**blank, **values}))
     else:
         connection.execute(update(channels).where(channels.c.channel == channel).values(values))

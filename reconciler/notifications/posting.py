@@ -76,8 +76,9 @@ class Address:
                     verify=str(self.ca) if self.ca else True,
                     stream=True,
                 )
-                status, wait = answer.status_code, _retry_after(answer.headers.get("Retry-After", ""))
-                text = self._read(answer) if 200 <= status < 300 else b""
+                with answer:
+                    status, wait = answer.status_code, _retry_after(answer.headers.get("Retry-After", ""))
+                    text = self._read(answer) if 200 <= status < 300 else b""
         except requests.exceptions.SSLError:
             raise NotSent("it has no certificate that can be trusted") from None
         except (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL) as error:

@@ -159,9 +159,9 @@ _FEISHU = {
 def _check(answer: Mapping[str, Any], key: str, known: Mapping[int, _Answer]) -> None:
     """Raises `NotSent` unless the answer says that the message was taken."""
     code = answer.get(key, answer.get("StatusCode"))
-    if code == 0 and not isinstance(code, bool):
-        return
-    if not isinstance(code, int):
+    if isinstance(code, bool) or not isinstance(code, int):
         raise NotSent("it answers, and does not say what became of the message", unsure=True)
+    if code == 0:
+        return
     said = known.get(code, _Answer("it refuses the message"))
     raise NotSent(f"{said.text} ({key} {code})", wait=said.wait, final=said.final)

@@ -34,9 +34,15 @@ class Sender:
     give_up_after: timedelta
 
     def send_next(self) -> bool:
-        """Send the next message, if there is one and the channel is free. Whether there was one; what became of it is
+        """Send the next message, if there is one and nobody else is at it. Whether there was one; what became of it is
         noted and logged. Raises `StoreError`.
         """
+        if not self.outbox.has_work(self.name, self.clock()):
+            return False
+        with self.outbox.alone(self.name) as alone:
+            return alone and self._send_next()
+
+    def _send_next(self) -> bool:
         batch = self.outbox.claim(self.name, self.clock())
         if batch is None:
             return False

@@ -40,7 +40,6 @@ def upgrade() -> None:
         "channels",
         sa.Column("channel", sa.Text, primary_key=True),
         sa.Column("not_before", sa.String(27), nullable=False),
-        sa.Column("busy_until", sa.String(27), nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("trouble", sa.Text, nullable=False),
     )
