@@ -52,7 +52,7 @@ PIECE = 2.0
 MOST = 10_000
 """So much that was handed over is kept while the store cannot be written to; the newest counts."""
 
-PATIENCE = 15.0
+PATIENCE = 5.0
 """Seconds that a message under way has at a stop."""
 
 _MENDED = frozenset({NoticeKind.LEAVER, NoticeKind.PASS})

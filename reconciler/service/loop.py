@@ -366,7 +366,6 @@ class Loop:
     def _whole_pass(self) -> bool:
         """Whether it did everything that nothing holds, everywhere."""
         standing = self._premises.standing()
-        self._premises.notifier.policies_read(standing.problems)
         seen: list[Look] = []
         try:
             done = apply_plan(

@@ -48,8 +48,10 @@ class Premises:
                 if before is None:
                     raise
                 self._standing = replace(before, problems=_problems(error), tree={})
-            if self._standing is not before and self._standing.problems is not None:
-                log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
+            if self._standing is not before:
+                self.notifier.policies_read(self._standing.problems)
+                if self._standing.problems is not None:
+                    log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
             return self._standing
 
     def wired(self, standing: StandingPolicy) -> Wiring:

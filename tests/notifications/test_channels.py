@@ -238,11 +238,11 @@ def test_no_words_hold_a_key_or_a_secret(workspace: Workspace, chat: ChatServer)
         shown = [repr(channel), str(channel), repr(vars(channel))]
         for answer in answers:
             chat.replies = [answer]
-            try:
-                channel.send(outgoing())
-            except NotSent as failed:
-                assert failed.__context__ is None or failed.__suppress_context__
-                shown += [str(failed), repr(failed)]
+            if name == "webhook" and answer.status == 200 and not answer.cut:
+                continue  # it says nothing in the body
+            failed = failure(channel)
+            assert failed.__context__ is None or failed.__suppress_context__
+            shown += [str(failed), repr(failed)]
         if name == "webhook":
             shown = [text for text in shown if "_signer" not in text]
         assert not any(KEY in text or WEBHOOK_SECRET in text for text in shown)
