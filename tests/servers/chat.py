@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -62,6 +62,7 @@ class ChatServer:
     replies: list[Reply] = field(default_factory=list)
     hold: Event = field(default_factory=Event)
     asked: int = 0
+    clock: Callable[[], float] = time.time
 
     def url(self, robot: str) -> str:
         """The robot's address."""
@@ -87,11 +88,11 @@ class ChatServer:
             case "cgi-bin":
                 return "wecom", *_wecom(query, body)
             case "robot":
-                return "dingtalk", *_dingtalk(query, body, raw)
+                return "dingtalk", *_dingtalk(query, body, raw, self.clock())
             case "open-apis":
-                return "feishu", *_feishu(parts.path, body, raw)
+                return "feishu", *_feishu(parts.path, body, raw, self.clock())
             case _:
-                return "webhook", *_webhook(headers, body, raw)
+                return "webhook", *_webhook(headers, body, raw, self.clock())
 
 
 def _wecom(query: dict[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -103,12 +104,12 @@ def _wecom(query: dict[str, str], body: dict[str, Any]) -> tuple[dict[str, Any],
     return {"errcode": 0, "errmsg": "ok"}, content
 
 
-def _dingtalk(query: dict[str, str], body: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], str]:
+def _dingtalk(query: dict[str, str], body: dict[str, Any], raw: bytes, now: float) -> tuple[dict[str, Any], str]:
     if query.get("access_token") != KEY:
         return {"errcode": 300001, "errmsg": "token is not exist"}, ""
     stamp, wanted = query.get("timestamp", ""), f"{query.get('timestamp', '')}\n{SIGNING}"
     sign = base64.b64encode(hmac.new(SIGNING.encode(), wanted.encode(), hashlib.sha256).digest()).decode()
-    if query.get("sign") != sign or abs(int(stamp or 0) / 1000 - time.time()) > HOUR:
+    if query.get("sign") != sign or abs(int(stamp or 0) / 1000 - now) > HOUR:
         return {"errcode": 310000, "errmsg": "sign not match"}, ""
     if len(raw) > 20_000:
         return {"errcode": 460101, "errmsg": "message too long"}, ""
@@ -118,12 +119,12 @@ def _dingtalk(query: dict[str, str], body: dict[str, Any], raw: bytes) -> tuple[
     return {"errcode": 0, "errmsg": "ok"}, body["markdown"]["text"]
 
 
-def _feishu(path: str, body: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], str]:
+def _feishu(path: str, body: dict[str, Any], raw: bytes, now: float) -> tuple[dict[str, Any], str]:
     if path != f"/open-apis/bot/v2/hook/{KEY}":
         return {"code": 19001, "msg": "param invalid: incoming webhook access token invalid"}, ""
     stamp = body.get("timestamp", "")
     sign = base64.b64encode(hmac.new(f"{stamp}\n{SIGNING}".encode(), b"", hashlib.sha256).digest()).decode()
-    if body.get("sign") != sign or abs(int(stamp or 0) - time.time()) > HOUR:
+    if body.get("sign") != sign or abs(int(stamp or 0) - now) > HOUR:
         return {"code": 19021, "msg": "sign match fail or timestamp is not within one hour from current time"}, ""
     if len(raw) > 20 * 1024 or body["msg_type"] != "post":
         return {"code": 9499, "msg": "Bad Request"}, ""
@@ -133,12 +134,12 @@ def _feishu(path: str, body: dict[str, Any], raw: bytes) -> tuple[dict[str, Any]
     return {"code": 0, "msg": "success", "data": {}}, "\n".join([post["title"], *lines])
 
 
-def _webhook(headers: dict[str, str], body: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], str]:
+def _webhook(headers: dict[str, str], body: dict[str, Any], raw: bytes, now: float) -> tuple[dict[str, Any], str]:
     key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
     wanted = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     assert wanted in headers["webhook-signature"].split(" ")
-    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 300
+    assert abs(int(headers["webhook-timestamp"]) - now) < 300
     return {}, body["data"]["text"]
 
 
