@@ -11,6 +11,7 @@ import yaml
 
 from reconciler.workspace import Workspace
 from tests.servers.chat import SIGNING, WEBHOOK_SECRET, ChatServer, chat_server
+from tests.servers.fixtures import new_store, postgresql
 from tests.servers.mail import MailServer, mail_server
 
 HEAD = {
@@ -19,6 +20,8 @@ HEAD = {
     "timezone": "Asia/Shanghai",
     "policies": "policies",
 }
+
+__all__ = ["new_store", "postgresql"]
 
 
 @pytest.fixture

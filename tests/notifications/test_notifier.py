@@ -44,7 +44,11 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 def speaking(company: Company, chat: ChatServer, mail: MailServer, only: str = "", **more: Any) -> None:
     """The company's workspace with channels, whose receivers have its clock."""
-    chat.clock = lambda: company.now.timestamp()
+
+    def clock() -> float:
+        return company.now.timestamp()
+
+    chat.clock = clock
     for name, text in (("signing", SIGNING), ("hook", WEBHOOK_SECRET)):
         secret_file(company.folder, name, text)
     channels = all_five(company.folder, chat, mail, pause_seconds=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -121,8 +121,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def office(store: Store) -> Office:
-    return Office(store)
+def office(new_store: Callable[[], str], tmp_path: Path) -> Iterator[Office]:
+    """On SQLite, and then on PostgreSQL."""
+    opened = Store.open(new_store(), folder=tmp_path)
+    yield Office(opened)
+    opened.close()
 
 
 def test_it_is_said_once_however_often_it_is_seen(office: Office) -> None:
@@ -269,8 +272,9 @@ def test_while_somebody_is_at_it_nobody_else_is(office: Office) -> None:
     assert [each.name for each in office.wire.came] == [claimed.message]
 
 
-def test_many_processes_send_each_thing_once(tmp_path: Path) -> None:
-    stores = [Store.open("sqlite:///s.db", folder=tmp_path) for _ in range(4)]
+def test_many_processes_send_each_thing_once(new_store: Callable[[], str], tmp_path: Path) -> None:
+    url = new_store()
+    stores = [Store.open(url, folder=tmp_path) for _ in range(4)]
     first = Office(stores[0])
     others = [Office(store, first.clock, first.wire, first.name) for store in stores]
     gate, more = Barrier(4), 25
@@ -296,6 +300,8 @@ def test_many_processes_send_each_thing_once(tmp_path: Path) -> None:
         dropped = first.rows(State.DROPPED)
     assert sum(raised.values()) == decided - dropped, "nothing that was decided went twice"
     assert first.rows(State.SENT) == decided - dropped
+    for store in stores:
+        store.close()
 
 
 def test_what_was_said_is_forgotten_in_time(office: Office) -> None:

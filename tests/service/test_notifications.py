@@ -18,7 +18,7 @@ import yaml
 from tests.notifications.conftest import all_five, secret_file
 from tests.servers.chat import KEY, SIGNING, WEBHOOK_SECRET, ChatServer, Received, chat_server
 from tests.servers.mail import MailServer, mail_server
-from tests.servers.slapd import PASSWORD, required, started
+from tests.servers.slapd import required, started
 from tests.service.conftest import PEOPLE
 from tests.service.office import Office, days_ago, directory, exited, until
 
@@ -115,8 +115,9 @@ def two_directories(tmp_path: Path) -> Iterator[tuple[Office, ExitStack]]:
         path.write_text(yaml.safe_dump(content, allow_unicode=True), "utf-8")
         policy = office.folder / "policies" / "policy.yaml"
         text = policy.read_text("utf-8")
-        policy.write_text(text.replace("{read: {dir: {group: docs}}}", "{read: {dir: {group: docs}, dms: {group: docs}}}"))
-        assert PASSWORD
+        policy.write_text(
+            text.replace("{read: {dir: {group: docs}}}", "{read: {dir: {group: docs}, dms: {group: docs}}}")
+        )
         office.hire(PEOPLE, days_ago(30))
         office.settle()
         yield office, second
