@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 
 import click
@@ -14,7 +15,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.people import Facts
 from reconciler.notifications import Notifier, channel_of
 from reconciler.notifications.channels import NotSent, Outgoing
-from reconciler.notifications.outbox import Outbox
+from reconciler.notifications.outbox import ChannelState, Outbox
 from reconciler.notifications.texts import trial
 from reconciler.passes.tokens import Act
 from reconciler.policy.model import Policy
@@ -82,27 +83,21 @@ def list_(shell: Shell) -> None:
     """How it stands with each channel: what waits, and of the last seven days what was sent and what was given up."""
     workspace = shell.workspace()
     shell.actor(workspace, Act.READ)
-    _show(shell, workspace, workspace.facts(create=False))
+    _show(shell, workspace, workspace.facts(create=False) if workspace.has_store() else None)
 
 
-def _show(shell: Shell, workspace: Workspace, facts: Facts) -> None:
-    known = {each.channel: each for each in Outbox(facts.store).states(now() - RECENT)}
-    names = dict.fromkeys([*workspace.spec.notifications.channels, *known])
-    rows = []
-    for name in names:
-        state = known.get(name)
-        counts = {"waiting": 0, "sent": 0, "given_up": 0} if state is None else {}
-        if state is not None:
-            counts = {"waiting": state.waiting, "sent": state.sent, "given_up": state.given_up}
-        rows.append({"channel": name, **counts, "trouble": state.trouble if state else ""})
+def _show(shell: Shell, workspace: Workspace, facts: Facts | None) -> None:
+    states = Outbox(facts.store).states(now() - RECENT) if facts is not None else []
+    known = {name: ChannelState(name) for name in workspace.spec.notifications.channels}
+    known |= {state.channel: state for state in states}
     if shell.as_json:
-        shell.give(rows)
+        shell.give([asdict(state) for state in known.values()])
         return
-    for row in rows:
-        trouble = f"; the last attempt: {row['trouble']}" if row["trouble"] else ""
-        given_up = f", {row['given_up']} given up" if row["given_up"] else ""
-        shell.say(f"{row['channel']}: {row['waiting']} waiting, {row['sent']} sent{given_up}{trouble}")
-    if not rows:
+    for name, state in known.items():
+        trouble = f"; the last attempt: {state.trouble}" if state.trouble else ""
+        given_up = f", {state.given_up} given up" if state.given_up else ""
+        shell.say(f"{name}: {state.waiting} waiting, {state.sent} sent{given_up}{trouble}")
+    if not known:
         shell.say("There are no channels.")
 
 

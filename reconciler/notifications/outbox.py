@@ -98,9 +98,9 @@ class ChannelState:
     """How it stands with a channel: how many notices wait, were sent, were given up, and what went wrong last."""
 
     channel: str
-    waiting: int
-    sent: int
-    given_up: int
+    waiting: int = 0
+    sent: int = 0
+    given_up: int = 0
     trouble: str = ""
 
 

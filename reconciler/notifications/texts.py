@@ -132,7 +132,7 @@ def _line(notice: Notice, words: Mapping[str, str], style: Style, names: Mapping
         values["at"] = f"{datetime.fromisoformat(str(content['at'])):%Y-%m-%d %H:%M}"
         values["in"] = words["today" if content["days"] == 0 else "tomorrow" if content["days"] == 1 else "in_days"]
         values["in"] = values["in"].format(days=content["days"])
-    return "· " + style.between.join(words[part].format(**values) for part in _parts(notice.kind, content))
+    return "· " + f"{style.between}  ".join(words[part].format(**values) for part in _parts(notice.kind, content))
 
 
 def _parts(kind: NoticeKind, content: Content) -> Sequence[str]:
@@ -218,7 +218,7 @@ _ZH = {
     "again": "（本消息可能已送达过：上一次发送的结果无法确定。）",
     "more": "……另有 {count} 项；全部内容见：reconciler plan、reconciler notify list",
     "none": "—",
-    "more_permissions": "等，另有 {more} 项",
+    "more_permissions": " 等，另有 {more} 项",
     "today": "今天",
     "tomorrow": "明天",
     "in_days": "{days} 天后",
