@@ -127,9 +127,14 @@ def people_told(
             notifier.whole_failed(error.code)
         raise
     finally:
-        try:
-            with shell.working():
-                notifier.record(policy)
-                notifier.send_waiting(LONGEST)
-        except ReconcilerError as error:
-            shell.note(f"people could not be told: {error.message}")
+        if notifier.speaks:
+            _tell(shell, notifier, policy)
+
+
+def _tell(shell: Shell, notifier: Notifier, policy: Callable[[], Policy] | None) -> None:
+    try:
+        with shell.working():
+            notifier.record(policy)
+            notifier.send_waiting(LONGEST)
+    except ReconcilerError as error:
+        shell.note(f"people could not be told: {error.message}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 
+from reconciler.logs import log
 from reconciler.notifications.channels import NotSent, Outgoing
 from reconciler.notifications.texts import Style
 from reconciler.workspace.notifications import Channel as Settings
@@ -39,30 +40,32 @@ class Mail:
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday note comes back
         mail["Content-Language"] = outgoing.language
         mail.set_content(outgoing.message.body + "\n")
-        with self._session() as server:
-            try:
-                refused = server.send_message(mail)
-            except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):
-                raise
-            except (OSError, smtplib.SMTPException) as error:
-                raise NotSent(f"the mail server broke off ({type(error).__name__})", unsure=True) from None
-        if refused:
-            # Who was told is told once more, rather than that somebody is told never.
-            raise NotSent(f"the mail server does not take mail for {len(refused)} of the addresses")
+        server = self._session()
+        try:
+            refused = server.send_message(mail)
+        except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, UnicodeError) as error:
+            raise _told(error) from None
+        except (OSError, smtplib.SMTPException) as error:
+            raise NotSent(f"the mail server broke off ({type(error).__name__})", unsure=True) from None
+        finally:
+            _leave(server)
+        if refused:  # those whom it was taken for have it: it is not sent once more for the others
+            log.warning("mail-refused-for-some", addresses=len(refused), message=outgoing.name)
 
     def reach(self) -> Sequence[str]:
         """Connect and sign in."""
-        with self._session() as server:
+        server = self._session()
+        try:
             server.noop()
+        except (OSError, smtplib.SMTPException) as error:
+            raise _told(error) from None
+        finally:
+            _leave(server)
         return ["mail goes unencrypted"] if self._settings.tls == "none" else []
 
-    @contextmanager
-    def _session(self) -> Iterator[smtplib.SMTP]:
+    def _session(self) -> smtplib.SMTP:
         try:
-            with self._connected() as server:
-                yield server
-        except NotSent:
-            raise
+            return self._connected()
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             raise _told(error) from None
 
@@ -81,6 +84,13 @@ class Mail:
             server.close()
             raise
         return server
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """What goes wrong with a good-bye changes nothing about what was sent before."""
+    with suppress(OSError, smtplib.SMTPException):
+        server.quit()
+    server.close()
 
 
 def _told(error: Exception) -> NotSent:

@@ -146,6 +146,11 @@ class Notifier:
         self._wakes = [Event() for _ in self._senders]
         self._threads: list[Thread] = []
 
+    @property
+    def speaks(self) -> bool:
+        """Whether anybody is to be told of anything."""
+        return bool(self._senders)
+
     # --- what was seen ------------------------------------------------------------------------------------------------
 
     def whole_passed(self, done: Applied, policy: Policy) -> None:

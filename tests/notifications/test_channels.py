@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -202,6 +204,48 @@ def test_what_a_mail_server_refuses(workspace: Workspace, mail: MailServer, answ
 
     assert failed.final is final
     assert not failed.unsure
+
+
+def test_whoever_has_a_mail_does_not_get_it_again_for_another_whom_the_server_does_not_know(
+    workspace: Workspace, mail: MailServer
+) -> None:
+    mail.refused = "hr@example.com"
+
+    channel_of(workspace, "mail").send(outgoing())
+
+    assert mail.recipients == [["ops@example.com"]]
+
+
+def test_mail_for_nobody_whom_the_server_knows_is_refused_for_good(tmp_path: Path, mail: MailServer) -> None:
+    mail.refused = "hr@example.com"
+    own = {"type": "mail", "server": "127.0.0.1", "port": mail.port, "tls": "none"}
+    workspace = written(tmp_path, {"m": {**own, "sender": "a@example.com", "to": "hr@example.com"}})
+
+    assert failure(channel_of(workspace, "m")).final
+
+
+def test_a_good_bye_that_is_not_answered_does_not_send_a_mail_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        own = {"type": "mail", "server": "127.0.0.1", "port": listener.getsockname()[1], "tls": "none", "timeout": 1}
+        workspace = written(tmp_path, {"m": {**own, "sender": "a@example.com", "to": "b@example.com"}})
+        talker = Thread(target=_takes_one_mail_and_falls_silent, args=(listener,), daemon=True)
+        talker.start()
+
+        channel_of(workspace, "m").send(outgoing())
+
+
+def _takes_one_mail_and_falls_silent(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rwb") as talk:
+        for reply in (b"220 here", b"250 mx", b"250 ok", b"250 ok", b"354 go on"):
+            talk.write(reply + b"\r\n")
+            talk.flush()
+            talk.readline()
+        while talk.readline() != b".\r\n":
+            pass
+        talk.write(b"250 taken\r\n")
+        talk.flush()
+        talk.read()
 
 
 def test_nobody_listens(tmp_path: Path, mail: MailServer, chat: ChatServer) -> None:
