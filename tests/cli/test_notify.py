@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 import yaml
 
 from tests.cli.company import Company
-from tests.servers.chat import KEY, SIGNING, WEBHOOK_SECRET, ChatServer, Reply, chat_server
-from tests.servers.mail import MailServer, mail_server
+from tests.servers.chat import KEY, SIGNING, WEBHOOK_SECRET, ChatServer, Reply
+from tests.servers.mail import MailServer
 from tests.servers.slapd import free_port
-
-
-@pytest.fixture
-def chat() -> Iterator[ChatServer]:
-    with chat_server() as server:
-        yield server
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    with mail_server() as server:
-        yield server
 
 
 def speaking(company: Company, chat: ChatServer, mail: MailServer, **more: object) -> Company:

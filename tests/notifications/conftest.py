@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from reconciler.workspace import Workspace
-from tests.servers.chat import SIGNING, WEBHOOK_SECRET, ChatServer, chat_server
-from tests.servers.fixtures import new_store, postgresql
-from tests.servers.mail import MailServer, mail_server
+from tests.servers.chat import SIGNING, WEBHOOK_SECRET, ChatServer
+from tests.servers.fixtures import chat, mail, new_store, postgresql
+from tests.servers.mail import MailServer
 
 HEAD = {
     "format": "reconciler.workspace/1",
@@ -21,19 +19,7 @@ HEAD = {
     "policies": "policies",
 }
 
-__all__ = ["new_store", "postgresql"]
-
-
-@pytest.fixture
-def chat() -> Iterator[ChatServer]:
-    with chat_server() as server:
-        yield server
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    with mail_server() as server:
-        yield server
+__all__ = ["chat", "mail", "new_store", "postgresql"]
 
 
 def written(folder: Path, channels: dict[str, dict[str, Any]], **settings: Any) -> Workspace:

@@ -272,6 +272,36 @@ def test_while_somebody_is_at_it_nobody_else_is(office: Office) -> None:
     assert [each.name for each in office.wire.came] == [claimed.message]
 
 
+def test_what_may_have_arrived_goes_again_alone_and_under_its_name(office: Office) -> None:
+    office.see("a")
+    office.wire.lost = [NotSent("who knows", unsure=True)]
+    office.send()
+    office.see("a", "b")
+    office.clock.now += LONGEST
+    assert office.send()
+    assert office.send()
+
+    first, again, other = office.wire.came
+    assert first.name == again.name != other.name
+    assert first.notices == again.notices
+    assert "may have arrived" in again.message.body
+    assert "may have arrived" not in first.message.body + other.message.body
+    assert office.wire.keys() == {"a": 2, "b": 1}
+
+
+def test_what_surely_did_not_arrive_goes_with_what_came_since(office: Office) -> None:
+    office.see("a")
+    office.wire.fails = [NotSent("no")]
+    office.send()
+    office.see("a", "b")
+    office.clock.now += LONGEST
+    office.send()
+
+    (message,) = office.wire.came
+    assert len(message.notices) == 2
+    assert "may have arrived" not in message.message.body
+
+
 def test_many_processes_send_each_thing_once(new_store: Callable[[], str], tmp_path: Path) -> None:
     url = new_store()
     stores = [Store.open(url, folder=tmp_path) for _ in range(4)]

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.fixtures import chat, mail
 from tests.servers.slapd import required, started
 from tests.service.office import Office, days_ago, directory
+
+__all__ = ["PEOPLE", "chat", "mail"]
 
 PEOPLE = [f"E{n}" for n in range(1, 7)]
 

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.notifications.conftest import all_five, secret_file
-from tests.servers.chat import KEY, SIGNING, WEBHOOK_SECRET, ChatServer, Received, chat_server
-from tests.servers.mail import MailServer, mail_server
+from tests.servers.chat import KEY, SIGNING, WEBHOOK_SECRET, ChatServer, Received
+from tests.servers.mail import MailServer
 from tests.servers.slapd import required, started
 from tests.service.conftest import PEOPLE
 from tests.service.office import Office, days_ago, directory, exited, until
@@ -25,18 +25,6 @@ from tests.service.office import Office, days_ago, directory, exited, until
 ROBOTS = ("wecom", "dingtalk", "feishu")
 UNREAD = ("could not be read: dms", "读不到：dms")
 DIGEST = re.compile(r"reconciler approve (sha256:[0-9a-f]{64}) --reason")
-
-
-@pytest.fixture
-def chat() -> Iterator[ChatServer]:
-    with chat_server() as server:
-        yield server
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    with mail_server() as server:
-        yield server
 
 
 def speaking(office: Office, chat: ChatServer, mail: MailServer, **settings: object) -> None:
