@@ -150,12 +150,12 @@ def test_a_feed_that_is_refused_is_said_and_one_that_waits(
     company.run("people", "import", status=3)
     company.run("people", "import", "--dry-run", status=3)
 
-    assert sum("feed-held" in text for text in chat.texts("wecom")) == 1
+    assert sum("feed-held" in text for text in chat.texts("webhook")) == 1
     lines = whole.splitlines(keepends=True)
     people.write_text("".join(lines[:-1]), "utf-8")
     ended = company.run("people", "import", "--output", "json", status=3).json
     company.run("people", "import", status=3)
-    waits = [text for text in chat.texts("wecom") if f"reconciler people confirm {ended[0]['import']}" in text]
+    waits = [text for text in chat.texts("webhook") if f"reconciler people confirm {ended[0]['import']}" in text]
     assert len(waits) == 1
 
 
@@ -165,7 +165,7 @@ def test_revoke_tells_where_it_could_not(rolled_out: Company, chat: ChatServer, 
 
     company.run("revoke", "E1012", "--reason", "SEC-1", status=4)
 
-    assert sum("E1012" in text and "corp-ldap" in text for text in chat.texts("wecom")) == 1
+    assert sum("E1012" in text and "corp-ldap" in text for text in chat.texts("webhook")) == 1
 
 
 def test_help_teaches(rolled_out: Company) -> None:
