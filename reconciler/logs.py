@@ -5,8 +5,8 @@ ids, never a secret, a name or a proof; times are UTC in RFC 3339. Only the room
 nothing to tell, and what a person is to know stands in a command's results.
 
 The events: ``run-started``, ``batch-sent``, ``retry-waiting``, ``change-refused``, ``change-contradicted``,
-``target-set-aside``, ``run-finished``; ``plan-made``, ``target-unreadable``, ``dead-run-recovered``; the service's own
-stand in docs/running.md.
+``target-set-aside``, ``run-finished``; ``plan-made``, ``target-unreadable``, ``dead-run-recovered``;
+``notification-sent``, ``notification-not-sent``, ``notification-given-up``; the service's own stand in docs/running.md.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
 
-Every table here is a projection of ledger entries, but four. `proposals`: the digests of plans that were shown, so
+Every table here is a projection of ledger entries, but seven. `proposals`: the digests of plans that were shown, so
 that `approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass
 left that found everything in order; `reconciled`: how far the service has come. Losing one of these costs a full pass.
 `watched`: what monitoring has counted, and what the last whole pass left; losing it costs counting again, and a pass.
+`notices`, `deliveries`, `channels`: what people are told (`reconciler.notifications`). Losing these, they are told once
+more.
 
 The kinds of ledger entries that this room writes stand in `Kind`.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from reconciler.facts.ledger import Sequence64
 from reconciler.facts.store import metadata
@@ -150,5 +152,41 @@ watched = Table(
     Column("entry", Sequence64, nullable=False),
     Column("content", Text, nullable=False),
 )
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice", Sequence64, primary_key=True, autoincrement=False),
+    Column("key", Text, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("raised_at", String(27), nullable=False),
+    Column("over_at", String(27)),
+)
+"""What is to be said, once. `key`: null once it is over, so that it can be said anew."""
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("notice", Sequence64, ForeignKey(notices.c.notice), primary_key=True, autoincrement=False),
+    Column("channel", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("not_before", String(27), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("changed_at", String(27), nullable=False),
+    Index("ix_deliveries_channel_state", "channel", "state"),
+)
+"""To whom each is said, by which channel, and what became of it. `message`: those with the same go as one message."""
+channels = Table(
+    "channels",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("not_before", String(27), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+)
+"""When each channel may be used again, and how often in a row it has failed."""
 
 PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)

@@ -71,6 +71,7 @@ _COMMANDS = {
         "Stand there day and night: take events from HR's systems, act at once, and again when time changes an answer.",
     ),
     "worker": ("worker:worker", "Do passes for the services of a store that several machines share."),
+    "notify": ("notify:notify", "Word to people: try a channel, send what waits, see how it stands."),
     "doctor": (
         "doctor:doctor",
         "Can everything be reached and read, and is the configuration safe? Changes nothing.",

@@ -9,10 +9,14 @@ import click
 from rich.text import Text
 
 from reconciler.cli.endings import Exit, end
+from reconciler.cli.notify import RECENT
 from reconciler.cli.shell import Shell, shared
 from reconciler.errors import ProblemsFound, ReconcilerError
+from reconciler.notifications import channel_of
+from reconciler.notifications.channels import NotSent
+from reconciler.notifications.outbox import Outbox
 from reconciler.plan.containment import contained_entitlements
-from reconciler.workspace import Workspace
+from reconciler.workspace import Workspace, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,8 @@ class _Finding:
 def doctor(shell: Shell) -> None:
     """Can everything be reached and read, and is the configuration safe? Changes nothing.
 
-    Looks at the workspace file, the policies, the store and its ledger, and every target. Ends with 1 where something
-    is wrong.
+    Looks at the workspace file, the policies, the store and its ledger, every target, and every channel by which people
+    are told (without sending anything). Ends with 1 where something is wrong.
     """
     found = list(_examine(shell.workspace()))
     if shell.as_json:
@@ -56,6 +60,8 @@ def _examine(workspace: Workspace) -> Iterator[_Finding]:
         yield from _attempt(f"source {name}", lambda name=name: _source(workspace, name))  # type: ignore[misc]
     for name in workspace.spec.targets:
         yield from _attempt(f"target {name}", lambda name=name: _target(workspace, name))  # type: ignore[misc]
+    for name in workspace.spec.notifications.channels:
+        yield from _attempt(f"channel {name}", lambda name=name: _channel(workspace, name))  # type: ignore[misc]
 
 
 def _attempt(about: str, look: Callable[[], Iterator[_Finding]]) -> Iterator[_Finding]:
@@ -118,3 +124,19 @@ def _target(workspace: Workspace, name: str) -> Iterator[_Finding]:
     told += [(finding.kind, finding.text) for finding in contained_entitlements(name, policy, observation)]
     for kind, text in told:
         yield _Finding("warning", f"target {name}", f"{kind}: {text}")
+
+
+def _channel(workspace: Workspace, name: str) -> Iterator[_Finding]:
+    about = f"channel {name}"
+    try:
+        weak = channel_of(workspace, name).reach()
+    except NotSent as failure:
+        yield _Finding("error", about, failure.text)
+    else:
+        yield _Finding("ok", about, f"can be reached ({workspace.spec.notifications.channels[name].type})")
+        yield from (_Finding("warning", about, each) for each in weak)
+    states = Outbox(workspace.facts(create=False).store).states(now() - RECENT) if workspace.has_store() else []
+    for state in states:
+        if state.channel == name and state.given_up:
+            text = f"{state.given_up} notifications of the last {RECENT.days} days were given up"
+            yield _Finding("warning", about, f"{text}: {state.trouble}" if state.trouble else text)

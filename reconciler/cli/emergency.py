@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler.cli.endings import end
+from reconciler.cli.notify import people_told
 from reconciler.cli.plans import plan_of_everybody
 from reconciler.cli.runs import applied_lines, applied_status
 from reconciler.cli.shell import Shell, shared
@@ -37,14 +38,17 @@ def revoke(shell: Shell, person: str, reason: str) -> None:
     if standing.problems is not None:
         shell.note("the policies do not pass: this goes by the last ones that did")
     wiring = workspace.wire(standing=standing, actor=actor)
-    with shell.working() as show:
-        done = shut_out(wiring, person, reason, show)
-    if shell.as_json:
-        shell.give(shut_out_json(done))
-    else:
-        shell.say(f"{person} is locked out (ledger entry {done.entry}, {done.ref}).")
+    with people_told(shell, workspace, wiring.facts) as tell:
+        with shell.working() as show:
+            done = shut_out(wiring, person, reason, show)
         if done.applied is not None:
-            shell.say(*applied_lines(done.applied))
+            tell.person_passed(done.applied, person)
+        if shell.as_json:
+            shell.give(shut_out_json(done))
+        else:
+            shell.say(f"{person} is locked out (ledger entry {done.entry}, {done.ref}).")
+            if done.applied is not None:
+                shell.say(*applied_lines(done.applied))
     if done.applied is not None:
         end(applied_status(done.applied))
 

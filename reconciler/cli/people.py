@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from reconciler.cli.endings import Exit, end, error_json, problem_text, problems_json
+from reconciler.cli.notify import people_told
 from reconciler.cli.shell import Shell, shared
-from reconciler.errors import Place
+from reconciler.errors import Place, ReconcilerError
 from reconciler.facts.events import Event, EventError, EventType, parse_event
 from reconciler.facts.feed import (
     Preview,
@@ -71,19 +72,21 @@ def import_(shell: Shell, source: str | None, full: bool, dry_run: bool) -> None
     with _facts(workspace, throw_away=dry_run) as facts, shell.progress() as show:
         for name, delivering in _deliveries(workspace, source):
             show(f"reading {name}", 0, 0)
-            feed = delivery(facts, name, delivering, policy, full=full)
-            take = preview_people if dry_run else _taken
-            previews.append(
-                take(
-                    facts,
-                    feed,
-                    source=name,
-                    attributes=policy.attributes,
-                    guards=policy.guards,
-                    now=now(),
-                    actor=actor,
+            with _told_of_import(shell, workspace, facts, name, dry_run=dry_run) as taken:
+                feed = delivery(facts, name, delivering, policy, full=full)
+                take = preview_people if dry_run else _taken
+                taken.append(
+                    take(
+                        facts,
+                        feed,
+                        source=name,
+                        attributes=policy.attributes,
+                        guards=policy.guards,
+                        now=now(),
+                        actor=actor,
+                    )
                 )
-            )
+            previews += taken
     reports = [preview.report for preview in previews]
     if shell.as_json:
         shell.give([_import_json(preview, dry_run=dry_run) for preview in previews])
@@ -97,6 +100,25 @@ def import_(shell: Shell, source: str | None, full: bool, dry_run: bool) -> None
 
 def _taken(facts: Facts, feed: Feed, **how: Any) -> Preview:
     return Preview(import_people(facts, feed, **how), ())
+
+
+@contextmanager
+def _told_of_import(
+    shell: Shell, workspace: Workspace, facts: Facts, source: str, *, dry_run: bool
+) -> Iterator[list[Preview]]:
+    """Takes what was read of a source; people are told where it was refused, or where exits wait."""
+    taken: list[Preview] = []
+    if dry_run:
+        yield taken
+        return
+    with people_told(shell, workspace, facts) as tell:
+        try:
+            yield taken
+        except ReconcilerError as error:
+            tell.imported(source, refused=error.code)
+            raise
+        for each in taken:
+            tell.imported(source, waiting=len(each.report.waiting), import_id=each.report.import_id)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import click
 
 from reconciler.audit.moments import moment
 from reconciler.cli.endings import Exit, end
+from reconciler.cli.notify import people_told
 from reconciler.cli.runs import applied_lines, applied_status
 from reconciler.cli.shell import Shell, json_text, shared
 from reconciler.errors import ReconcilerError
@@ -140,7 +141,8 @@ def apply(
 
     Nothing that a guard holds is carried out. Every step is on record before it is sent and after; what was changed is
     read back. Exit status 3 where something is held, 4 where something failed. Where the policies do not pass, leavers
-    are let out all the same, under the last ones that did, and the exit status is 1.
+    are let out all the same, under the last ones that did, and the exit status is 1. Where the workspace has
+    `notifications`, people are told at the end of what is held and of what failed.
     """
     if if_changed and (file or targets or person is not None):
         raise click.UsageError("--if-changed is for a pass over everything: leave FILE, --target and --person out")
@@ -152,38 +154,50 @@ def apply(
         shell.note("the policies do not pass: under the last that did, only leavers are let out")
     wiring = workspace.wire(standing=standing, actor=actor)
     if if_changed and standing.problems is None and (found := unchanged(wiring)) is not None:
-        _tell_unchanged(shell, found)
+        with people_told(shell, workspace, wiring.facts, lambda: wiring.policy):
+            _tell_unchanged(shell, found)
         return
     ask = not yes and not shell.as_json and sys.stdin.isatty()
     leavers_only = standing.problems is not None
+    whole = person is None and saved is None and not targets
     confirm = (lambda seen: _confirmed(shell, seen)) if ask else (lambda _: True)
-    done: Applied | None = None
-    with shell.working() as show:
-        if person is not None and saved is None:
-            done = let_out(wiring, person, targets=targets, confirm=confirm, progress=show)
-        if person is None or saved is not None or (done is not None and done.still_due and not leavers_only):
-            with _told_even_so(shell, done):
-                whole = apply_plan(
-                    wiring,
-                    saved=saved,
-                    file=str(file or ""),
-                    targets=targets,
-                    person=person,
-                    leavers_only=leavers_only,
-                    leave_standing=if_changed,
-                    confirm=confirm,
-                    progress=show,
-                )
-            done = replace(whole, before=done) if whole is not None else done
+    with people_told(shell, workspace, wiring.facts, lambda: wiring.policy, whole=whole) as tell:
+        tell.policies_read(standing.problems)
+        done: Applied | None = None
+        with shell.working() as show:
+            if person is not None and saved is None:
+                done = let_out(wiring, person, targets=targets, confirm=confirm, progress=show)
+                if done is not None:
+                    tell.person_passed(done, person)
+            if person is None or saved is not None or (done is not None and done.still_due and not leavers_only):
+                with _told_even_so(shell, done):
+                    rest = apply_plan(
+                        wiring,
+                        saved=saved,
+                        file=str(file or ""),
+                        targets=targets,
+                        person=person,
+                        leavers_only=leavers_only,
+                        leave_standing=if_changed,
+                        confirm=confirm,
+                        progress=show,
+                    )
+                if rest is not None and person is None:
+                    tell.whole_passed(rest, wiring.policy)
+                done = replace(rest, before=done) if rest is not None else done
+        _tell_applied(shell, done)
+    if standing.problems is not None:
+        raise standing.problems
+    end(applied_status(done) if done else Exit.DONE)
+
+
+def _tell_applied(shell: Shell, done: Applied | None) -> None:
     if done is None:
         shell.say("Nothing was changed.")
     elif shell.as_json:
         shell.give(applied_json(done))
     else:
         shell.say(*applied_lines(done))
-    if standing.problems is not None:
-        raise standing.problems
-    end(applied_status(done) if done else Exit.DONE)
 
 
 def _tell_unchanged(shell: Shell, found: Standing) -> None:

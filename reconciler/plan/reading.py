@@ -139,22 +139,27 @@ def held_lines(plan: Plan, *, whole: bool = True) -> Iterator[Text]:
     if not plan.held:
         return
     yield Text("Held until somebody decides", style="bold yellow")
-    slices: dict[Held, list[Change]] = defaultdict(list)
-    for change in plan.held:
-        if change.held:
-            slices[replace(change.held, text="") if change.held.digest else change.held].append(change)
-    for key, changes in slices.items():
-        held = changes[0].held or key
+    slices = held_slices(plan)
+    for held, changes in slices:
         people = len({change.subject for change in changes})
         told = f"{_count(len(changes), 'change', 'changes')} of {_count(people, 'person', 'people')}"
         yield Text(f"  {held.slice}  {held.guard}: {told}", style="yellow")
         yield from (Text(f"    {text}") for text in _texts(changes))
         if held.digest:
             yield Text(f"    reconciler approve {held.digest} --reason '…'", style="dim")
-    if whole and sum(1 for key in slices if key.digest) > 1:
+    if whole and sum(1 for held, _ in slices if held.digest) > 1:
         yield Text("  all of this plan", style="yellow")
         yield Text(f"    reconciler approve {plan.digest} --reason '…'", style="dim")
     yield Text()
+
+
+def held_slices(plan: Plan) -> list[tuple[Held, list[Change]]]:
+    """What is held together, with the guard that holds the first of it; what no approval releases, by its reason."""
+    slices: dict[Held, list[Change]] = defaultdict(list)
+    for change in plan.held:
+        if change.held:
+            slices[replace(change.held, text="") if change.held.digest else change.held].append(change)
+    return [(changes[0].held or key, changes) for key, changes in slices.items()]
 
 
 def _texts(changes: Sequence[Change]) -> list[str]:

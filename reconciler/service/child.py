@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -91,13 +93,26 @@ def main() -> None:
             workspace = Workspace.load(begin.workspace)
             facts = facts or workspace.facts(create=False)
             premises = Premises(workspace, facts, begin.actor, given=_standing(job))
-            answer: object = Done(job.work(premises, stop, *job.arguments))
+            with _told(premises):
+                answer: object = Done(job.work(premises, stop, *job.arguments))
         except ReconcilerError as error:
             answer = Failed(error.code, error.message, error.remedy)
         except Exception as error:
             log.exception("defect", where="job")
             answer = Failed("defect", f"a defect of the reconciler ({type(error).__name__}); the log has more")
         line.say(answer)
+
+
+@contextmanager
+def _told(premises: Premises) -> Iterator[None]:
+    """What people are to be told is kept here, and sent by the parent."""
+    try:
+        yield
+    finally:
+        try:
+            premises.notifier.record()
+        except ReconcilerError as error:
+            log.warning("record-unreadable", code=error.code)
 
 
 def _standing(job: Do) -> StandingPolicy:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Event
 
-from reconciler.facts.feed import import_people
+from reconciler.errors import ReconcilerError
+from reconciler.facts.feed import ImportReport, import_people
 from reconciler.logs import log
 from reconciler.service.premises import Premises
 from reconciler.workspace.attesting import attest_in_git
@@ -26,18 +27,13 @@ class Chore:
 
 def bring_in(premises: Premises, _stop: Event, source: str, full: bool) -> Chore:
     """`people import SOURCE`. Raises as that does: `FeedHeld`, `SourceError`, whatever is wrong with the source."""
-    workspace, facts, policy = premises.workspace, premises.facts, premises.standing().policy
-    feed = delivery(facts, source, workspace.source(source), policy, full=full)
-    report = import_people(
-        facts,
-        feed,
-        source=source,
-        attributes=policy.attributes,
-        guards=policy.guards,
-        now=premises.clock(),
-        actor=premises.actor.name,
-    )
+    try:
+        report = _imported(premises, source, full=full)
+    except ReconcilerError as error:
+        premises.notifier.imported(source, refused=error.code)
+        raise
     bad, waits = len({problem.place for problem in report.quarantined}), len(report.waiting)
+    premises.notifier.imported(source, waiting=waits, import_id=report.import_id)
     counts = {"new": report.new, "changed": report.changed, "unchanged": report.unchanged}
     log.info("people-imported", source=source, entries=report.entries, **counts, quarantined=bad, waiting=waits)
     if waits:
@@ -48,6 +44,19 @@ def bring_in(premises: Premises, _stop: Event, source: str, full: bool) -> Chore
             "import-quarantined", f"source `{source}`: {bad} rows could not be taken: reconciler people import"
         )
     return Chore()
+
+
+def _imported(premises: Premises, source: str, *, full: bool) -> ImportReport:
+    workspace, facts, policy = premises.workspace, premises.facts, premises.standing().policy
+    return import_people(
+        facts,
+        delivery(facts, source, workspace.source(source), policy, full=full),
+        source=source,
+        attributes=policy.attributes,
+        guards=policy.guards,
+        now=premises.clock(),
+        actor=premises.actor.name,
+    )
 
 
 def attest_record(premises: Premises, _stop: Event) -> Chore:

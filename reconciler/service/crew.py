@@ -59,6 +59,7 @@ class Crew:
         self._watch.start()
         if self._workers is not None:
             self._workers.start()
+        self._premises.notifier.start(lambda: self._premises.standing().policy)
 
     def stop(self) -> bool:
         """Finish what is under way, batch by batch; begin nothing. Whether all came to rest in time."""
@@ -70,6 +71,7 @@ class Crew:
         rested = self._workers is None or self._workers.join(max(0.0, until - time.monotonic()))
         self._watch.join(max(0.0, until - time.monotonic()))
         self._passes.close()
+        self._premises.notifier.stop()
         return rested and not self._watch.is_alive()
 
     def news(self) -> None:

@@ -111,10 +111,15 @@ class Duties:
             log.info("stopped-between-batches")
             return None, ""
         except ReconcilerError as error:
-            self._premises.measures.broke_off("pass", error.code)
+            self._broke_off(error.code, **about)
             log.warning("pass-failed", code=error.code, **about)
             return None, error.message
         except Exception as error:
-            self._premises.measures.broke_off("pass", "defect")
+            self._broke_off("defect", **about)
             log.exception("defect", where="pass", **about)
             return None, f"a defect of the reconciler ({type(error).__name__}); the log has more"
+
+    def _broke_off(self, code: str, person: str = "") -> None:
+        self._premises.measures.broke_off("pass", code)
+        if not person:
+            self._premises.notifier.whole_failed(code)

@@ -103,6 +103,8 @@ def pass_person(premises: Premises, person: str, stop: Event) -> PersonPassed:
         done = let_out(wiring, person)
     except PersonUnknown:
         return PersonPassed()  # what was told of them waits for the hire, and that asks for the pass again
+    if done is not None:
+        premises.notifier.person_passed(done, person)
     ahead = _ahead_of(premises, standing, person, now)
     failed = done is not None and done.failed
     changes = len(done.report.done) if done is not None and done.report is not None else 0
@@ -132,6 +134,8 @@ def pass_whole(premises: Premises, stop: Event, plans_ahead: bool = True) -> Who
         )
     except RunInProgress:
         return WholePassed(busy=True)
+    if done is not None:
+        premises.notifier.whole_passed(done, standing.policy)
     look = seen[-1]
     well = done is not None and not done.failed and standing.problems is None
     # By what the pass saw, so that nobody's moment is missed that came up with it.

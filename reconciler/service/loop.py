@@ -154,6 +154,7 @@ class Loop:
         """Begin."""
         for thread in self._threads:
             thread.start()
+        self._premises.notifier.start(lambda: self._premises.standing().policy)
 
     def stop(self) -> bool:
         """Finish what is under way, batch by batch; begin nothing. Whether all came to rest in time."""
@@ -168,6 +169,7 @@ class Loop:
         self._passes.close()
         with self._survived("record"):
             self._note_progress()
+        self._premises.notifier.stop()
         return rested
 
     def news(self) -> None:
@@ -382,8 +384,14 @@ class Loop:
         except ReconcilerError as error:
             self._trouble[where] = error.message
             self._premises.measures.broke_off(where, error.code)
+            self._tell_failure(where, error.code, **about)
             log.warning("pass-failed" if where == "pass" else "record-unreadable", code=error.code, **about)
         except Exception as error:
             self._premises.measures.broke_off(where, "defect")
             self._trouble[where] = f"a defect of the reconciler ({type(error).__name__}); the log has more"
+            self._tell_failure(where, "defect", **about)
             log.exception("defect", where=where, **about)
+
+    def _tell_failure(self, where: str, code: str, person: str = "") -> None:
+        if where == "pass" and not person:
+            self._premises.notifier.whole_failed(code)

@@ -12,6 +12,7 @@ from reconciler.errors import Place, Problem, ProblemsFound, ReconcilerError
 from reconciler.facts.at_hand import AtHand
 from reconciler.facts.people import Facts
 from reconciler.logs import log
+from reconciler.notifications import Notifier
 from reconciler.passes.operators import Actor, Operators
 from reconciler.passes.wiring import Wiring
 from reconciler.service.measures import Measures
@@ -22,8 +23,9 @@ __all__ = ["Premises"]
 
 @dataclass(slots=True)
 class Premises:
-    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for. `given`: the policy
-    that counts, whatever stands in the tree by now.
+    """One for a service. `clock` is the only one there is; `actor` is whoever the passes act for, `notifier` is told
+    what they came to. `given`: the policy that counts, whatever stands in the tree by now. Raises `WorkspaceError`
+    where people are to be told by a channel that cannot be used.
     """
 
     workspace: Workspace
@@ -33,6 +35,7 @@ class Premises:
     given: StandingPolicy | None = None
     at_hand: AtHand = field(init=False)
     measures: Measures = field(default_factory=Measures)
+    notifier: Notifier = field(init=False)
     _turn: Lock = field(default_factory=Lock)
     _standing: StandingPolicy | None = None
     _mark: TreeMark | None = None
@@ -40,6 +43,7 @@ class Premises:
 
     def __post_init__(self) -> None:
         self.at_hand = AtHand(self.facts.store)
+        self.notifier = Notifier(self.workspace, self.facts, self.clock, patient=True)
 
     def operators(self) -> Operators:
         """Who may do what, as the workspace's access policy says now. Raises `WorkspaceError`."""
@@ -65,8 +69,10 @@ class Premises:
                 if before is None:
                     raise
                 self._standing, self._mark = replace(before, problems=_problems(error), tree={}), None
-            if self._standing is not before and self._standing.problems is not None:
-                log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
+            if self._standing is not before:
+                self.notifier.policies_read(self._standing.problems)
+                if self._standing.problems is not None:
+                    log.warning("policies-do-not-pass", problems=len(self._standing.problems.problems))
             return self._standing
 
     @contextmanager

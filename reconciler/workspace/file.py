@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from reconciler.errors import Place, ReconcilerError
 from reconciler.policy.nodes import Node, find
 from reconciler.policy.periods import BadPeriod, parse_period
+from reconciler.workspace.notifications import NotificationSettings
 from reconciler.workspace.service import ServiceSettings
 
 __all__ = [
@@ -82,6 +83,7 @@ class WorkspaceFile(BaseModel):
     sources: dict[str, dict[str, Any]] = {}
     targets: dict[str, dict[str, Any]] = {}
     service: ServiceSettings = ServiceSettings()
+    notifications: NotificationSettings = NotificationSettings()
 
     @field_validator("policies", mode="before")
     @classmethod

@@ -58,6 +58,10 @@ class References:
             raise WorkspaceError(text, place=place, remedy=f'refer to it: {key}: "${{env:NAME}}" or "${{file:PATH}}"')
         return _REFERENCE.sub(lambda found: self._referenced(found["scheme"], found["name"], place), value)
 
+    def is_reference(self, text: str) -> bool:
+        """Whether the whole text is one reference, so that nothing of what it leads to stands in the file."""
+        return _REFERENCE.fullmatch(text) is not None
+
     def _referenced(self, scheme: str, name: str, place: Place) -> str:
         if scheme == "env":
             if name in os.environ:

@@ -40,6 +40,7 @@ from reconciler.policy.yaml_tree import read_yaml
 from reconciler.sources import Feed, Source, SourceContext, SourceError
 from reconciler.targets import Target, TargetContext, entitlement_locator
 from reconciler.workspace.file import RunInProgress, SecretMissing, WorkspaceError, WorkspaceFile, find_place
+from reconciler.workspace.notifications import ROBOTS, Channel
 from reconciler.workspace.references import References
 from reconciler.workspace.repository import PolicyRepository
 from reconciler.workspace.service import PushSecrets
@@ -254,6 +255,20 @@ class Workspace:
         return PushSecrets(
             **{kind: self._references.resolved(own, (*place, kind), "secret") for kind, own in told.items()}
         )
+
+    def notification_channel(self, name: str) -> Channel:
+        """A channel with what its settings refer to resolved. Raises `WorkspaceError`, whose words repeat no secret."""
+        channel = self.spec.notifications.channels.get(name)
+        if channel is None:
+            known = ", ".join(sorted(self.spec.notifications.channels)) or "none"
+            raise WorkspaceError(f"there is no channel `{name}` in {self.path}", remedy=f"it has: {known}")
+        path = ("notifications", "channels", name)
+        if channel.type in ROBOTS and not self._references.is_reference(channel.url):
+            text = f"the `url` of channel `{name}` stands here in clear text: whoever knows it can write to the group"
+            remedy = 'refer to it: url: "${env:NAME}" or "${file:PATH}"'
+            raise WorkspaceError(text, place=self.place(*path, "url"), remedy=remedy)
+        resolved = self._references.resolved(channel.model_dump(exclude_unset=True), path)
+        return channel.model_copy(update=resolved)
 
     # --- who acts ---------------------------------------------------------------------------------------------------
 

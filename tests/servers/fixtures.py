@@ -12,6 +12,8 @@ from tests.servers import mayan as mayan_server
 from tests.servers import postgresql as postgresql_server
 from tests.servers import samba as samba_server
 from tests.servers import scim as scim_server
+from tests.servers.chat import ChatServer, chat_server
+from tests.servers.mail import MailServer, mail_server
 from tests.servers.mayan import Mayan
 from tests.servers.postgresql import Database, Postgresql
 from tests.servers.samba import Samba
@@ -71,6 +73,20 @@ def mayan_server_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
 def mayan(mayan_server_of_all: Mayan) -> Iterator[Mayan]:
     """A document management system with nothing in it, for as long as a test takes."""
     with mayan_server_of_all.turn() as server:
+        yield server
+
+
+@pytest.fixture
+def chat() -> Iterator[ChatServer]:
+    """The robots of group chats, and a webhook."""
+    with chat_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    """A mail server."""
+    with mail_server() as server:
         yield server
 
 

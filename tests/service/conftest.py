@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.fixtures import chat, mail
 from tests.servers.slapd import required, started
 from tests.service.office import Office, Service, days_ago, directory
+
+__all__ = ["PEOPLE", "chat", "mail"]
 
 PEOPLE = [f"E{n}" for n in range(1, 7)]
 ODD = "部门/王 芳:1?#%2F"
