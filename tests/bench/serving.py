@@ -3,7 +3,9 @@ leavers, one after the other, in a large directory; with the service at rest oth
 told at once wait to be let in, and something to do for a whole pass is told every half second.
 
 The clock starts before the request is signed and stops with the first answer of the directory that has the person in no
-group. A third line tells how many events a second are taken durably, and how long an answer takes.
+group. Further lines tell, at rest and in whole passes, how long a document system waits for a decision about people who
+were not asked about before, and about one who was. The last one tells how many events a second are taken durably, and
+how long an answer takes.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from tests.bench.measuring import Measurement
 from tests.servers.slapd import PASSWORD, Slapd, free_port, required, started
 
 LEAVERS, BATCHES, BATCH, HIRES = 200, 20, 500, 10_000
+DECISIONS = 1000
 KEY = b"0123456789abcdef0123456789abcdef"
 PAUSE = 0.002
 """Seconds between two looks at the directory."""
@@ -156,6 +159,33 @@ def one(sender: Sender, looking: Connection, number: int) -> float:
         time.sleep(PAUSE)
 
 
+class Door:
+    """A document system."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        making = [program(), "token", "create", "--owner", "documents", "--act", "read"]
+        token = subprocess.run(making, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        self._url = f"{url}/access/v1/evaluation"
+        self._session = requests.Session()
+        self._session.headers["authorization"] = f"Bearer {token}"
+
+    def ask(self, number: int) -> float:
+        """Seconds for one decision."""
+        said = {"subject": {"type": "person", "id": f"E{number:06}"}, "action": {"name": "read"}}
+        begun = time.perf_counter()
+        answer = self._session.post(self._url, json={**said, "resource": {"type": "document", "id": "r7"}}, timeout=120)
+        took = time.perf_counter() - begun
+        if answer.status_code != 200:
+            raise RuntimeError(answer.text[:2000])
+        return took
+
+    def tell(self, when: str) -> None:
+        """Two lines: people who were not asked about before, and one who was."""
+        size = f"{DECISIONS} decisions, {PEOPLE} people"
+        tell(f"service, decisions about others {when}", size, [self.ask(7 * n % PEOPLE) for n in range(DECISIONS)])
+        tell(f"service, decisions about one {when}", size, [self.ask(7) for _ in range(DECISIONS)])
+
+
 def passes_of(folder: Path) -> int:
     """How many plans over everybody the service has made so far."""
     lines = map(json.loads, (folder / "log").read_text("utf-8").splitlines())
@@ -177,16 +207,19 @@ def tell(name: str, size: str, seconds: Sequence[float], **more: object) -> None
 
 
 def measured(folder: Path, server: Slapd, newcomers: Sequence[int]) -> None:
-    """All three lines."""
+    """All the lines."""
     groups = teams()
     chosen = [n for n in range(2, PEOPLE, 97) if groups[n]][: 2 * LEAVERS]
     size = f"{LEAVERS} leavers, directory of {PEOPLE} people and {GROUPS} groups"
     looking = Connection(Server("127.0.0.1", server.port), server.account("admin"), PASSWORD, auto_bind=True)
     with serving(folder) as sender:
         tell("service, at rest", size, [one(sender, looking, n) for n in chosen[:LEAVERS]])
+        door = Door(sender.url, folder)
+        door.tell("at rest")
         before = passes_of(folder)
         with whole_passes(sender.url, newcomers, groups):
             seconds = [one(sender, looking, n) for n in chosen[LEAVERS:]]
+            door.tell("in whole passes")
             waiting = still_out(looking, newcomers, groups)
         told = {"whole_passes": passes_of(folder) - before, "hires": len(newcomers), "hires_left": waiting}
         tell("service, in whole passes", size, seconds, **told)
