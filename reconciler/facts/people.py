@@ -35,6 +35,7 @@ from reconciler.facts.ledger import (
 )
 from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded
 from reconciler.facts.projection import LAST_NUMBER, PeopleProjection, folded, numbers_of, told_events
+from reconciler.facts.scim_state import ScimProjection
 from reconciler.facts.store import Store
 from reconciler.facts.stored import (
     EVIDENCE_COLUMNS,
@@ -102,7 +103,7 @@ class Facts:
         """`timezone` is the workspace's (an IANA name); `projections` are those of other rooms."""
         self.store = store
         self.timezone = str(timezone)
-        self.ledger = Ledger(store, [PeopleProjection(self.zone), FeedProjection(), *projections])
+        self.ledger = Ledger(store, [PeopleProjection(self.zone), FeedProjection(), ScimProjection(), *projections])
 
     @property
     def projections(self) -> tuple[Projection, ...]:

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from reconciler.service.answers import BodyRefused, BodyTooLarge
 
-__all__ = ["events_in", "read_body"]
+__all__ = ["document_in", "events_in", "read_body"]
 
 DEEPEST = 16
 """So many levels of lists and objects. An event has three."""
@@ -30,15 +30,21 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def events_in(body: bytes) -> Sequence[object]:
-    """The events of a body: an object, a list of them, or ``{"events": [...]}``. Raises `BodyRefused`."""
+def document_in(body: bytes, remedy: str, deep: str) -> object:
+    """The body's JSON. Raises `BodyRefused` with `remedy` where it is none, with `deep` where it is nested too deep."""
     try:
         document = json.loads(body.decode(), parse_constant=_no_number)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(deep) from None
     except ValueError as error:
-        raise BodyRefused(f"the body is no JSON: {error}", remedy="send UTF-8, one event or a list") from None
-    _check_depth(document)
+        raise BodyRefused(f"the body is no JSON: {error}", remedy=remedy) from None
+    _check_depth(document, deep)
+    return document
+
+
+def events_in(body: bytes) -> Sequence[object]:
+    """The events of a body: an object, a list of them, or ``{"events": [...]}``. Raises `BodyRefused`."""
+    document = document_in(body, "send UTF-8, one event or a list", "an event has three")
     if isinstance(document, Mapping) and "events" in document:
         if set(document) != {"events"} or not isinstance(document["events"], list):
             raise BodyRefused("`events` is a list, and stands alone", remedy='send {"events": [...]}')
@@ -53,12 +59,12 @@ def _no_number(text: str) -> object:
     raise ValueError(f"{text} is no number")
 
 
-def _check_depth(document: object) -> None:
+def _check_depth(document: object, remedy: str) -> None:
     level, depth = [document], 0
     while level:
         depth += 1
         if depth > DEEPEST:
-            raise _too_deep()
+            raise _too_deep(remedy)
         level = [inner for outer in level for inner in _inside(outer)]
 
 
@@ -67,5 +73,5 @@ def _inside(value: object) -> Sequence[object]:
     return [inner for inner in found if isinstance(inner, dict | list)]
 
 
-def _too_deep() -> BodyRefused:
-    return BodyRefused(f"the body is nested more than {DEEPEST} levels deep", remedy="an event has three")
+def _too_deep(remedy: str) -> BodyRefused:
+    return BodyRefused(f"the body is nested more than {DEEPEST} levels deep", remedy=remedy)

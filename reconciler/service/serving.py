@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts.store import Store
 from reconciler.passes.operators import Actor
 from reconciler.service.app import create_app
+from reconciler.service.callers import Callers
 from reconciler.service.events import events_router
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Inbox
@@ -25,6 +26,7 @@ from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
 from reconciler.service.signatures import Signatures
 from reconciler.workspace import Workspace
+from reconciler.workspace.service import ScimSettings
 
 __all__ = ["ServiceRefused", "application", "serve"]
 
@@ -70,7 +72,16 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
     inbox = Inbox(premises, loop.news)
     settings = premises.workspace.spec.service
     routers = [events_router(signatures, inbox, settings.max_body_bytes), health_router(Health(premises, loop))]
+    if settings.scim is not None:
+        routers.append(_scim(premises, settings.scim, settings.max_body_bytes, loop))
     return create_app(routers, loop)
+
+
+def _scim(premises: Premises, settings: ScimSettings, largest: int, loop: Loop) -> APIRouter:
+    from reconciler.service.scim import LARGEST_BODY, Scim, scim_router  # only whoever takes people so pays for loading
+
+    limit = min(largest, LARGEST_BODY)
+    return scim_router(Scim(premises, Callers(premises), settings, limit, loop.news), limit)
 
 
 class _Server(uvicorn.Server):

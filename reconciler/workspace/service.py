@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Address", "Schedule", "ServiceSettings", "Tls", "Webhook"]
+__all__ = ["Address", "Schedule", "ScimSettings", "ServiceSettings", "Tls", "Webhook"]
 
 _PORTS = range(1, 65536)
 
@@ -68,6 +69,29 @@ class Schedule(_Section):
         return value
 
 
+class ScimSettings(_Section):
+    """Inbound SCIM. `id`: the attribute that carries a person's stable id. `attributes`: policy attribute → the SCIM
+    attribute that it is read from, where that is not the usual one; `values`: policy attribute → what is sent → what it
+    is called here. `inactive`: what `active: false` is taken for. `take_over`: whether somebody whom another source has
+    made known may become SCIM's. `url`: where clients reach it, where that is not the address they connect to.
+    """
+
+    id: Literal["employeeNumber", "externalId", "userName"] = "employeeNumber"
+    attributes: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+    inactive: Literal["exit", "leave"] = "exit"
+    take_over: bool = False
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            remedy = "write it as clients do, such as https://access.example.com/scim/v2"
+            raise _flaw("text", f"`{value}` is no address of a SCIM service", remedy)
+        return value.rstrip("/")
+
+
 class ServiceSettings(_Section):
     """What `reconciler serve` goes by. `max_body_bytes`: a larger request is refused unread. `stale_after_minutes`:
     with the last whole pass older than that, the service says that it is not ready.
@@ -77,6 +101,7 @@ class ServiceSettings(_Section):
     tls: Tls | None = None
     behind_proxy: bool = False
     webhooks: dict[str, Webhook] = {}
+    scim: ScimSettings | None = None
     schedule: Schedule = Schedule()
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
     stale_after_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 120
