@@ -171,6 +171,13 @@ class Office:
         (folder / "policies" / "policy.yaml").write_text(POLICY, "utf-8")
         return cls(folder, slapd)
 
+    def write_policy(self, old: str, new: str) -> None:
+        """Change the policy's text."""
+        file = self.folder / "policies" / "policy.yaml"
+        text = file.read_text("utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), "utf-8")
+
     # --- in this process ----------------------------------------------------------------------------------------------
 
     def workspace(self) -> Workspace:

@@ -11,7 +11,7 @@ from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_models import PatchOp, PatchOperation
 from scim2_tester import CheckResult, Status, check_server
 
-from tests.service.office import PATIENCE, Office, until
+from tests.service.office import PATIENCE, Office, days_ago, until
 from tests.service.scim import ENTERPRISE, OWN, Provider, scim_service
 
 _FINE = (Status.SUCCESS, Status.COMPLIANT, Status.ACCEPTABLE)
@@ -26,11 +26,12 @@ def client_of(provider: Provider) -> Iterator[SyncSCIMClient]:
 
 
 def checked(office: Office, settings: str) -> list[CheckResult]:
-    """What the tester finds at a service with these settings, in a company where nobody's exit is many."""
-    policy = office.folder / "policies" / "policy.yaml"
-    text = policy.read_text("utf-8")
-    more = "attributes: {department: {kind: tree}, projects: {kind: set}, post: {kind: one_of, values: [lead, clerk]}}"
-    policy.write_text(text.replace("attributes: {department: {kind: tree}}", more), "utf-8")
+    """What the tester finds at a service with these settings. No attribute of ours has many values: the tester adds one
+    to an extension, then another, and is surprised to find both.
+    """
+    more = "attributes: {department: {kind: tree}, post: {kind: one_of, values: [lead, clerk]}}"
+    office.write_policy("attributes: {department: {kind: tree}}", more)
+    office.hire([f"N{n}" for n in range(40)], days_ago(30))
     with scim_service(office, settings) as (_, provider), client_of(provider) as client:
         return check_server(client)
 
@@ -38,11 +39,12 @@ def checked(office: Office, settings: str) -> list[CheckResult]:
 def test_the_tester_finds_nothing_wrong_and_skips_nothing(office: Office) -> None:
     results = checked(office, "{id: userName}")
 
-    assert [result for result in results if result.status not in _FINE] == []
+    wrong = [result for result in results if result.status not in _FINE]
+    assert wrong == [], "\n".join(str(result.reason) for result in wrong)
     titles = {result.title for result in results}
     assert {"object_creation", "object_replacement", "object_deletion", "check_replace_attribute"} <= titles
     checked_paths = {str(result.data.get("urn")) for result in results if isinstance(result.data, dict)}
-    assert {f"{OWN}:projects", f"{OWN}:post", f"{ENTERPRISE}:department", "emails", "active"} <= {
+    assert {f"{OWN}:post", f"{ENTERPRISE}:department", "emails", "active"} <= {
         path.removeprefix("urn:ietf:params:scim:schemas:core:2.0:User:") for path in checked_paths
     }
 
@@ -52,43 +54,46 @@ def test_where_the_number_is_the_id_the_tester_misses_only_that_it_may_be_change
     wrong = [result for result in checked(office, "{}") if result.status not in _FINE]
 
     assert {result.title for result in wrong} == {"object_replacement", "check_replace_attribute"}
-    assert all("mutab" in str(result.reason) for result in wrong), wrong
+    assert all("mutab" in str(result.reason) for result in wrong), "\n".join(str(result.reason) for result in wrong)
 
 
-def test_a_person_comes_moves_leaves_and_returns_and_the_directory_follows(office: Office) -> None:
-    office.hire([], "2026-01-01")
+def test_a_person_comes_moves_leaves_and_returns_and_the_directory_follows(fresh_office: Office) -> None:
+    office = fresh_office
+    kept = "nda:      {kind: agreement, version: 1, survives_rehire: true}"
+    office.write_policy("nda:      {kind: agreement, version: 1}", kept)
+    office.hire(["E1", "E2", "E3", "E4", "E5"], days_ago(30))
+    office.settle()
     with scim_service(office) as (service, provider), client_of(provider) as client:
         client.discover()
         model: Any = client.get_resource_model("User")
         service.until_ready()
         asked = {
-            "userName": "e7@example.com",
+            "userName": "e6@example.com",
             "displayName": "欧阳娜娜",
             "active": True,
-            ENTERPRISE: {"employeeNumber": "E7", "department": "rd/ai"},
+            ENTERPRISE: {"employeeNumber": "E6", "department": "rd/ai"},
         }
         made = client.create(model.model_validate({"schemas": [*_schemas(model)], **asked}))
-        assert made.id == "E7"
-        _prove(office, "E7")
-        until(lambda: "E7" in office.members("docs") & office.members("algorithms"), "a researcher's access")
+        assert made.id == "E6"
+        _prove(office, "E6")
+        until(lambda: "E6" in office.members("docs") & office.members("algorithms"), "a researcher's access")
 
         _patch(client, model, f"{ENTERPRISE}:department", "sales")
-        until(lambda: not office.anywhere("E7"), "sales opens nothing")
+        until(lambda: not office.anywhere("E6"), "sales opens nothing")
         _patch(client, model, f"{ENTERPRISE}:department", "rd")
-        until(lambda: office.members("docs") >= {"E7"}, "an engineer's access")
+        until(lambda: office.members("docs") >= {"E6"}, "an engineer's access")
 
         _patch(client, model, "active", False)
-        until(lambda: not office.anywhere("E7"), "out")
+        until(lambda: not office.anywhere("E6"), "out")
         _patch(client, model, "active", True)
-        _prove(office, "E7", "again")  # whoever comes back proves anew
-        until(lambda: office.members("docs") >= {"E7"}, "back")
+        until(lambda: office.members("docs") >= {"E6"}, "back")
 
-        client.delete(model, "E7")
-        until(lambda: not office.anywhere("E7"), "out for good")
+        client.delete(model, "E6")
+        until(lambda: not office.anywhere("E6"), "out for good")
         service.until_ready()
     kinds = ["hired", "transferred", "transferred", "exited", "rehired", "exited"]
     ledger = office.workspace().facts().ledger
-    told = [entry for entry in ledger.entries(subject="E7", kinds=set(kinds))]
+    told = [entry for entry in ledger.entries(subject="E6", kinds=set(kinds))]
     assert [entry.kind for entry in told] == kinds
     assert {(entry.actor, entry.payload["source"]) for entry in told} == {("entra", "scim")}
     ledger.verify()
@@ -100,16 +105,16 @@ def _schemas(model: Any) -> list[str]:
 
 def _patch(client: SyncSCIMClient, model: Any, path: str, value: object) -> None:
     operation = PatchOperation(op=PatchOperation.Op.replace_, path=path, value=value)
-    client.modify(model, "E7", PatchOp[model](operations=[operation]))
+    client.modify(model, "E6", PatchOp[model](operations=[operation]))
 
 
-def _prove(office: Office, person: str, tag: str = "") -> None:
+def _prove(office: Office, person: str) -> None:
     """All that the policy asks for, from today."""
     today = office.clock().astimezone(office.workspace().zone).date().isoformat()
     office.tell(
         *(
             {
-                "id": f"{kind}-{person}-{tag}",
+                "id": f"{kind}-{person}",
                 "type": "evidence-recorded",
                 "person": person,
                 "effective_at": today,
