@@ -1,4 +1,4 @@
-"""Inbound SCIM as others see it: `scim2-tester` and `scim2-client`, which know nothing of us, against a real service."""
+"""Inbound SCIM as others see it: `scim2-tester` and `scim2-client` know nothing of us; the service is a real one."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_person_comes_moves_leaves_and_returns_and_the_directory_follows(fresh
         service.until_ready()
     kinds = ["hired", "transferred", "transferred", "exited", "rehired", "exited"]
     ledger = office.workspace().facts().ledger
-    told = [entry for entry in ledger.entries(subject="E6", kinds=set(kinds))]
+    told = list(ledger.entries(subject="E6", kinds=set(kinds)))
     assert [entry.kind for entry in told] == kinds
     assert {(entry.actor, entry.payload["source"]) for entry in told} == {("entra", "scim")}
     ledger.verify()
@@ -104,7 +104,7 @@ def _schemas(model: Any) -> list[str]:
 
 
 def _patch(client: SyncSCIMClient, model: Any, path: str, value: object) -> None:
-    operation = PatchOperation(op=PatchOperation.Op.replace_, path=path, value=value)
+    operation: Any = PatchOperation.model_validate({"op": "replace", "path": path, "value": value})
     client.modify(model, "E6", PatchOp[model](operations=[operation]))
 
 

@@ -17,6 +17,8 @@ from scim2_server.routing import Operation
 from scim2_server.service import ScimService
 
 from reconciler.logs import log
+from reconciler.passes.operators import Actor
+from reconciler.passes.tokens import Act
 from reconciler.policy.model import Policy
 from reconciler.service.bodies import read_body
 from reconciler.service.callers import Callers
@@ -36,6 +38,7 @@ LARGEST_BODY = 256 << 10
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
+_PEOPLE = _WRITES | {Operation.query, Operation.search, Operation.search_with_body}
 
 
 class _Service(ScimService):
@@ -76,7 +79,7 @@ class Scim:
         operation = service.match(request).operation
         # RFC 7643, section 5: how to authenticate can be asked by whoever has not yet. It tells of no person.
         if operation is not Operation.service_provider_config:
-            request.subject = self._callers.actor(given)
+            request.subject = self._admitted(given, operation)
         self._read(request, operation, language)
         at = Moment(self._premises.clock(), self._premises.facts.zone, self._settings)
         storage = Directory(
@@ -93,6 +96,15 @@ class Scim:
             self._told()
             log.info("scim-taken", operation=operation.value)
         return as_response(done)
+
+    def _admitted(self, given: HTTPAuthorizationCredentials | None, operation: Operation) -> Actor:
+        """Who calls. Whoever may record nobody is told so before anything else; whom they may is for the storage to
+        say, which knows who is meant.
+        """
+        actor = self._callers.actor(given)
+        if operation in _PEOPLE and actor.acts is not None and Act.RECORD not in actor.acts:
+            self._callers.check(actor, Act.RECORD)
+        return actor
 
     def _read(self, request: ScimRequest, operation: Operation, language: Language) -> None:
         """Put the request as it is meant."""

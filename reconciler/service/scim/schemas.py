@@ -22,6 +22,7 @@ from scim2_models import (
     ETag,
     Filter,
     InvalidPathException,
+    Pagination,
     Patch,
     Path,
     Resource,
@@ -251,4 +252,5 @@ def _config(limit: int) -> ServiceProviderConfig:
         sort=Sort(supported=True),
         etag=ETag(supported=True),
         authentication_schemes=[bearer],
+        pagination=Pagination(cursor=False, index=True, default_page_size=PAGE, max_page_size=LARGEST_PAGE),
     )

@@ -58,7 +58,7 @@ __all__ = ["SOURCE", "Directory", "TooManyLeave"]
 SOURCE = "scim"
 """What the record calls the source of all that comes by SCIM."""
 
-LOOKED_THROUGH = 20_000
+LOOKED_THROUGH = 10_000
 """So many people are looked through where neither an id nor a name is asked for, or they are to be sorted."""
 
 FURTHEST = 1 << 31

@@ -19,7 +19,7 @@ from reconciler.service.scim.schemas import ENTERPRISE, OWN, Language
 
 __all__ = ["DEEP", "LONGEST_EXPRESSION", "check_expressions", "is_text", "patch_read", "resource_read", "search_read"]
 
-LONGEST_EXPRESSION = 2000
+LONGEST_EXPRESSION = 1000
 """Characters of a filter, or of a path."""
 
 MOST_OPERATIONS = 200
