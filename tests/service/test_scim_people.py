@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.facts.erasure import erase
 from reconciler.facts.scim_state import SCIM_TOLD, read_user
+from reconciler.workspace import WorkspaceError
 from tests.service.scim import CORE, ENTERPRISE, ERROR, OWN, Desk, desk_of, own, paper_office, user
 
 NOON = datetime(2026, 6, 1, 4, tzinfo=UTC)
@@ -27,6 +28,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def desk_at(folder: Path, settings: str = "{}") -> Desk:
     office = paper_office(folder / "office", ATTRIBUTES, settings)
+    office.write_policy("lifecycle: {", "lifecycle: {leave: {ceiling: public}, ")
     office.clock = lambda: NOON
     office.hire([f"N{n}" for n in range(40)], "2026-01-01")
     return desk_of(office)
@@ -367,6 +369,37 @@ def test_a_policy_that_comes_to_ask_for_more_is_answered_with_the_next_change(de
     desk.office.write_policy("projects: {kind: set}", "projects: {kind: set}, division: {kind: tree}")
     desk.patch("E7", replaced(f"{ENTERPRISE}:division", "east"))
     assert desk.person("E7").assignments[-1].attributes["division"] == "east"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("{attributes: {depratment: title}}", "`depratment`, which no policy declares"),
+        ("{values: {grade: {x: y}}}", "`grade`, which no policy declares"),
+        ("{attributes: {post: titel}}", "`titel`, which is no attribute"),
+        ("{attributes: {post: 'emails[type eq'}}", "is no attribute"),
+        ("{inactive: leave}", "changes nothing"),
+    ],
+)
+def test_settings_that_do_not_fit_the_policy_are_refused_at_their_place(
+    tmp_path: Path, settings: str, words: str
+) -> None:
+    with pytest.raises(WorkspaceError) as refused:
+        desk_of(paper_office(tmp_path / "office", ATTRIBUTES, settings))
+
+    assert words in refused.value.message
+    assert str(refused.value.place).endswith("reconciler.yaml:19:3")
+
+
+def test_a_policy_that_the_settings_no_longer_fit_keeps_nobody_in(tmp_path: Path) -> None:
+    desk = desk_at(tmp_path, "{attributes: {post: title}}")
+    desk.make("E7", title="lead")
+    desk.office.write_policy("post: {kind: one_of, values: [lead, clerk]}, ", "")
+    later(desk, hours=1)
+
+    assert desk.patch("E7", replaced("title", "clerk"), replaced("active", False)).status_code == 204
+
+    assert desk.events("E7") == ["hired", "exited"]
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).map(str.strip).filter(bool)

@@ -28,6 +28,7 @@ from reconciler.service.scim.meaning import Moment
 from reconciler.service.scim.schemas import Language, language_of
 from reconciler.service.scim.storage import Directory
 from reconciler.service.scim.tolerance import check_expressions, patch_read, resource_read, search_read
+from reconciler.workspace import WorkspaceError
 from reconciler.workspace.service import ScimSettings
 
 __all__ = ["LARGEST_BODY", "Scim", "scim_router"]
@@ -117,11 +118,18 @@ class Scim:
             request.body = search_read(request.body)
 
     def _language(self, policy: Policy) -> Language:
-        """The language of this policy; made anew only where it is another one than before."""
+        """The language of this policy; made anew only where it is another one than before. Where the settings do not
+        fit it, the one before: leavers are not to wait for that.
+        """
         with self._turn:
             if self._spoken is None or self._of is not policy:
                 place = self._premises.workspace.place("service", "scim")
-                self._spoken = language_of(policy.attributes, self._settings, self._limit, place)
+                try:
+                    self._spoken = language_of(policy, self._settings, self._limit, place)
+                except WorkspaceError as error:
+                    if self._spoken is None:
+                        raise
+                    log.warning("scim-does-not-fit", why=error.message)
                 self._of = policy
             return self._spoken
 

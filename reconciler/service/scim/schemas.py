@@ -37,7 +37,7 @@ from scim2_models import (
 
 from reconciler.errors import Place
 from reconciler.facts.rows import PERSON_COLUMNS
-from reconciler.policy.model import Attribute, AttributeKind
+from reconciler.policy.model import Attribute, AttributeKind, Policy
 from reconciler.workspace import WorkspaceError
 from reconciler.workspace.service import ScimSettings
 
@@ -119,10 +119,14 @@ class Language:
         return found
 
 
-def language_of(attributes: Mapping[str, Attribute], settings: ScimSettings, limit: int, place: Place) -> Language:
-    """The language for a policy with these attributes. `limit`: bytes of a body. Raises `WorkspaceError` where the
-    settings name what is not there; `place` is that of the settings.
+def language_of(policy: Policy, settings: ScimSettings, limit: int, place: Place) -> Language:
+    """The language for this policy. `limit`: bytes of a body. Raises `WorkspaceError` where the settings name what is
+    not there, or would leave everything with people who are not active; `place` is that of the settings.
     """
+    attributes = policy.attributes
+    if settings.inactive == "leave" and not policy.lifecycle.leave:
+        text = "`inactive: leave` changes nothing: no policy says what people on leave may still do"
+        raise WorkspaceError(text, place=place, remedy="declare `lifecycle: {leave: …}`, or take `inactive: exit`")
     unknown = sorted((settings.attributes.keys() | settings.values.keys()) - attributes.keys())
     if unknown:
         text = f"inbound SCIM maps `{unknown[0]}`, which no policy declares"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +37,7 @@ from reconciler.facts.ledger import Json, NewEntry
 from reconciler.facts.model import Person
 from reconciler.facts.people import Facts
 from reconciler.facts.recording import ExitsBeyondGuard, record_events_in
+from reconciler.facts.rows import PERSON_COLUMNS
 from reconciler.facts.scim_state import (
     ScimState,
     ScimUser,
@@ -124,6 +126,7 @@ class Directory(ScimStorage):
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
         """The resource. Raises `NotFoundException`, and `NotAllowed` for whom the caller may not record."""
+        del response_parameters  # a resource is one row, whatever is shown of it
         return self._shown(self._there(resource_id))
 
     def search(
@@ -201,7 +204,8 @@ class Directory(ScimStorage):
             raise NotFoundException(detail=f"there is no user `{before.person}`")
         if active is None:
             active = before.state is ScimState.ACTIVE
-        return self._take(before.person, resource, cells, changed(before, known, cells, active, at), at)
+        said = replace(before, cells=self._declared(before.cells))
+        return self._take(before.person, resource, cells, changed(said, known, cells, active, at), at)
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Record that they are out. What is on record of them stays until it is erased."""
@@ -293,7 +297,12 @@ class Directory(ScimStorage):
         return found.version if found is not None else 0
 
     def _read(self, resource: Resource[Any]) -> dict[str, str]:
-        return cells_of(resource, self._language, self._at)
+        return self._declared(cells_of(resource, self._language, self._at))
+
+    def _declared(self, cells: Mapping[str, str]) -> dict[str, str]:
+        """What the policy still asks about."""
+        names = self._policy.attributes.keys() | set(PERSON_COLUMNS)
+        return {name: text for name, text in cells.items() if name in names}
 
     def _moment(self, before: ScimUser | None) -> Moment:
         """Now; and after what was said before, whatever the clock does meanwhile."""
