@@ -438,3 +438,33 @@ def test_put_of_what_was_got_records_nothing_and_a_patch_twice_is_one(
     assert (desk.head(), desk.get(number)["meta"]["version"]) == (after, tag)
     assert desk.send("PUT", f"/Users/{number}", desk.get(number)).status_code == 200
     assert desk.head() == after
+
+
+STEPS = st.lists(st.sampled_from(["make", "off", "on", "move", "delete", "repeat", "back", "forth"]), max_size=12)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_was_sent_who_is_not_active_is_out_and_who_is_is_in(desk: Desk, steps: list[str]) -> None:
+    person, active = f"S{desk.head()}", None
+    for step in ["make", *steps]:
+        later(desk, minutes=-30 if step == "back" else 30 if step == "forth" else 1)
+        if step == "make":
+            made = desk.make(person)
+            assert made.status_code == (201 if active is None else 409)
+            active = True if active is None else active
+        elif step == "delete":
+            assert desk.send("DELETE", f"/Users/{person}").status_code == (404 if active is None else 204)
+            active = None
+        elif step in ("off", "on"):
+            answer = desk.patch(person, replaced("active", step == "on"))
+            assert answer.status_code == (404 if active is None else 204)
+            active = None if active is None else step == "on"
+        elif step in ("move", "repeat"):
+            department = "sales" if step == "move" else "rd/ai"
+            desk.patch(person, replaced(f"{ENTERPRISE}:department", department))
+    known = desk.person(person)
+    at = max(desk.office.clock(), *(span.start for span in known.exited if span.start), NOON) + timedelta(days=1)
+    out = any(span.covers(at) for span in known.exited)
+    assert out == (active is not True)
+    assert out == (not any(post.span.covers(at) for post in known.assignments))
