@@ -216,6 +216,31 @@ def test_a_client_that_repeats_itself_undoes_nothing_that_another_channel_told(d
     assert desk.person("E7").exited[0].end is None
 
 
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_an_exit_that_another_source_told_too_is_not_ended_by_switching_on_again(desk: Desk, ours_first: bool) -> None:
+    off = [replaced("active", False)]
+    for person in ("E7", "E8"):
+        desk.make(person)
+        later(desk, hours=1)
+        exit_ = {"id": f"x{person}", "type": "exited", "person": person, "confirmed": True}
+        if ours_first:
+            desk.patch(person, *off)
+        desk.office.tell({**exit_, "effective_at": desk.office.clock().isoformat()})
+        later(desk, hours=1)
+        desk.patch(person, *off)
+    desk.send("DELETE", "/Users/E8")
+    before = desk.head()
+
+    assert desk.patch("E7", replaced("active", True)).status_code == 409
+    assert desk.make("E8").status_code == 409
+    assert desk.head() == before
+    back = {"id": "r", "type": "rehired", "person": "E7", "effective_at": desk.office.clock().isoformat()}
+    desk.office.tell({**back, "data": {"department": "rd"}})
+    later(desk, hours=1)
+    assert desk.patch("E7", replaced("active", True)).status_code == 204
+    assert desk.person("E7").assignments[-1].attributes["department"] == "rd/ai", "as SCIM says, and it speaks again"
+
+
 def test_somebody_whom_another_source_answers_for_is_not_taken_silently(desk: Desk) -> None:
     refused = desk.make("N1")
     assert (refused.status_code, refused.json()["scimType"]) == (409, "uniqueness")

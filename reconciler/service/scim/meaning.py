@@ -1,8 +1,8 @@
 """What a SCIM resource says about a person, and which events follow from what it says otherwise than before. Pure.
 
 The rules: only what differs from what SCIM said last is news, so that a client that repeats itself undoes nothing;
-whoever is not active is out from now, and so is whoever is deleted; who was out by SCIM's word comes back by it; an
-exit that another channel told is not reversed by anything less than that.
+whoever is not active is out from now, and so is whoever is deleted; who was out by SCIM's word alone comes back by it;
+an exit that another source has told is never reversed here.
 """
 
 from __future__ import annotations
@@ -54,11 +54,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Under which circumstances a request is judged."""
+    """Under which circumstances a request is judged. `left_by_others`: another source has told of the exit, too, so
+    that it is not SCIM's to end.
+    """
 
     now: datetime
     zone: tzinfo
     settings: ScimSettings
+    left_by_others: bool = False
 
 
 # --- what a resource says ---------------------------------------------------------------------------------------------
@@ -216,6 +219,9 @@ def _begun(cells: Mapping[str, str], at: Moment) -> date | datetime:
 
 def _return(person: Person, cells: Mapping[str, str], at: Moment) -> Said:
     """A first day that is not later than the exit is that of the time before."""
+    if at.left_by_others:
+        detail = f"`{person.id}` has left by the word of another source, too: record `rehired` first"
+        raise ConflictException(detail=detail)
     out, day = open_span(person.exited), _given(cells, "starts_on")
     later = day is not None and (out is None or out.start is None or day_start(day, at.zone) >= out.start)
     kept = {name: text for name, text in cells.items() if name != "starts_on" or later}

@@ -32,8 +32,8 @@ from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalEx
 from scim2_server.storage import ScimStorage, SearchPage
 from sqlalchemy import Connection
 
-from reconciler.facts.events import Event, EventError, parse_event
-from reconciler.facts.ledger import Json, NewEntry
+from reconciler.facts.events import Event, EventError, EventType, parse_event
+from reconciler.facts.ledger import Json, NewEntry, read_entries
 from reconciler.facts.model import Person
 from reconciler.facts.people import Facts
 from reconciler.facts.recording import ExitsBeyondGuard, record_events_in
@@ -306,8 +306,17 @@ class Directory(ScimStorage):
 
     def _moment(self, before: ScimUser | None) -> Moment:
         """Now; and after what was said before, whatever the clock does meanwhile."""
-        now = self._at.now if before is None else max(self._at.now, before.modified + _INSTANT)
-        return Moment(now, self._at.zone, self._at.settings)
+        if before is None:
+            return self._at
+        now, out = max(self._at.now, before.modified + _INSTANT), before.state in (ScimState.EXIT, ScimState.GONE)
+        return replace(self._at, now=now, left_by_others=out and self._others_told_of_exit(before.person))
+
+    def _others_told_of_exit(self, person: str) -> bool:
+        """Since they were last rehired."""
+        told: set[str] = set()
+        for entry in read_entries(self._open, kinds={EventType.EXITED.value, EventType.REHIRED.value}, subject=person):
+            told = told | {str(entry.payload.get("source", ""))} if entry.kind == EventType.EXITED else set()
+        return bool(told - {SOURCE})
 
     def _shown(self, user: ScimUser) -> Resource[Any]:
         resource = self._language.model.model_validate(_readable(user.resource, self._language))
