@@ -31,7 +31,7 @@ from reconciler.facts.ledger import NewEntry
 from reconciler.facts.model import Assignment, Person, Span
 from reconciler.facts.rows import ReadRow, ending_cells, leaving_row, post_cells, status_cells
 
-_MOVES = frozenset({"department", "post"})
+MOVES = frozenset({"department", "post"})
 """The attributes whose change is a transfer."""
 
 _SOON = timedelta(hours=24)
@@ -321,7 +321,7 @@ class KnownPerson:
         elif leaving is not None:
             self._note_end(row, leaving)
         if changed:
-            kind = EventType.TRANSFERRED if _MOVES & changed.keys() else EventType.ATTRIBUTES_CHANGED
+            kind = EventType.TRANSFERRED if MOVES & changed.keys() else EventType.ATTRIBUTES_CHANGED
             self._add(self._event(kind, row, self._counts(row.assignment), changed))
 
     def _begins_before(self, held: Sequence[Assignment], changed: Mapping[str, str]) -> bool:

@@ -36,6 +36,7 @@ from reconciler.facts.ledger import (
 )
 from reconciler.facts.model import EvidenceRecord, Person, Population, Recorded
 from reconciler.facts.projection import LAST_NUMBER, PeopleProjection, folded, numbers_of, told_events
+from reconciler.facts.scim_state import ScimProjection
 from reconciler.facts.store import Store
 from reconciler.facts.stored import (
     EVIDENCE_COLUMNS,
@@ -111,7 +112,8 @@ class Facts:
         """
         self.store = store
         self.timezone = str(timezone)
-        self.ledger = Ledger(store, [PeopleProjection(self.zone), FeedProjection(), *projections], told)
+        own: list[Projection] = [PeopleProjection(self.zone), FeedProjection(), ScimProjection()]
+        self.ledger = Ledger(store, [*own, *projections], told)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

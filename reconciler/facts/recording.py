@@ -38,6 +38,10 @@ _SEEN = select(events_seen.c.source, events_seen.c.id, events_seen.c.seq).where(
 """By source first, as the table's key begins: by id alone each event would walk through all that were ever told."""
 
 
+class ExitsBeyondGuard(EventError):
+    """An exit or a lockout that is too many within 24 hours, and that nobody has confirmed."""
+
+
 class EventOutcome(StrEnum):
     """What became of an event."""
 
@@ -349,7 +353,7 @@ def _beyond_guard(
     return {
         index: _refused(
             event,
-            EventError(f"event {event.id}: {text}", remedy=_CONFIRM),
+            ExitsBeyondGuard(f"event {event.id}: {text}", remedy=_CONFIRM),
         )
         for index, event in asked.items()
     }

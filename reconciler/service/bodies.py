@@ -133,4 +133,6 @@ def _inside(value: object) -> Sequence[object]:
 
 
 def _too_deep() -> BodyRefused:
-    return BodyRefused(f"the body is nested more than {DEEPEST} levels deep", remedy="an event has three")
+    return BodyRefused(
+        f"the body is nested more than {DEEPEST} levels deep", remedy="nothing taken here has more than four"
+    )

@@ -14,7 +14,7 @@ from threading import Event
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts.store import Store
@@ -40,6 +40,7 @@ from reconciler.service.questions import questions_router
 from reconciler.service.signatures import PushSignatures, Signatures
 from reconciler.service.turns import Turns
 from reconciler.workspace import Workspace
+from reconciler.workspace.service import ScimSettings
 
 __all__ = ["ServiceRefused", "application", "serve", "work"]
 
@@ -132,6 +133,8 @@ def application(premises: Premises, signatures: Signatures) -> FastAPI:
         health_router(Health(premises, loop, errands, hands)),
         metrics_router(Exposition(premises, loop), callers, guarded=settings.metrics_guarded),
     ]
+    if settings.scim is not None:
+        routers.append(_scim(premises, callers, settings.scim, limit, loop))
     return create_app(routers, [loop, errands, hands], premises.measures)
 
 
@@ -156,6 +159,13 @@ def _pass_maker(premises: Premises) -> PassMaker:
         place = workspace.place("service", "workers")
         raise ServiceRefused(text, place=place, remedy="leave `workers` out; or go over to PostgreSQL (docs/store.md)")
     return Loop(premises, Aside(premises))
+
+
+def _scim(premises: Premises, callers: Callers, settings: ScimSettings, largest: int, passes: PassMaker) -> APIRouter:
+    from reconciler.service.scim import LARGEST_BODY, Scim, scim_router  # only whoever takes people so pays for loading
+
+    limit = min(largest, LARGEST_BODY)
+    return scim_router(Scim(premises, callers, settings, limit, passes.news), limit)
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,16 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Address", "PolicyUpstream", "PushSecrets", "Schedule", "ServiceSettings", "Tls", "Webhook"]
+__all__ = [
+    "Address",
+    "PolicyUpstream",
+    "PushSecrets",
+    "Schedule",
+    "ScimSettings",
+    "ServiceSettings",
+    "Tls",
+    "Webhook",
+]
 
 _PORTS = range(1, 65536)
 _REF = re.compile(r"[A-Za-z0-9_][\w./+-]*")
@@ -113,6 +122,29 @@ class PolicyUpstream(_Section):
         return value
 
 
+class ScimSettings(_Section):
+    """Inbound SCIM. `id`: the attribute that carries a person's stable id. `attributes`: policy attribute → the SCIM
+    attribute that it is read from, where that is not the usual one; `values`: policy attribute → what is sent → what it
+    is called here. `inactive`: what `active: false` is taken for. `take_over`: whether somebody whom another source has
+    made known may become SCIM's. `url`: where clients reach it, where that is not the address they connect to.
+    """
+
+    id: Literal["employeeNumber", "externalId", "userName"] = "employeeNumber"
+    attributes: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+    inactive: Literal["exit", "leave"] = "exit"
+    take_over: bool = False
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            remedy = "write it as clients do, such as https://access.example.com/scim/v2"
+            raise _flaw("text", f"`{value}` is no address of a SCIM service", remedy)
+        return value.rstrip("/")
+
+
 class ServiceSettings(_Section):
     """What `reconciler serve` goes by. `max_body_bytes`: a larger request is refused unread. `stale_after_minutes`:
     with the last whole pass older than that, the service says that it is not ready. `workers`: so many does it have
@@ -126,6 +158,7 @@ class ServiceSettings(_Section):
     tls: Tls | None = None
     behind_proxy: bool = False
     webhooks: dict[str, Webhook] = {}
+    scim: ScimSettings | None = None
     schedule: Schedule = Schedule()
     policy_repository: PolicyUpstream | None = None
     look_every_seconds: Annotated[int, Field(ge=0, le=3600)] = 5

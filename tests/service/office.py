@@ -200,6 +200,7 @@ class Office:
         line = "store: " + json.dumps(url.replace(ESCAPED, "${file:store-password}")) + "\n"
         path = self.folder / self.file
         path.write_text(path.read_text("utf-8") + line, "utf-8")
+
     def edit(self, old: str, new: str) -> None:
         """Change the workspace file."""
         path = self.folder / "reconciler.yaml"
@@ -210,6 +211,13 @@ class Office:
     def run_git(self, *words: str) -> None:
         """In the folder of the policies."""
         subprocess.run(["git", "-C", str(self.folder / "policies"), *words], check=True, capture_output=True)
+
+    def write_policy(self, old: str, new: str) -> None:
+        """Change the policy's text."""
+        file = self.folder / "policies" / "policy.yaml"
+        text = file.read_text("utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), "utf-8")
 
     # --- in this process ----------------------------------------------------------------------------------------------
 

@@ -297,7 +297,7 @@ def test_a_machine_whose_clock_is_behind_the_others_keeps_nobody_in(settled: Off
             return False
 
     settled.tell(exited("E1", at=MONDAY - timedelta(milliseconds=1)))
-    duties = Duties(replace(premises(office), clock=behind), Passing())
+    duties = Duties(replace(premises(office), Here(replace(premises(office)), clock=behind), Passing())
     duties.person("E1", attempt=0)
 
     assert not settled.anywhere("E1")
