@@ -7,7 +7,7 @@ X.690 (basic encoding rules).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 
 from adapters.directory.entries import Edit, Modification
@@ -22,6 +22,7 @@ __all__ = [
     "asserting",
     "deletion",
     "equal",
+    "equal_to",
     "message",
     "modification",
     "move",
@@ -66,6 +67,21 @@ def equal(attribute: str, value: bytes | str) -> Filter:
     """The attribute has this value, as the server compares it."""
     octets = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
     return _element(_EQUALITY, _octets(attribute.encode("ascii")), _octets(octets))
+
+
+def equal_to(attribute: str) -> Callable[[bytes | str], Filter]:
+    """As `equal`, for one value after the other: most are of a few lengths, and there may be very many."""
+    heads: dict[int, bytes] = {}
+
+    def of(value: bytes | str) -> Filter:
+        octets = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+        size = len(octets)
+        if size not in heads:
+            whole = equal(attribute, octets)
+            heads[size] = whole[: len(whole) - size]
+        return heads[size] + octets
+
+    return of
 
 
 def any_value(attribute: str) -> Filter:
