@@ -383,15 +383,19 @@ class OneTarget:
         if not own:
             return
         sight = Sight(self._look_again([done[at] for at in own]))
-        shown = dict(self._shown_in(sight, own))
+        shown = list(self._shown_in(sight, own))
         # What nobody wants by now, a pass for that person may have undone since: no contradiction.
-        absent = [done[at].change for at in own if shown[at] is False]
+        absent = [done[at].change for at, seen in zip(own, shown, strict=True) if seen is False]
         undone = self._context.no_longer_wanted(absent) if absent else frozenset()
-        silent = [done[at].change for at in own if shown[at] and done[at].outcome.kind is OutcomeKind.UNAVAILABLE]
+        silent = [
+            done[at].change
+            for at, seen in zip(own, shown, strict=True)
+            if seen and done[at].outcome.kind is OutcomeKind.UNAVAILABLE
+        ]
         theirs = self._theirs(silent)
         entries = []
-        for at in own:
-            each, seen = done[at], shown[at]
+        for at, seen in zip(own, shown, strict=True):
+            each = done[at]
             if each.outcome.kind is OutcomeKind.APPLIED and seen is False and each.change.id not in undone:
                 self._report.contradicted.append(each.change)
                 self._log.warning("change-contradicted", **_named(each.change))
@@ -404,8 +408,8 @@ class OneTarget:
         if entries:
             self._context.recorder.record(entries)
 
-    def _shown_in(self, sight: Sight, own: Sequence[int]) -> Iterator[tuple[int, bool | None]]:
-        """Of each of these changes, whether it shows. Memberships are asked for by entitlement: there may be many."""
+    def _shown_in(self, sight: Sight, own: Sequence[int]) -> Iterator[bool | None]:
+        """Of each of these changes, in order, whether it shows. Memberships are asked by entitlement."""
         done, key_of = self._report.done, locator_keys()
 
         def place(at: int) -> tuple[Op, str, bool]:
@@ -416,11 +420,9 @@ class OneTarget:
             places = list(alike)
             if known and op in (Op.GRANT, Op.REVOKE):
                 accounts = [done[at].change.account_key for at in places]
-                yield from zip(
-                    places, sight.shows_memberships(entitlement, accounts, grants=op is Op.GRANT), strict=True
-                )
+                yield from sight.shows_memberships(entitlement, accounts, grants=op is Op.GRANT)
             else:
-                yield from ((at, sight.shows(self._described(done[at].change, key_of))) for at in places)
+                yield from (sight.shows(self._described(done[at].change, key_of)) for at in places)
 
     def _described(self, change: Change, key_of: Callable[[Change], str]) -> dict[str, Any]:
         """What of a change can be seen, and what an account that it creates is found by."""

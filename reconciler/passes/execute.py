@@ -120,8 +120,7 @@ def apply_plan(
         looked(seen)
         if due and not confirm(seen):
             return None
-        if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:
-            wiring.record(news)
+        _record_news(wiring, seen, due)
         present = Present(wiring, seen)
         report = run(wiring, seen, due, present, saved=saved, progress=progress) if due else None
         if not leavers_only:
@@ -131,6 +130,12 @@ def apply_plan(
         if leave_standing and not (targets or person or saved or leavers_only):
             standing.leave(wiring, seen, taken)
         return Applied(seen.plan, report, repaired, missing, on_order=on_order)
+
+
+def _record_news(wiring: Wiring, seen: Look, due: Sequence[Change]) -> None:
+    """What this look taught, and the policy where something is done by it."""
+    if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:
+        wiring.record(news)
 
 
 def _with(seen: Look, findings: Sequence[Finding]) -> Look:
@@ -328,7 +333,7 @@ def learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
     for target, links in seen.made.links.items():
         if len(links.learned) > FEW_LINKS:
             for some in chunks(links.learned.items(), LINKS_AT_ONCE):
-                payload = {"target": target, "links": [list(each) for each in some]}
+                payload = {"target": target, "links": some}
                 entries.append(NewEntry(Kind.ACCOUNTS_LINKED.value, f"target:{target}", wiring.actor, payload))
             continue
         observation = seen.observations[target]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -49,23 +50,23 @@ def told(notebook: Notebook) -> list[tuple[str, frozenset[str]]]:
     found: list[tuple[str, frozenset[str]]] = []
     intended: dict[int, frozenset[str]] = {}
     for number, entry in enumerate(notebook.entries, start=1):
-        said: dict[str, object] = dict(entry.payload)
+        said: Mapping[str, Any] = entry.payload
         if entry.kind == Kind.INTENDED:
-            intended[number] = frozenset(each["id"] for each in entry.payload["changes"])  # type: ignore[union-attr, index, misc]
+            intended[number] = frozenset(each["id"] for each in said["changes"])
             found.append((entry.kind, intended[number]))
         elif entry.kind == Kind.EFFECT:
-            found.append((entry.kind, frozenset({str(said["change"])})))
+            found.append((entry.kind, frozenset({said["change"]})))
         elif entry.kind == Kind.EFFECTS:
-            listed, of = said.get("changes"), intended[int(str(said["intended"]))]
-            found.append((entry.kind, frozenset(listed) if listed else of - frozenset(said["but"])))  # type: ignore[call-overload]
+            listed, of = said.get("changes"), intended[said["intended"]]
+            found.append((entry.kind, frozenset(listed) if listed else of - frozenset(said["but"])))
         else:
             found.append((entry.kind, frozenset()))
     return found
 
 
 @given(scripts, st.integers(1, 4), st.sets(st.sampled_from(ACCOUNTS), max_size=2))
-def test_it_comes_to_the_same(script: dict[str, object], size: int, unwanted: set[str]) -> None:
-    overlapped, alone = Shelf(script, size=size), Shelf(script, size=size)  # type: ignore[arg-type]
+def test_it_comes_to_the_same(script: dict[str, Any], size: int, unwanted: set[str]) -> None:
+    overlapped, alone = Shelf(script, size=size), Shelf(script, size=size)
 
     report, notebook, log = run({"a": overlapped}, CHANGES, unwanted)
     with pytest.MonkeyPatch.context() as patch:
