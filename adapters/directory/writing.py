@@ -8,9 +8,10 @@ step names; nothing is raised for what the directory says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from adapters.directory import names
 from adapters.directory.creating import create
@@ -29,14 +30,28 @@ _ATTEMPTS = 3
 _FINAL = {Verdict.VIOLATION, Verdict.REFUSED, Verdict.FORBIDDEN}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # and not frozen, as an `Entry`
 class _Wish:
     """One membership to add or remove, and the spellings under which the group may have it."""
 
     step: int
     adds: bool
-    principals: frozenset[str]
+    principal: Callable[[bytes], str]
     spellings: Sequence[bytes]
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """What the spellings come to. Worked out where it is asked for: of most wishes it never is."""
+        return frozenset(map(self.principal, self.spellings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a locator comes to: what is wrong with it, or the attribute's value or the group that it names."""
+
+    error: str | None
+    value: AttributeValue | None = None
+    name: GroupName | None = None
 
 
 @dataclass(slots=True)
@@ -76,13 +91,14 @@ class DirectoryStepWriter(TargetWriter):
         self._now = now
         self._lost = ""
         self._outcomes: dict[int, Outcome] = {}
-        # Thousands of steps name a few groups, each of which may be a DN to take apart.
-        self._names: dict[str, GroupName] = {}
-        self._errors: dict[tuple[tuple[str, str], ...], str | None] = {}
+        # Thousands of steps name a few groups, each of which may be a DN to take apart, by a few locators.
+        self._principal = layout.kind.principal
+        self._places: dict[tuple[tuple[str, str], ...], _Place] = {}
+        self._by_identity: dict[int, _Place] = {}
 
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """See `TargetWriter.apply`."""
-        self._lost, self._outcomes = "", {}
+        self._lost, self._outcomes, self._by_identity = "", {}, {}
         try:
             self._carry_out(steps, self._scene(steps))
         except TargetUnavailable as error:
@@ -109,7 +125,8 @@ class DirectoryStepWriter(TargetWriter):
         return _Scene(accounts, not listing.shortfalls, groups, unusable)
 
     def _groups(self, steps: Sequence[Step]) -> Mapping[GroupName, Sequence[_Holder]]:
-        wanted = {self._name(step) for step in steps if self._names_group(step)}
+        places = {id(place): place for place in map(self._place, steps)}
+        wanted = {place.name for place in places.values() if place.name is not None}
         result: dict[GroupName, list[_Holder]] = {name: [] for name in wanted}
         by_dn: dict[str, _Holder] = {}
         for entry in self._directory.groups(list(wanted), ("cn", DYNAMIC)) if wanted else ():
@@ -139,21 +156,22 @@ class DirectoryStepWriter(TargetWriter):
                 found[name] = of_another_class(entry, self._layout.kind)
         return found
 
-    def _names_group(self, step: Step) -> bool:
-        is_group = step.op in (Op.GRANT, Op.REVOKE) and "group" in step.locator
-        return is_group and self._error(step.locator) is None
+    def _place(self, step: Step) -> _Place:
+        """What the step's locator comes to; of an operation on an account, nothing."""
+        place = self._by_identity.get(id(step.locator))
+        if place is None:
+            spelled = tuple(sorted(step.locator.items()))
+            if spelled not in self._places:
+                self._places[spelled] = self._placed(step.locator)
+            place = self._by_identity[id(step.locator)] = self._places[spelled]
+        return place
 
-    def _name(self, step: Step) -> GroupName:
-        group = step.locator["group"]
-        if group not in self._names:
-            self._names[group] = canonical_name(self._layout.group_name(step.locator))
-        return self._names[group]
-
-    def _error(self, locator: Locator) -> str | None:
-        spelled = tuple(sorted(locator.items()))
-        if spelled not in self._errors:
-            self._errors[spelled] = self._layout.locator_error(locator)
-        return self._errors[spelled]
+    def _placed(self, locator: Locator) -> _Place:
+        if error := self._layout.locator_error(locator):
+            return _Place(error)
+        if value := self._layout.attribute_value(locator):
+            return _Place(None, value)
+        return _Place(None, None, canonical_name(self._layout.group_name(locator)))
 
     @property
     def _placeholder(self) -> bytes:
@@ -162,8 +180,9 @@ class DirectoryStepWriter(TargetWriter):
     # -- the steps -----------------------------------------------------------------------------------------------------
 
     def _carry_out(self, steps: Sequence[Step], scene: _Scene) -> None:
+        able = self._layout.ops
         for number, step in enumerate(steps):
-            if step.op not in self._layout.ops:
+            if step.op not in able:
                 self._outcomes[number] = Outcome(OutcomeKind.REFUSED, f"this target is not set up to {step.op}")
         self._account_steps(steps, scene, Op.DISABLE_ACCOUNT)
         for turns in self._by_group(steps, scene):
@@ -178,6 +197,7 @@ class DirectoryStepWriter(TargetWriter):
         """
         rounds: dict[tuple[str, str], list[_Round]] = {}
         groups: dict[tuple[str, str], _Holder] = {}
+        grants = self._layout.kind.by_dn and all(step.op is Op.GRANT and step.account for step in steps)
         for number, step in enumerate(steps):
             if step.op not in (Op.GRANT, Op.REVOKE):
                 continue
@@ -188,7 +208,9 @@ class DirectoryStepWriter(TargetWriter):
             group, wish = resolved
             place = (group.dn, group.attribute)
             groups.setdefault(place, group)
-            _put(rounds.setdefault(place, []), wish)
+            # The server gives an account one name: in one group, those who are given it by their keys differ.
+            members = (step.account,) if grants and wish.principal is self._principal else wish.principals
+            _put(rounds.setdefault(place, []), wish, members)
         turns = [
             (groups[at], [part for each in own for part in _portions(each.wishes)], all(w.adds for w in own[0].wishes))
             for at, own in rounds.items()
@@ -197,11 +219,12 @@ class DirectoryStepWriter(TargetWriter):
             yield [_Turns(group, parts) for group, parts, adds in turns if adds is adding]
 
     def _resolved(self, number: int, step: Step, scene: _Scene) -> tuple[_Holder, _Wish] | Outcome:
-        if error := self._error(step.locator):
-            return Outcome(OutcomeKind.REFUSED, error)
-        if value := self._layout.attribute_value(step.locator):
-            return self._value(number, step, scene, value)
-        label, name = step.locator["group"], self._name(step)
+        place = self._place(step)
+        if place.value is not None:
+            return self._value(number, step, scene, place.value)
+        if place.name is None:
+            return Outcome(OutcomeKind.REFUSED, place.error or "")
+        label, name = step.locator["group"], place.name
         match scene.groups[name]:
             case [] if name in scene.unusable:
                 return Outcome(OutcomeKind.REFUSED, scene.unusable[name])
@@ -225,16 +248,24 @@ class DirectoryStepWriter(TargetWriter):
             return self._unknown(step, scene)
         holder = _Holder(entry.dn, value.attribute, value_principal, provided=self._directory.same(entry))
         spelled = value.value.encode()
-        return holder, _Wish(number, step.op is Op.GRANT, frozenset({value_principal(spelled)}), (spelled,))
+        return holder, _Wish(number, step.op is Op.GRANT, value_principal, (spelled,))
 
     def _wish(self, number: int, step: Step, scene: _Scene) -> _Wish | Outcome:
         spellings = self._spellings(step, scene)
         if isinstance(spellings, Outcome):
             return spellings
-        principals = frozenset(map(self._layout.kind.principal, spellings))
-        if self._layout.kind.needs_member and self._layout.kind.principal(self._placeholder) in principals:
+        wish = _Wish(number, step.op is Op.GRANT, self._principal, spellings)
+        if self._may_be_placeholder(step) and wish.principal(self._placeholder) in wish.principals:
             return Outcome(OutcomeKind.REFUSED, f"{self._layout.placeholder} is the placeholder of empty groups")
-        return _Wish(number, step.op is Op.GRANT, principals, spellings)
+        return wish
+
+    def _may_be_placeholder(self, step: Step) -> bool:
+        return self._layout.kind.needs_member and (not step.account or self._account_may_be_placeholder)
+
+    @cached_property
+    def _account_may_be_placeholder(self) -> bool:
+        kind = self._layout.kind
+        return not kind.by_dn or self._layout.may_be_account(self._layout.placeholder)
 
     def _spellings(self, step: Step, scene: _Scene) -> Sequence[bytes] | Outcome:
         if not step.account:
@@ -432,11 +463,11 @@ class _Round:
     """Wishes on one group that can be sent together: no two of them speak of the same member."""
 
     wishes: list[_Wish] = field(default_factory=list)
-    principals: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
 
-    def add(self, wish: _Wish) -> None:
+    def add(self, wish: _Wish, members: Collection[str]) -> None:
         self.wishes.append(wish)
-        self.principals |= wish.principals
+        self.members.update(members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +493,7 @@ def _portions(wishes: Sequence[_Wish]) -> Iterator[Sequence[_Wish]]:
         yield wishes[start : start + MOST_VALUES]
 
 
-def _put(rounds: list[_Round], wish: _Wish) -> None:
-    if not rounds or rounds[-1].principals & wish.principals:
+def _put(rounds: list[_Round], wish: _Wish, members: Collection[str]) -> None:
+    if not rounds or not rounds[-1].members.isdisjoint(members):
         rounds.append(_Round())
-    rounds[-1].add(wish)
+    rounds[-1].add(wish, members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from adapters.ldap.requests import Filter, any_of, equal
+from adapters.ldap.requests import Filter, any_of, equal_to
 from adapters.ldap.session import encoded_filter
 from reconciler.targets import TargetError
 
@@ -32,5 +32,6 @@ def alternatives(
     attribute: str, values: Sequence[str] | Sequence[bytes], at_once: int = _PER_FILTER
 ) -> Iterator[Filter]:
     """Filters for "the attribute is one of these", each of bounded size."""
+    equals = equal_to(attribute)
     for start in range(0, len(values), at_once):
-        yield any_of(equal(attribute, value) for value in values[start : start + at_once])
+        yield any_of(map(equals, values[start : start + at_once]))

@@ -7,7 +7,7 @@ X.690 (basic encoding rules).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 
 from adapters.directory.entries import Edit, Modification
@@ -23,6 +23,7 @@ __all__ = [
     "at_least",
     "deletion",
     "equal",
+    "equal_to",
     "message",
     "modification",
     "move",
@@ -72,6 +73,21 @@ def equal(attribute: str, value: bytes | str) -> Filter:
 def at_least(attribute: str, value: bytes) -> Filter:
     """The attribute has this value or one that comes after it, as the server orders them."""
     return _element(_GREATER_OR_EQUAL, _octets(attribute.encode("ascii")), _octets(value))
+
+
+def equal_to(attribute: str) -> Callable[[bytes | str], Filter]:
+    """As `equal`, for one value after the other: most are of a few lengths, and there may be very many."""
+    heads: dict[int, bytes] = {}
+
+    def of(value: bytes | str) -> Filter:
+        octets = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+        size = len(octets)
+        if size not in heads:
+            whole = equal(attribute, octets)
+            heads[size] = whole[: len(whole) - size]
+        return heads[size] + octets
+
+    return of
 
 
 def any_value(attribute: str) -> Filter:

@@ -5,6 +5,7 @@ Filters are put together here and nowhere else, of values and never of texts.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -161,7 +162,12 @@ def _in_lower_case(values: Sequence[bytes]) -> str:
     return values[0].decode("utf-8", "replace").strip().lower() if values else ""
 
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def _is_uuid(key: str) -> bool:
+    if _UUID.fullmatch(key):  # as servers spell it
+        return True
     try:
         uuid.UUID(key)
     except ValueError:

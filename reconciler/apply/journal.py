@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, distinct, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, column, delete, distinct, func, insert, or_, select
 
 from reconciler.apply.intents import spelled_out
+from reconciler.apply.outcomes import SOME, done, outcomes
 from reconciler.apply.projecting import as_baseline, flush
 from reconciler.apply.tables import (
+    OPEN,
     PROJECTED,
     Kind,
     account_links,
     approvals,
     baselines,
+    batches,
     effects,
     intents,
     policies,
@@ -133,14 +136,10 @@ class Journal:
         """Slice → subjects that were changed since then without anybody's approval, leavers left out; those of whom
         nobody knows yet whether they were, too.
         """
-        rows = connection.execute(
-            select(effects.c.slice, effects.c.subject).where(
-                effects.c.counts, effects.c.recorded_at > instant_text(since)
-            )
-        )
+        counted = outcomes(["slice", "subject"], lambda c: (c.counts, c.recorded_at > instant_text(since)))
         c = intents.c
-        doubtful = connection.execute(select(c.slice, c.subject).where(c.counts, c.outcome_entry.is_(None)))
-        return _grouped([*((row.slice, row.subject) for row in rows), *((row.slice, row.subject) for row in doubtful)])
+        doubtful = select(c.slice, c.subject).where(c.counts, OPEN)
+        return _grouped([*_pairs(connection.execute(counted)), *_pairs(connection.execute(doubtful))])
 
     def baselines(self, connection: Connection) -> dict[EntitlementRef, Baseline]:
         """What every managed entitlement was when it last agreed."""
@@ -165,14 +164,12 @@ class Journal:
         a grant came (`already`) was not granted from here.
         """
         found: dict[EntitlementRef, set[str]] = {ref: set() for ref in refs}
-        keys, c = sorted({ref.key for ref in refs}), effects.c
-        for start in range(0, len(keys), 500):
-            asked = (
-                select(c.target, c.entitlement_key, c.subject, c.op, c.outcome)
-                .where(c.entitlement_key.in_(keys[start : start + 500]), c.op.in_(["grant", "revoke"]), _done())
-                .order_by(c.entry)
-            )
-            for row in connection.execute(asked):
+        asked = outcomes(
+            ["target", "entitlement_key", "subject", "op", "outcome", "entry"],
+            lambda c: (c.entitlement_key.in_(SOME), c.op.in_(_MEMBERSHIP), done(c)),
+        ).order_by(column("entry"))
+        for some in chunks(sorted({ref.key for ref in refs}), CHUNK):
+            for row in connection.execute(asked, {"some": some}):
                 own = found.get(EntitlementRef(row.target, row.entitlement_key))
                 if own is not None and row.op == "revoke":
                     own.discard(row.subject)
@@ -187,7 +184,8 @@ class Journal:
         found: dict[str, datetime] = {}
         left: set[str] = set()
         ops = ("disable-account", "enable-account", "end-sessions", "delete-account")
-        for row, key in _of_accounts(connection, target, ops):
+        for row in _of_accounts(connection, target, ops):
+            key = row.account_key
             if row.op == "end-sessions":
                 left.discard(key)
             elif row.op in ("enable-account", "delete-account"):
@@ -200,12 +198,13 @@ class Journal:
 
     def had(self, connection: Connection, target: str, subjects: Collection[str]) -> dict[str, frozenset[str]]:
         """Person → the keys of the entitlements that runs granted to them, or took from them, on the target."""
-        c = effects.c
-        of_target = c.target == target, c.op.in_(["grant", "revoke"]), _done()
         found: list[tuple[str, str]] = []
+        asked = outcomes(
+            ["subject", "entitlement_key"],
+            lambda c: (c.subject.in_(SOME), c.target == target, c.op.in_(_MEMBERSHIP), done(c)),
+        )
         for some in chunks(sorted(subjects), CHUNK):
-            asked = select(c.subject, c.entitlement_key).where(c.subject.in_(some), *of_target).distinct()
-            found += [(row.subject, row.entitlement_key) for row in connection.execute(asked)]
+            found += _pairs(connection.execute(asked, {"some": some}))
         return _grouped(found)
 
     def open_intents(self, connection: Connection, lease: str | None = None) -> list[OpenIntent]:
@@ -215,9 +214,10 @@ class Journal:
         # Since its run read the target: what another one did after that, it found done when it came to it.
         since = func.coalesce(runs.c.seen, runs.c.entry, intents.c.entry).label("since")
         asked = (
-            select(intents, runs.c.lease, since)
-            .outerjoin(runs, runs.c.run == intents.c.run)
-            .where(intents.c.outcome_entry.is_(None), *([] if lease is None else [runs.c.lease == lease]))
+            select(intents.c.entry, intents.c.change_id, batches.c.run, batches.c.target, runs.c.lease, since)
+            .join(batches, batches.c.entry == intents.c.entry)
+            .outerjoin(runs, runs.c.run == batches.c.run)
+            .where(OPEN, *([] if lease is None else [runs.c.lease == lease]))
             .order_by(intents.c.entry)
         )
         rows = connection.execute(asked).all()
@@ -239,47 +239,54 @@ class Journal:
 
     def open_orders(self, connection: Connection, refs: Collection[EntitlementRef]) -> list[OpenIntent]:
         """The changes to these entitlements of which the last word is that a person was asked to carry them out."""
-        keys, c = sorted({ref.key for ref in refs}), effects.c
         last: dict[str, tuple[str, str]] = {}
-        for some in chunks(keys, CHUNK):
-            asked = select(c.target, c.entitlement_key, c.change_id, c.run, c.outcome).where(
-                c.entitlement_key.in_(some), c.op.in_(["grant", "revoke"])
-            )
-            for row in connection.execute(asked.order_by(c.entry)):
+        asked = outcomes(
+            ["target", "entitlement_key", "change_id", "run", "outcome", "entry"],
+            lambda c: (c.entitlement_key.in_(SOME), c.op.in_(_MEMBERSHIP)),
+        ).order_by(column("entry"))
+        for some in chunks(sorted({ref.key for ref in refs}), CHUNK):
+            for row in connection.execute(asked, {"some": some}):
                 if EntitlementRef(row.target, row.entitlement_key) in refs:
                     last[row.change_id] = row.run, row.outcome
         runs_of = {change: run for change, (run, outcome) in last.items() if outcome == "ordered"}
         found = []
         for some in chunks(sorted(runs_of), CHUNK):
-            asked = select(intents.c.run, intents.c.change_id, intents.c.target, intents.c.entry).where(
-                intents.c.run.in_(sorted({runs_of[change] for change in some})), intents.c.change_id.in_(some)
+            of_runs = (
+                select(batches.c.run, intents.c.change_id, batches.c.target, intents.c.entry)
+                .join(batches, batches.c.entry == intents.c.entry)
+                .where(batches.c.run.in_(sorted({runs_of[change] for change in some})), intents.c.change_id.in_(some))
             )
-            found += [row for row in connection.execute(asked) if runs_of[row.change_id] == row.run]
+            found += [row for row in connection.execute(of_runs) if runs_of[row.change_id] == row.run]
         said = _intended(connection, {row.entry for row in found})
         return [OpenIntent(row.run, row.change_id, row.target, said[row.entry, row.change_id]) for row in found]
 
     def about_to_give(self, connection: Connection, person: str) -> frozenset[str]:
         """The ids of the changes by which some run is about to give the person something."""
-        c = intents.c
-        own = c.subject == person, c.outcome_entry.is_(None), c.op.in_([op.value for op in GIVING])
-        return frozenset(connection.execute(select(c.change_id).where(*own)).scalars())
+        asked = (
+            select(intents.c.change_id)
+            .join(batches, batches.c.entry == intents.c.entry)
+            .where(intents.c.subject == person, OPEN, batches.c.op.in_([op.value for op in GIVING]))
+        )
+        return frozenset(connection.execute(asked).scalars())
 
     def done_by_others(self, connection: Connection, run: str, changes: Collection[str]) -> frozenset[str]:
         """Of these changes, which the run intends and has said nothing of yet, those another run has done since it
         read the target.
         """
         found: set[str] = set()
+        since = select(func.coalesce(runs.c.seen, runs.c.entry)).where(runs.c.run == run).scalar_subquery()
+        closed = (
+            select(intents.c.change_id)
+            .join(batches, batches.c.entry == intents.c.entry)
+            .where(batches.c.run == run, intents.c.change_id.in_(SOME), intents.c.outcome_entry.is_not(None))
+        )
+        applied = outcomes(
+            ["change_id"],
+            lambda c: (c.change_id.in_(SOME), c.run != run, c.outcome == "applied", c.entry > since),
+        )
         for some in chunks(changes, CHUNK):
-            own = intents.c.run == run, intents.c.change_id.in_(some)
-            closed = select(intents.c.change_id).where(*own, intents.c.outcome_entry.is_not(None))
-            found.update(connection.execute(closed).scalars())
-            done = (
-                select(effects.c.change_id)
-                .join(runs, runs.c.run == run)
-                .where(effects.c.change_id.in_(some), effects.c.run != run, effects.c.outcome == "applied")
-                .where(effects.c.entry > func.coalesce(runs.c.seen, runs.c.entry))
-            )
-            found.update(connection.execute(done).scalars())
+            for asked in (closed, applied):
+                found.update(connection.execute(asked, {"some": some}).scalars())
         return frozenset(found)
 
     def links_of(self, connection: Connection, target: str, person: str, keys: Collection[str]) -> dict[str, str]:
@@ -288,7 +295,7 @@ class Journal:
         return self._living(connection, target, c.target == target, or_(c.person == person, c.account_key.in_(keys)))
 
     def _living(self, connection: Connection, target: str, *conditions: ColumnElement[bool]) -> dict[str, str]:
-        deleted = {key: row.entry for row, key in _of_accounts(connection, target, ("delete-account",))}
+        deleted = {row.account_key: row.entry for row in _of_accounts(connection, target, ("delete-account",))}
         rows = connection.execute(select(account_links).where(*conditions))
         return {row.account_key: row.person for row in rows if row.entry > deleted.get(row.account_key, -1)}
 
@@ -304,11 +311,12 @@ class Journal:
 
     def repeated(self, connection: Connection, since: datetime, runs: int) -> dict[str, int]:
         """Change id → in how many runs since then it was carried out, where that is at least `runs`."""
-        c, count = effects.c, func.count(distinct(effects.c.run))
-        asked = select(c.change_id, count.label("runs")).where(
-            c.outcome == "applied", c.recorded_at > instant_text(since)
-        )
-        rows = connection.execute(asked.group_by(c.change_id).having(count >= runs))
+        applied = outcomes(
+            ["change_id", "run"], lambda c: (c.outcome == "applied", c.recorded_at > instant_text(since))
+        ).subquery()
+        count = func.count(distinct(applied.c.run))
+        asked = select(applied.c.change_id, count.label("runs")).group_by(applied.c.change_id)
+        rows = connection.execute(asked.having(count >= runs))
         return {row.change_id: row.runs for row in rows}
 
     def policy_since(self, connection: Connection, digest: str, entry: int) -> str | None:
@@ -370,11 +378,12 @@ def _last_applied(connection: Connection, since: int) -> dict[str, int]:
     """Change id → the last entry after that one by which it was done, of the changes that are open. One look at what
     was done since, and not one for each of them: there may be a million of those, and leavers wait for it.
     """
-    c = effects.c
-    still_open = select(intents.c.change_id).where(intents.c.outcome_entry.is_(None))
-    done = c.entry > since, c.outcome == "applied", c.change_id.in_(still_open)
-    rows = connection.execute(select(c.change_id, func.max(c.entry).label("entry")).where(*done).group_by(c.change_id))
-    return {row.change_id: row.entry for row in rows}
+    still_open = select(intents.c.change_id).where(OPEN)
+    applied = outcomes(
+        ["change_id", "entry"], lambda c: (c.entry > since, c.outcome == "applied", c.change_id.in_(still_open))
+    ).subquery()
+    asked = select(applied.c.change_id, func.max(applied.c.entry).label("entry")).group_by(applied.c.change_id)
+    return {row.change_id: row.entry for row in connection.execute(asked)}
 
 
 def _intended(connection: Connection, entries: Collection[int]) -> dict[tuple[int, str], Mapping[str, Any]]:
@@ -387,21 +396,20 @@ def _intended(connection: Connection, entries: Collection[int]) -> dict[tuple[in
     }
 
 
-def _of_accounts(connection: Connection, target: str, ops: Sequence[str]) -> Iterator[tuple[Any, str]]:
+def _of_accounts(connection: Connection, target: str, ops: Sequence[str]) -> Iterator[Any]:
     """What runs did to accounts of a target, in order, each with the account's key."""
-    c = effects.c
-    asked = (
-        select(c.entry, c.op, c.outcome, c.recorded_at, intents.c.account_key)
-        .join(intents, (intents.c.run == c.run) & (intents.c.change_id == c.change_id))
-        .where(c.target == target, c.op.in_(ops), _done())
-        .order_by(c.entry)
+    asked = outcomes(
+        ["entry", "op", "outcome", "recorded_at", "account_key"],
+        lambda c: (c.target == target, c.op.in_(ops), done(c)),
     )
-    for row in connection.execute(asked):
-        yield row, row.account_key
+    yield from connection.execute(asked.order_by(column("entry")))
 
 
-def _done() -> ColumnElement[bool]:
-    return effects.c.outcome.in_(["applied", "already"])
+_MEMBERSHIP = ("grant", "revoke")
+
+
+def _pairs(rows: Iterable[Any]) -> list[tuple[str, str]]:
+    return [(one, other) for one, other in rows]
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from threading import Event
 from typing import Any
@@ -20,7 +21,7 @@ from reconciler.apply.context import RunContext
 from reconciler.apply.intents import locator_keys
 from reconciler.apply.sight import Sight
 from reconciler.apply.telling import Done, Intended, contradiction, effect, effects_of, intended, not_done
-from reconciler.facts.ledger import chunks
+from reconciler.facts.ledger import Entry, NewEntry, chunks
 from reconciler.logs import log
 from reconciler.plan.model import Change
 from reconciler.targets import (
@@ -40,6 +41,9 @@ NARROW = 200
 
 AT_ONCE = 500
 """So many entries are written in one go: whoever has a leaver to put on record waits for no more than that."""
+
+AHEAD = 500
+"""Of batches so large the next one is prepared while one is sent; of smaller ones there is nothing to be gained."""
 
 _STALE = Outcome(OutcomeKind.STALE, "no longer wanted: the facts or the policy have changed since the plan was made")
 _THEIRS = Outcome(OutcomeKind.ALREADY, "the target did not answer, and another run has done it meanwhile")
@@ -74,6 +78,29 @@ class _Attempt:
         return max(asked, default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A batch that is on record as about to be sent. `at`: since when, by the clock that `time.perf_counter` reads."""
+
+    op: Op
+    size: int
+    """How many changes it had before it was asked which of them are wanted still."""
+    changes: Sequence[Change]
+    intended: Intended
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaid:
+    """What a batch came to and is not on record yet."""
+
+    done: Sequence[Done] = ()
+    intended: Intended = field(default_factory=Intended)
+
+
+_NOTHING = _Unsaid()
+
+
 class OneTarget:
     """Carries out one target's changes, which are in order. Used once, by one thread."""
 
@@ -86,76 +113,166 @@ class OneTarget:
         self._report = TargetReport(name)
         self._waited = 0.0
         self._silent_batches = 0
+        self._shown = 0
         self._intended = Intended()
         self._writer: TargetWriter | None = None
         self._connection = ExitStack()
 
     def carried_out(self) -> TargetReport:
         """Do it. Where the run is to end, what has been begun is put on record and nothing new is begun."""
+        size = max(1, self._target.describe().batch_size)
         with self._connection:
-            for op, batch in _batches(self._changes, self._target.describe().batch_size):
+            for op, own in groupby(self._changes, key=lambda change: change.op):
+                batches = list(chunks(own, size))
+                if len(batches) > 1 and size >= AHEAD:
+                    self._overlapping(op, iter(batches))
+                else:
+                    self._one_after_the_other(op, batches)
                 if self._stopping.is_set():
                     return self._report
-                before = len(self._report.done)
-                if self._report.set_aside:
-                    self._leave(batch)
-                else:
-                    self._batch(op, batch)
-                failed = sum(each.outcome.kind in _NOT_DONE for each in self._report.done[before:])
-                self._context.progress(len(batch), failed)
         self._read_back()
         return self._report
 
+    def _one_after_the_other(self, op: Op, batches: Iterable[Sequence[Change]]) -> None:
+        for batch in batches:
+            if self._stopping.is_set():
+                return
+            begun = self._begun(op, batch)
+            if begun is not None:
+                self._tried(begun, self._asked_again(begun))
+            self._had_its_turn(len(batch))
+
     # --- one batch ----------------------------------------------------------------------------------------------------
 
-    def _batch(self, op: Op, batch: Sequence[Change]) -> None:
+    def _begun(self, op: Op, batch: Sequence[Change], unsaid: _Unsaid = _NOTHING) -> _Begun | None:
+        """Put on record what is about to be sent, and what is `unsaid` of the batch before. None where nothing is."""
         # The connection first: waiting for one takes as long as it takes, and the facts do not wait.
-        if self._reached() is None:
+        if self._report.set_aside or self._reached() is None:
+            self._say(unsaid)
             self._leave(batch)
-            return
-        wanted = self._still_wanted([Done(change, _STALE) for change in batch], self._context.no_longer_wanted(batch))
+            return None
+        unwanted = self._context.no_longer_wanted(batch)
+        if unwanted:
+            self._say(unsaid)
+            unsaid = _NOTHING
+        wanted = self._still_wanted(batch, unwanted)
         if not wanted:
-            return
-        [entry] = self._context.recorder.record([intended(op, self._report.target, wanted, self._context.told)])
-        self._intended = Intended(entry.seq, frozenset(change.id for change in wanted))
-        # Asked once more now that everybody can see what is about to happen: see `reconciler.apply.leases`.
-        stale, unwanted = [Done(change, _STALE) for change in wanted], self._context.no_longer_wanted(wanted)
-        begun, before = time.perf_counter(), len(self._report.done)
-        self._tried(self._still_wanted(stale, unwanted))
-        outcomes = Counter(each.outcome.kind.value for each in self._report.done[before:])
-        self._log.info("batch-sent", op=op.value, count=len(wanted), outcomes=dict(outcomes), seconds=_since(begun))
+            self._say(unsaid)
+            return None
+        news = intended(op, self._report.target, wanted, self._context.told)
+        entry = self._say(unsaid, [news])[-1]
+        ids = frozenset(change.id for change in wanted)
+        return _Begun(op, len(batch), wanted, Intended(entry.seq, ids), time.perf_counter())
 
-    def _still_wanted(self, given_up: Sequence[Done], unwanted: frozenset[str]) -> list[Change]:
+    def _asked_again(self, begun: _Begun) -> list[Change]:
+        """What is wanted now that everybody can see what is about to happen: see `reconciler.apply.leases`."""
+        self._intended = begun.intended
+        return self._still_wanted(begun.changes, self._context.no_longer_wanted(begun.changes))
+
+    def _still_wanted(
+        self,
+        changes: Sequence[Change],
+        unwanted: frozenset[str],
+        given_up: Callable[[Change], Done] = lambda change: Done(change, _STALE),
+    ) -> list[Change]:
         """The changes that are not among the unwanted, which go on record as `given_up` has them. That takes its time,
         and so it is asked again until there is nothing to record: no sending goes by an older answer.
         """
+        rest = list(changes)
         while unwanted:
-            self._settle([each for each in given_up if each.change.id in unwanted])
-            given_up = [each for each in given_up if each.change.id not in unwanted]
-            rest = [each.change for each in given_up]
+            self._settle([given_up(change) for change in rest if change.id in unwanted])
+            rest = [change for change in rest if change.id not in unwanted]
             unwanted = self._context.no_longer_wanted(rest) if rest else frozenset()
-        return [each.change for each in given_up]
+        return rest
 
-    def _tried(self, changes: Sequence[Change]) -> None:
-        """Send them, and what gets no answer again, until all is answered or patience ends."""
+    def _had_its_turn(self, count: int) -> None:
+        failed = sum(each.outcome.kind in _NOT_DONE for each in self._report.done[self._shown :])
+        self._shown = len(self._report.done)
+        self._context.progress(count, failed)
+
+    # --- many batches -------------------------------------------------------------------------------------------------
+
+    def _overlapping(self, op: Op, batches: Iterator[Sequence[Change]]) -> None:
+        """While the target works on one batch, what the one before came to is put on record, and in the same go that
+        the next one is about to be sent. Of each alone the order is as ever: intent, question, sending, outcome.
+        """
+        unsaid, begun = _NOTHING, self._next_begun(op, batches)
+        while begun is not None:
+            own, wanted = begun, self._asked_again(begun)
+            ahead = partial(self._next_begun, op, batches, unsaid)
+            attempt, begun = self._sent_meanwhile(wanted, ahead) if wanted else (None, ahead())
+            self._intended, unsaid = own.intended, _NOTHING
+            if attempt is None or any(each.kind is OutcomeKind.UNAVAILABLE for each in attempt.outcomes):
+                self._tried(own, wanted, attempt)
+            else:
+                unsaid = _Unsaid([Done(*each) for each in zip(wanted, attempt.outcomes, strict=True)], own.intended)
+                self._silent_batches = 0
+                self._log_sent(own, unsaid.done)
+            self._had_its_turn(own.size)
+            if begun is not None and self._report.set_aside:
+                self._untried(begun)
+                begun = self._next_begun(op, batches)
+        self._say(unsaid)
+
+    def _sent_meanwhile(
+        self, changes: Sequence[Change], ahead: Callable[[], _Begun | None]
+    ) -> tuple[_Attempt | None, _Begun | None]:
+        """Send these and do that, neither of which waits for the other."""
+        works: list[Callable[[], Any]] = [partial(self._sent, changes), ahead]
+        attempt, begun = self._context.side_by_side(works)
+        return attempt, begun
+
+    def _next_begun(self, op: Op, batches: Iterator[Sequence[Change]], unsaid: _Unsaid = _NOTHING) -> _Begun | None:
+        """The next batch of which anything is to be sent; None where there is none, or the run is to end."""
+        for batch in batches:
+            if self._stopping.is_set():
+                break
+            begun = self._begun(op, batch, unsaid)
+            unsaid = _NOTHING
+            if begun is not None:
+                return begun
+            self._had_its_turn(len(batch))
+        self._say(unsaid)
+        return None
+
+    def _untried(self, begun: _Begun) -> None:
+        """It is on record as about to be sent, and the target was set aside meanwhile: reading back tells."""
+        self._intended = begun.intended
+        outcome = Outcome(OutcomeKind.UNAVAILABLE, f"not tried: {self._report.set_aside}")
+        self._settle([Done(change, outcome) for change in begun.changes])
+        self._had_its_turn(begun.size)
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    def _tried(self, begun: _Begun, changes: Sequence[Change], attempt: _Attempt | None = None) -> None:
+        """Send them, unless they were (`attempt`), and what gets no answer again, until all is answered or patience
+        ends.
+        """
         if not changes:
             return
-        answered, number, pending = False, 0, list(changes)
+        answered, number, pending, before = False, 0, list(changes), len(self._report.done)
         while pending:
             number += 1
-            attempt = self._sent(pending)
+            attempt = attempt or self._sent(pending)
             answered = answered or not attempt.silent
             results = self._results(pending, attempt, number)
             unanswered = [outcome.kind is OutcomeKind.UNAVAILABLE for outcome in attempt.outcomes]
             self._settle([each for each, again in zip(results, unanswered, strict=True) if not again])
-            silent = [each for each, again in zip(results, unanswered, strict=True) if again]
-            pending = [each.change for each in silent]
+            silent = {each.change.id: each for each, again in zip(results, unanswered, strict=True) if again}
+            pending = [each.change for each in silent.values()]
             given_up = self._given_up(pending, number, attempt.retry_after) if pending else frozenset()
-            pending = self._still_wanted(silent, given_up)
+            pending = self._still_wanted(pending, given_up, _as_said(silent))
+            attempt = None
+        self._log_sent(begun, self._report.done[before:])
         self._silent_batches = 0 if answered else self._silent_batches + 1
         if self._silent_batches >= self._context.patience.silent_batches and not self._report.set_aside:
             words = next(each.outcome.detail for each in reversed(self._report.done))
             self._set_aside(f"{self._silent_batches} batches in a row got no answer: {words}")
+
+    def _log_sent(self, begun: _Begun, done: Sequence[Done]) -> None:
+        outcomes = {kind.value: count for kind, count in Counter(each.outcome.kind for each in done).items()}
+        count, seconds = len(begun.changes), _since(begun.at)
+        self._log.info("batch-sent", op=begun.op.value, count=count, outcomes=outcomes, seconds=seconds)
 
     def _results(self, pending: Sequence[Change], attempt: _Attempt, number: int) -> Sequence[Done]:
         """What the attempt came to, as it goes on record."""
@@ -191,15 +308,22 @@ class OneTarget:
 
     def _settle(self, done: Sequence[Done]) -> None:
         """Put outcomes on record."""
-        if not done:
-            return
-        for some in chunks(effects_of(done, self._intended, self._context.told), AT_ONCE):
-            entries = self._context.recorder.record([entry for entry, _ in some])
-            for (_, own), entry in zip(some, entries, strict=True):
+        self._say(_Unsaid(done, self._intended))
+
+    def _say(self, unsaid: _Unsaid, news: Sequence[NewEntry] = ()) -> Sequence[Entry]:
+        """Put it on record, and in the last go these entries too. Returns what was recorded in that go."""
+        told = effects_of(unsaid.done, unsaid.intended, self._context.told)
+        portions = list(chunks(told, AT_ONCE)) or ([[]] if news else [])
+        recorded: Sequence[Entry] = ()
+        for number, some in enumerate(portions, start=1):
+            last = news if number == len(portions) else ()
+            recorded = self._context.recorder.record([*(entry for entry, _ in some), *last])
+            for (_, own), entry in zip(some, recorded, strict=False):
                 self._report.done += [Done(each.change, each.outcome, entry.seq) for each in own]
-        for each in done:
+        for each in unsaid.done:
             if each.outcome.kind in _NOT_DONE:
                 self._log.warning("change-refused", outcome=each.outcome.kind.value, **_named(each.change))
+        return recorded
 
     def _set_aside(self, why: str) -> None:
         self._report.set_aside = why
@@ -259,16 +383,19 @@ class OneTarget:
         if not own:
             return
         sight = Sight(self._look_again([done[at] for at in own]))
-        key_of = locator_keys()
-        shown = {at: sight.shows(self._described(done[at].change, key_of)) for at in own}
+        shown = list(self._shown_in(sight, own))
         # What nobody wants by now, a pass for that person may have undone since: no contradiction.
-        absent = [done[at].change for at in own if shown[at] is False]
+        absent = [done[at].change for at, seen in zip(own, shown, strict=True) if seen is False]
         undone = self._context.no_longer_wanted(absent) if absent else frozenset()
-        silent = [done[at].change for at in own if shown[at] and done[at].outcome.kind is OutcomeKind.UNAVAILABLE]
+        silent = [
+            done[at].change
+            for at, seen in zip(own, shown, strict=True)
+            if seen and done[at].outcome.kind is OutcomeKind.UNAVAILABLE
+        ]
         theirs = self._theirs(silent)
         entries = []
-        for at in own:
-            each, seen = done[at], shown[at]
+        for at, seen in zip(own, shown, strict=True):
+            each = done[at]
             if each.outcome.kind is OutcomeKind.APPLIED and seen is False and each.change.id not in undone:
                 self._report.contradicted.append(each.change)
                 self._log.warning("change-contradicted", **_named(each.change))
@@ -280,6 +407,22 @@ class OneTarget:
                 entries.append(not_done(each, self._context.told))
         if entries:
             self._context.recorder.record(entries)
+
+    def _shown_in(self, sight: Sight, own: Sequence[int]) -> Iterator[bool | None]:
+        """Of each of these changes, in order, whether it shows. Memberships are asked by entitlement."""
+        done, key_of = self._report.done, locator_keys()
+
+        def place(at: int) -> tuple[Op, str, bool]:
+            change = done[at].change
+            return change.op, key_of(change), bool(change.account_key)
+
+        for (op, entitlement, known), alike in groupby(own, key=place):
+            places = list(alike)
+            if known and op in (Op.GRANT, Op.REVOKE):
+                accounts = [done[at].change.account_key for at in places]
+                yield from sight.shows_memberships(entitlement, accounts, grants=op is Op.GRANT)
+            else:
+                yield from (sight.shows(self._described(done[at].change, key_of)) for at in places)
 
     def _described(self, change: Change, key_of: Callable[[Change], str]) -> dict[str, Any]:
         """What of a change can be seen, and what an account that it creates is found by."""
@@ -294,7 +437,8 @@ class OneTarget:
         return said
 
     def _look_again(self, done: Sequence[Done]) -> Observation | None:
-        locators = {entitlement_key(each.change.locator): each.change.locator for each in done if each.change.locator}
+        key_of = locator_keys()
+        locators = {key_of(each.change): each.change.locator for each in done if each.change.locator}
         accounts = {each.change.account_key for each in done}
         # A narrow reading knows no foreign principals: where one was to go, everything is read.
         narrow = "" not in accounts and len(accounts) <= NARROW
@@ -321,11 +465,8 @@ def _since(begun: float) -> float:
     return round(time.perf_counter() - begun, 3)
 
 
-def _batches(changes: Sequence[Change], size: int) -> Iterator[tuple[Op, Sequence[Change]]]:
-    for op, same in groupby(changes, key=lambda change: change.op):
-        own = list(same)
-        for start in range(0, len(own), max(1, size)):
-            yield op, own[start : start + max(1, size)]
+def _as_said(done: Mapping[str, Done]) -> Callable[[Change], Done]:
+    return lambda change: done[change.id]
 
 
 def _no_answer(error: TargetError) -> Outcome:

@@ -21,25 +21,33 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    cast,
     delete,
+    false,
+    func,
     insert,
+    literal,
     select,
     tuple_,
     update,
 )
 
 from reconciler.apply.intents import spelled_out
+from reconciler.apply.outcomes import OF_BATCHES, of_batches, outcomes
 from reconciler.apply.tables import (
+    OPEN,
     Kind,
     account_links,
     approvals,
     baselines,
+    batch_outcomes,
+    batches,
     effects,
     intents,
     policies,
     runs,
 )
-from reconciler.facts.adding import add_rows
+from reconciler.facts.adding import add_rows, add_values
 from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import CHUNK, Entry, Sequence64, chunks
 from reconciler.facts.people import people
@@ -68,22 +76,18 @@ def _policy_recorded(connection: Connection, entries: Sequence[Entry]) -> None:
 
 
 def _account_linked(connection: Connection, entries: Sequence[Entry]) -> None:
-    rows = {
-        (_said(e)["target"], _said(e)["account_key"]): {
-            "target": _said(e)["target"],
-            "account_key": _said(e)["account_key"],
-            "person": e.subject,
-            "entry": e.seq,
-        }
-        for e in entries
-    }
-    connection.execute(_FORGET_LINK, [_named(row, "target", "account_key") for row in rows.values()])
-    add_rows(connection, account_links, list(rows.values()))
+    _link(connection, [(_said(e)["target"], _said(e)["account_key"], e.subject, e.seq) for e in entries])
 
 
-_FORGET_LINK = delete(account_links).where(
-    account_links.c.target == bindparam("of_target"), account_links.c.account_key == bindparam("of_account_key")
-)
+def _accounts_linked(connection: Connection, entries: Sequence[Entry]) -> None:
+    _link(connection, [(_said(e)["target"], key, person, e.seq) for e in entries for key, person in _said(e)["links"]])
+
+
+def _link(connection: Connection, rows: Sequence[tuple[str, str, str, int]]) -> None:
+    """The last word on an account counts."""
+    last = {row[:2]: row for row in rows}
+    columns = ("target", "account_key", "person", "entry")
+    add_values(connection, account_links, columns, list(last.values()), replacing=columns[:2])
 
 
 def _approved(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -127,23 +131,38 @@ def _run_finished(connection: Connection, entries: Sequence[Entry]) -> None:
 
 
 def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
-    rows = [
-        {
-            "run": _said(entry)["run"],
-            "change_id": change["id"],
-            "entry": entry.seq,
-            "target": _said(entry)["target"],
-            **{name: change[name] for name in _ASKED_FOR},
-            "counts": not change["approved"] and not change["leaver"],
-            "outcome_entry": None,
-        }
-        for entry in entries
-        for change in spelled_out(entry.payload)
+    rows = [(entry.seq, _said(entry)["run"], _said(entry)["target"], _op(_said(entry))) for entry in entries]
+    add_values(connection, batches, ("entry", "run", "target", "op"), rows)
+    own = [row for entry in entries for row in _intents_of(entry)]
+    add_values(connection, intents, ("entry", "number", "change_id", "subject", "account_key", *_SHARED), own)
+
+
+def _op(said: Mapping[str, Any]) -> str:
+    """All changes of an entry have the same; earlier versions said it with each."""
+    op: str = said["op"] if "op" in said else said["changes"][0]["op"]
+    return op
+
+
+_SHARED = ("holder", "entitlement_key", "slice", "counts")
+"""What of an intent is said once for many of them."""
+
+
+def _intents_of(entry: Entry) -> list[tuple[Any, ...]]:
+    said = _said(entry)
+    if "shared" not in said:  # as earlier versions wrote
+        own = list(spelled_out(said))
+        alike = [_said_once(each) for each in own]
+        own = [{**each, "as": number} for number, each in enumerate(own)]
+    else:
+        own, alike = said["changes"], [_said_once(each) for each in said["shared"]]
+    return [
+        (entry.seq, number, each["id"], each["subject"], each["account_key"], *alike[each["as"]])
+        for number, each in enumerate(own)
     ]
-    add_rows(connection, intents, rows)
 
 
-_ASKED_FOR = ("op", "subject", "holder", "account_key", "entitlement_key", "slice")
+def _said_once(said: Mapping[str, Any]) -> tuple[Any, ...]:
+    return said["holder"], said["entitlement_key"], said["slice"], not said["approved"] and not said["leaver"]
 
 
 def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -167,13 +186,18 @@ def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
         all_of = _LISTED if listed else _ALL_BUT
         these = {"intended": said["intended"], "listed": said["changes"] if listed else said["but"]}
         told = {"in_entry": entry.seq, "so": said["outcome"], "at": instant_text(entry.recorded_at)}
-        connection.execute(all_of.copied, {**these, **told, "moves": said["outcome"] in _MOVING})
-        if said["outcome"] != _SILENT:
-            connection.execute(all_of.closed, {**these, "in_entry": entry.seq})
+        moves = said["outcome"] in _MOVING
+        if said["outcome"] == _SILENT:
+            connection.execute(all_of.copied, {**these, **told, "moves": moves})
+            continue
+        connection.execute(all_of.told_before, these)
+        own = {"entry": entry.seq, "intended": said["intended"], "outcome": said["outcome"]}
+        connection.execute(all_of.closed, {**these, "in_entry": entry.seq})
+        connection.execute(insert(batch_outcomes).values(**own, recorded_at=told["at"], moves=moves))
         if said["outcome"] in _DONE:
             connection.execute(all_of.used, {**these, "in_entry": entry.seq})
-            _move_members(connection, [_Move(*row) for row in connection.execute(all_of.moves, these)])
-        if said["outcome"] == _APPLIED:
+            _move_batch(connection, all_of, these)
+        if said["outcome"] == _APPLIED and connection.execute(_SOME_OPEN).first() is not None:
             connection.execute(all_of.closed_elsewhere, {**these, "in_entry": entry.seq})
 
 
@@ -191,29 +215,53 @@ class _Intended:
         ids: BindParameter[str] = bindparam("listed", expanding=True)
         these = c.entry == bindparam("intended"), c.change_id.in_(ids) if listed else c.change_id.not_in(ids)
         changes = select(c.change_id).where(*these)
-        self.moves = select(c.op, c.target, c.entitlement_key, c.subject, c.holder).where(*these).order_by(c.change_id)
+        members = func.aggregate_strings(cast(people.c.number, Text), ",")
+        alike = batches.c.op, batches.c.target, c.entitlement_key, c.holder
+        # Put together there: a row for each of a million members is dear, and a row for each group is not.
+        self.moves = (
+            select(*alike, members.label("members"))
+            .select_from(intents.join(batches, batches.c.entry == c.entry).outerjoin(people, people.c.id == c.subject))
+            .where(*these, c.holder == "person", batches.c.op.in_(["grant", "revoke"]))
+            .group_by(*alike)
+        )
+        self.service_moves = (
+            select(batches.c.op, batches.c.target, c.entitlement_key, c.subject)
+            .join(batches, batches.c.entry == c.entry)
+            .where(*these, c.holder == "service-account")
+        )
         self.closed = update(intents).where(*these).values(outcome_entry=bindparam("in_entry"))
         # As `_close_others`; their own are closed by then.
         self.closed_elsewhere = (
-            update(intents)
-            .where(c.outcome_entry.is_(None), c.change_id.in_(changes))
-            .values(outcome_entry=bindparam("in_entry"))
+            update(intents).where(OPEN, c.change_id.in_(changes)).values(outcome_entry=bindparam("in_entry"))
         )
         self.used = (
             update(approvals)
             .where(approvals.c.change_id.in_(changes), _UNUSED)
             .values(used_entry=bindparam("in_entry"))
         )
-        said = ("change_id", "run", "op", "target", "entitlement_key", "subject", "slice")
-        entry, outcome = bindparam("in_entry", type_=Sequence64), bindparam("so", type_=Text)
-        at, moves = bindparam("at", type_=Text), bindparam("moves", type_=Boolean)
-        row = select(*(c[name] for name in said), entry, outcome, at, and_(c.counts, moves)).where(*these)
-        self.copied = insert(effects).from_select([*said, "entry", "outcome", "recorded_at", "counts"], row)
+        names = tuple(effects.c.keys())
+        now: Mapping[str, ColumnElement[Any]] = {
+            **OF_BATCHES,
+            "entry": bindparam("in_entry", type_=Sequence64),
+            "outcome": bindparam("so", type_=Text),
+            "recorded_at": bindparam("at", type_=Text),
+            "counts": and_(c.counts, bindparam("moves", type_=Boolean)),
+        }
+        row = select(*(now[name] for name in names)).where(*these, batches.c.entry == c.entry)
+        self.copied = insert(effects).from_select(names, row)
+        # What was told of a batch before, and is told again by another one, stays on the record by itself.
+        before = of_batches(names, lambda _: these)
+        self.told_before = insert(effects).from_select(names, before)
 
 
+_SOME_OPEN = select(intents.c.change_id).where(OPEN).limit(1)
 _CLOSE_INTENT = (
     update(intents)
-    .where(intents.c.run == bindparam("of_run"), intents.c.change_id == bindparam("of_change_id"))
+    .where(
+        OPEN,
+        intents.c.change_id == bindparam("of_change_id"),
+        intents.c.entry.in_(select(batches.c.entry).where(batches.c.run == bindparam("of_run"))),
+    )
     .values(outcome_entry=bindparam("of_entry"))
 )
 
@@ -223,14 +271,17 @@ def _close_others(connection: Connection, applied: Mapping[str, int]) -> None:
 
     INVARIANT: those that did it have closed their own by now.
     """
-    others = select(intents.c.run, intents.c.change_id).where(intents.c.outcome_entry.is_(None))
-    closed = [
-        {"of_run": run, "of_change_id": change, "of_entry": applied[change]}
-        for run, change in (connection.execute(others) if applied else ())
-        if change in applied
-    ]
+    others = connection.execute(select(intents.c.change_id).where(OPEN)).scalars() if applied else ()
+    closed = [{"of_change_id": change, "of_entry": applied[change]} for change in set(others) & applied.keys()]
     if closed:
-        connection.execute(_CLOSE_INTENT, closed)
+        connection.execute(_CLOSE_ALL, closed)
+
+
+_CLOSE_ALL = (
+    update(intents)
+    .where(OPEN, intents.c.change_id == bindparam("of_change_id"))
+    .values(outcome_entry=bindparam("of_entry"))
+)
 
 
 # An approval is good for doing it once.
@@ -257,6 +308,7 @@ def _effect_row(entry: Entry) -> dict[str, Any]:
         "change_id": payload["change"],
         "op": payload["op"],
         "target": payload["target"],
+        "account_key": payload.get("account_key", ""),
         "entitlement_key": payload["entitlement_key"],
         "subject": entry.subject,
         "slice": payload["slice"],
@@ -283,23 +335,49 @@ class _Move(NamedTuple):
 
 
 def _move_members(connection: Connection, done: Sequence[_Move]) -> None:
-    moves: dict[EntitlementRef, list[tuple[str, bool, bool]]] = defaultdict(list)
+    people_in = {each.subject for each in done if each.holder == "person"}
+    numbers = _numbers(connection, people_in)
+    moves: dict[EntitlementRef, list[_Moved]] = defaultdict(list)
     for each in done:
         if each.op in ("grant", "revoke") and each.holder != "nobody":
-            ref = EntitlementRef(each.target, each.entitlement_key)
-            moves[ref].append((each.subject, each.op == "grant", each.holder == "person"))
-    if not moves:
-        return
-    numbers = _numbers(connection, {subject for own in moves.values() for subject, _, is_person in own if is_person})
-    known = _baselines(connection, moves)
+            person = each.holder == "person"
+            known = [numbers[each.subject]] if person and each.subject in numbers else []
+            services = () if person else (each.subject,)
+            moves[EntitlementRef(each.target, each.entitlement_key)].append(
+                _Moved(each.op == "grant", BitMap(known), services)
+            )
+    _save_moved(connection, moves)
+
+
+class _Moved(NamedTuple):
+    """Who was put into an entitlement, or taken out of it."""
+
+    granted: bool
+    members: BitMap
+    services: Collection[str] = ()
+
+
+def _move_batch(connection: Connection, all_of: _Intended, these: Mapping[str, Any]) -> None:
+    """As `_move_members`, of what one entry intended."""
+    moves: dict[EntitlementRef, list[_Moved]] = defaultdict(list)
+    for row in connection.execute(all_of.moves, these):
+        members = BitMap(map(int, row.members.split(","))) if row.members else BitMap()
+        moves[EntitlementRef(row.target, row.entitlement_key)].append(_Moved(row.op == "grant", members))
+    for row in connection.execute(all_of.service_moves, these):
+        if row.op in ("grant", "revoke"):
+            moved = _Moved(row.op == "grant", BitMap(), (row.subject,))
+            moves[EntitlementRef(row.target, row.entitlement_key)].append(moved)
+    _save_moved(connection, moves)
+
+
+def _save_moved(connection: Connection, moves: Mapping[EntitlementRef, Sequence[_Moved]]) -> None:
+    known = _baselines(connection, moves) if moves else {}
     for ref, own in moves.items():
         baseline = known[ref]
         members, services = BitMap(baseline.members), set(baseline.services)
-        for subject, granted, is_person in own:
-            if is_person and subject in numbers:
-                (members.add if granted else members.discard)(numbers[subject])
-            elif not is_person:
-                (services.add if granted else services.discard)(subject)
+        for each in own:
+            (members.update if each.granted else members.difference_update)(each.members)
+            (services.update if each.granted else services.difference_update)(each.services)
         known[ref] = replace(baseline, members=members, services=frozenset(services))
     _save(connection, known)
 
@@ -312,8 +390,12 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
             .where(*_contradicted_by(entry, effects.c.entry, effects.c.change_id))
             .values(outcome="contradicted", counts=False)
         )
-        of_it = _contradicted_by(entry, approvals.c.used_entry, approvals.c.change_id)
-        connection.execute(update(approvals).where(*of_it).values(used_entry=None))
+        if "change" in _said(entry):
+            of_it = {"effect": _said(entry)["effect"], "change": _said(entry)["change"]}
+            connection.execute(_CONTRADICT, of_it)
+            connection.execute(_TOLD_APART, {**of_it, "in_entry": entry.seq})
+        used = _contradicted_by(entry, approvals.c.used_entry, approvals.c.change_id)
+        connection.execute(update(approvals).where(*used).values(used_entry=None))
         if _said(entry)["op"] not in ("grant", "revoke"):
             continue
         ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
@@ -323,6 +405,27 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
         if number is not None:
             (members.discard if _said(entry)["op"] == "grant" else members.add)(number)
         _save(connection, {ref: replace(baseline, members=members)})
+
+
+_CONTRADICTED = {**OF_BATCHES, "outcome": literal("contradicted"), "counts": false()}
+_CONTRADICT = insert(effects).from_select(
+    tuple(effects.c.keys()),
+    of_batches(
+        tuple(effects.c.keys()),
+        lambda c: (c.entry == bindparam("effect"), c.change_id == bindparam("change")),
+        _CONTRADICTED,
+    ),
+)
+"""One of a batch that shared its outcome so far."""
+_TOLD_APART = (
+    update(intents)
+    .where(
+        intents.c.entry.in_(select(batch_outcomes.c.intended).where(batch_outcomes.c.entry == bindparam("effect"))),
+        intents.c.change_id == bindparam("change"),
+        intents.c.outcome_entry == bindparam("effect"),
+    )
+    .values(outcome_entry=bindparam("in_entry"))
+)
 
 
 def _contradicted_by(
@@ -366,13 +469,22 @@ def _erased(connection: Connection, entries: Sequence[Entry]) -> None:
     """
     for entry in entries:
         person = _said(entry)["person"]
-        own = select(effects.c.entry, effects.c.change_id).where(effects.c.subject == person)
-        used = tuple_(approvals.c.used_entry, approvals.c.change_id).in_(own)
-        connection.execute(update(approvals).where(used).values(used_entry=None))
+        connection.execute(_TAKE_BACK, {"person": person})
         connection.execute(delete(effects).where(effects.c.subject == person))
         connection.execute(delete(account_links).where(account_links.c.person == person))
         connection.execute(delete(intents).where(intents.c.subject == person))
         _forget_member(connection, person)
+
+
+_TAKE_BACK = (
+    update(approvals)
+    .where(
+        tuple_(approvals.c.used_entry, approvals.c.change_id).in_(
+            outcomes(["entry", "change_id"], lambda c: (c.subject == bindparam("person"),))
+        )
+    )
+    .values(used_entry=None)
+)
 
 
 def _forget_member(connection: Connection, person: str) -> None:
@@ -391,6 +503,7 @@ def _forget_member(connection: Connection, person: str) -> None:
 _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
     Kind.POLICY_RECORDED: _policy_recorded,
     Kind.ACCOUNT_LINKED: _account_linked,
+    Kind.ACCOUNTS_LINKED: _accounts_linked,
     Kind.APPROVED: _approved,
     Kind.RUN_STARTED: _run_started,
     Kind.INTENDED: _intended,

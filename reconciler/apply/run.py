@@ -42,21 +42,25 @@ class RunReport:
     @property
     def failed(self) -> list[Done]:
         """The changes that are not as they should be."""
-        return [each for each in self.done if each.outcome.kind in (OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE)]
+        return self._of(OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE)
 
     @property
     def ordered(self) -> list[Done]:
         """The changes that somebody was asked to carry out and has not confirmed."""
-        return [each for each in self.done if each.outcome.kind is OutcomeKind.ORDERED]
+        return self._of(OutcomeKind.ORDERED)
 
     @property
     def stale(self) -> list[Done]:
         """The changes that were left alone because what the plan saw was no longer true."""
-        return [each for each in self.done if each.outcome.kind is OutcomeKind.STALE]
+        return self._of(OutcomeKind.STALE)
 
     def counts(self) -> dict[str, int]:
         """Outcome → number of changes."""
-        return dict(Counter(each.outcome.kind.value for each in self.done))
+        counts = Counter(each.outcome.kind for each in self.done)
+        return {kind.value: count for kind, count in counts.items()}
+
+    def _of(self, *kinds: OutcomeKind) -> list[Done]:
+        return [each for each in self.done if each.outcome.kind in kinds]
 
 
 def carry_out(changes: Sequence[Change], context: RunContext) -> RunReport:
@@ -98,12 +102,13 @@ def _side_by_side(changes: Sequence[Change], context: RunContext) -> Sequence[Ta
 
 def _joined(changes: Sequence[Change], parts: Sequence[TargetReport], context: RunContext) -> RunReport:
     """All targets' outcomes, in the order of the changes."""
-    position = {id(change): at for at, change in enumerate(changes)}
     report = RunReport(context.told.run)
-    done = (each for part in parts for each in part.done)
-    contradicted = (change for part in parts for change in part.contradicted)
-    report.done = sorted(done, key=lambda each: position[id(each.change)])
-    report.contradicted = sorted(contradicted, key=lambda change: position[id(change)])
+    report.done = [each for part in parts for each in part.done]
+    report.contradicted = [change for part in parts for change in part.contradicted]
+    if any(each.change is not change for each, change in zip(report.done, changes, strict=False)):
+        position = {id(change): at for at, change in enumerate(changes)}
+        report.done.sort(key=lambda each: position[id(each.change)])
+        report.contradicted.sort(key=lambda change: position[id(change)])
     report.set_aside = {part.target: part.set_aside for part in parts if part.set_aside}
     report.findings = [_set_aside(part) for part in parts if part.set_aside]
     return report

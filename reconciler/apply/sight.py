@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.plan.linking import folded
@@ -22,12 +22,33 @@ class Sight:
         if self._observation is None or change["op"] == Op.END_SESSIONS.value:
             return None
         if change["op"] in (Op.GRANT.value, Op.REVOKE.value):
-            member = self._is_member(self._observation, change)
-            so = None if member is None else member == (change["op"] == Op.GRANT.value)
-            return None if so and self.is_unsettled(change) else so
+            grants = change["op"] == Op.GRANT.value
+            if change["account_key"]:
+                [so] = self.shows_memberships(change["entitlement_key"], [change["account_key"]], grants=grants)
+                return so
+            member = self._is_foreign_member(self._observation, change)
+            return None if member is None else member is grants
         if change["op"] == Op.CREATE_ACCOUNT.value:
             return self._is_there(self._observation, change.get("match") or {})
         return self._account_is_so(self._observation, change)
+
+    def shows_memberships(self, entitlement: str, accounts: Sequence[str], *, grants: bool) -> list[bool | None]:
+        """Of each of these accounts, by its key: whether it is in the entitlement as it should be after a grant, or
+        after a revocation; None where nobody can tell.
+        """
+        read = self._observation.entitlements.get(entitlement) if self._observation else None
+        if self._observation is None or read is None or read.reading is Reading.FAILED:
+            return [None] * len(accounts)
+        # Of whom something is left it was not taken, and to whom a part was given it was not given.
+        holding, unsettled = read.members if grants else read.members | read.partial, read.unsettled
+        absent = (not grants) if read.reading.whole else None
+        unknown = absent if self._observation.accounts.reading.whole else None
+        position_of, shown = self._positions.get, []
+        for account in accounts:
+            position = position_of(account)
+            so = unknown if position is None else grants if position in holding else absent
+            shown.append(None if so and position is not None and position in unsettled else so)
+        return shown
 
     def is_unsettled(self, change: Mapping[str, Any]) -> bool:
         """Whether somebody was asked to change this membership and has not said that it is done."""
@@ -47,19 +68,11 @@ class Sight:
         position = self._positions.get(change["account_key"])
         return self._observation.entitlements.get(change["entitlement_key"]), position
 
-    def _is_member(self, observation: Observation, change: Mapping[str, Any]) -> bool | None:
+    def _is_foreign_member(self, observation: Observation, change: Mapping[str, Any]) -> bool | None:
         read = observation.entitlements.get(change["entitlement_key"])
         if read is None or read.reading is Reading.FAILED:
             return None
-        if not change["account_key"]:
-            member = change["account"] in read.foreign
-        else:
-            position = self._positions.get(change["account_key"])
-            if position is None and not observation.accounts.reading.whole:
-                return None
-            # Of whom something is left it was not taken, and to whom a part was given it was not given.
-            holding = read.members | read.partial if change["op"] == Op.REVOKE.value else read.members
-            member = position is not None and position in holding
+        member = change["account"] in read.foreign
         return member if member or read.reading.whole else None
 
     def _is_there(self, observation: Observation, match: Mapping[str, str]) -> bool | None:

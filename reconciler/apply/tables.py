@@ -1,4 +1,4 @@
-"""The rows behind the journal: one table each for links, approvals, runs, intents, effects, baselines and policies.
+"""The rows behind the journal: tables for links, approvals, runs, intents, outcomes, baselines and policies.
 
 Every table here is a projection of ledger entries, but seven. `proposals`: the digests of plans that were shown, so
 that `approve` can say what a digest stands for; losing it costs making the plan again. `standing`: what the last pass
@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     POLICY_RECORDED = "policy-recorded"
     ACCOUNT_LINKED = "account-linked"
+    ACCOUNTS_LINKED = "accounts-linked"
     APPROVED = "approved"
     RUN_STARTED = "run-started"
     INTENDED = "intended"
@@ -69,24 +70,48 @@ runs = Table(
     Column("finished_entry", Sequence64),
     Column("seen", Sequence64),
 )
+batches = Table(
+    "batches",
+    metadata,
+    Column("entry", Sequence64, primary_key=True, autoincrement=False),
+    Column("run", Text, nullable=False, index=True),
+    Column("target", Text, nullable=False),
+    Column("op", Text, nullable=False),
+)
+"""What was put on record as about to be sent, by the entry that says so; its changes are `intents`."""
 intents = Table(
     "intents",
     metadata,
-    Column("run", Text, primary_key=True),
-    Column("change_id", Text, primary_key=True),
-    Column("entry", Sequence64, nullable=False, index=True),
-    Column("target", Text, nullable=False),
-    Column("op", Text, nullable=False),
+    Column("entry", Sequence64, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("change_id", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("holder", Text, nullable=False),
     Column("account_key", Text, nullable=False),
-    Column("entitlement_key", Text, nullable=False),
+    Column("entitlement_key", Text, nullable=False, index=True),
     Column("slice", Text, nullable=False),
     Column("counts", Boolean, nullable=False),
-    Column("outcome_entry", Sequence64, index=True),
+    Column("outcome_entry", Sequence64),
+    sqlite_with_rowid=False,
 )
-"""What a run is about to do, as far as it is asked for; all of it stands in the ledger entry. `counts`: for the guards,
-once it is done.
+"""What a run is about to do, as far as it is asked for; all of it stands in the ledger entry. `number` counts the
+changes of an entry from 0. `counts`: for the guards, once it is done. `outcome_entry`: by which entry it is settled;
+where that is one of `batch_outcomes`, what became of it stands there, and nowhere else.
+"""
+# What is open is little and asked for often: an index of that alone costs a long run next to nothing.
+OPEN = intents.c.outcome_entry.is_(None)
+Index("ix_intents_open", intents.c.change_id, sqlite_where=OPEN, postgresql_where=OPEN)
+batch_outcomes = Table(
+    "batch_outcomes",
+    metadata,
+    Column("entry", Sequence64, primary_key=True, autoincrement=False),
+    Column("intended", Sequence64, nullable=False, index=True),
+    Column("outcome", Text, nullable=False),
+    Column("recorded_at", String(27), nullable=False, index=True),
+    Column("moves", Boolean, nullable=False),
+)
+"""What became of many changes of a batch at once: of all that `intended` says and that are settled by this entry.
+`moves`: those that count for the guards count, as it was done.
 """
 effects = Table(
     "effects",
@@ -96,6 +121,7 @@ effects = Table(
     Column("run", Text, nullable=False),
     Column("op", Text, nullable=False),
     Column("target", Text, nullable=False),
+    Column("account_key", Text, nullable=False),
     Column("entitlement_key", Text, nullable=False),
     Column("subject", Text, nullable=False, index=True),
     Column("slice", Text, nullable=False),
@@ -104,6 +130,7 @@ effects = Table(
     Column("counts", Boolean, nullable=False),
     Index("ix_effects_entitlement_key_op", "entitlement_key", "op"),
 )
+"""What became of changes one by one. `reconciler.apply.outcomes` asks these and those of batches together."""
 baselines = Table(
     "baselines",
     metadata,
@@ -189,4 +216,4 @@ channels = Table(
 )
 """When each channel may be used again, and how often in a row it has failed."""
 
-PROJECTED = (account_links, approvals, runs, intents, effects, baselines, policies)
+PROJECTED = (account_links, approvals, runs, batches, intents, batch_outcomes, effects, baselines, policies)

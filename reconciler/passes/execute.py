@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from pyroaring import BitMap
@@ -20,11 +22,11 @@ from reconciler.apply.tables import Kind
 from reconciler.apply.telling import Told, recovered
 from reconciler.errors import Place
 from reconciler.facts.days import instant_text
-from reconciler.facts.ledger import NewEntry
+from reconciler.facts.ledger import NewEntry, chunks
 from reconciler.logs import log
 from reconciler.passes import standing
 from reconciler.passes.last_pass import note_pass
-from reconciler.passes.look import Look, chosen, look
+from reconciler.passes.look import Look, chosen, look, out_of_collection
 from reconciler.passes.memory import policy_entry
 from reconciler.passes.orders import record_confirmed, standing_orders
 from reconciler.passes.present import Present
@@ -34,7 +36,7 @@ from reconciler.plan.causes import Baseline
 from reconciler.plan.linking import Links, attribute_of
 from reconciler.plan.model import CauseKind, Change, Finding, Plan, content_digest
 from reconciler.policy.model import EntitlementRef, Mode
-from reconciler.targets import Observation, Op, Reading, Target, TargetError, entitlement_key
+from reconciler.targets import Observation, Op, OutcomeKind, Reading, Target, TargetError, entitlement_key
 
 LYING_WINDOW = timedelta(days=7)
 """A target that is contradicted in several runs of so long is a finding."""
@@ -121,8 +123,7 @@ def apply_plan(
             note_pass(wiring.store, seen.plan)
         if due and not confirm(seen):
             return None
-        if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:
-            wiring.record(news)
+        _record_news(wiring, seen, due)
         present = Present(wiring, seen)
         report = run(wiring, seen, due, present, saved=saved, progress=progress) if due else None
         if not leavers_only:
@@ -132,6 +133,12 @@ def apply_plan(
         if leave_standing and not (targets or person or saved or leavers_only):
             standing.leave(wiring, seen, taken)
         return Applied(seen.plan, report, repaired, missing, on_order=on_order)
+
+
+def _record_news(wiring: Wiring, seen: Look, due: Sequence[Change]) -> None:
+    """What this look taught, and the policy where something is done by it."""
+    if news := [*(policy_entry(wiring) if due else ()), *learned(wiring, seen)]:
+        wiring.record(news)
 
 
 def _with(seen: Look, findings: Sequence[Finding]) -> Look:
@@ -317,16 +324,31 @@ def _fought_over(wiring: Wiring, report: RunReport) -> list[Finding]:
     ]
 
 
+FEW_LINKS = 100
+"""So many new links on a target are put on record one by one, each of which can be erased by itself with what the
+account was called. More are said together: by keys and ids alone, as a run's intents are.
+"""
+
+
 def learned(wiring: Wiring, seen: Look) -> list[NewEntry]:
     """The links between accounts and people that were found in this look, for the record."""
     entries = []
     for target, links in seen.made.links.items():
+        if len(links.learned) > FEW_LINKS:
+            for some in chunks(links.learned.items(), LINKS_AT_ONCE):
+                payload = {"target": target, "links": some}
+                entries.append(NewEntry(Kind.ACCOUNTS_LINKED.value, f"target:{target}", wiring.actor, payload))
+            continue
         observation = seen.observations[target]
-        names = {account.key: account.name for account in observation.accounts.accounts} if observation else {}
+        accounts = observation.accounts.accounts if observation and links.learned else ()
+        names = {account.key: account.name for account in accounts if account.key in links.learned}
         for key, person in links.learned.items():
-            payload = {"target": target, "account_key": key, "account": names.get(key, key)}
-            entries.append(NewEntry(Kind.ACCOUNT_LINKED.value, person, wiring.actor, payload))
+            own = {"target": target, "account_key": key, "account": names.get(key, key)}
+            entries.append(NewEntry(Kind.ACCOUNT_LINKED.value, person, wiring.actor, own))
     return entries
+
+
+LINKS_AT_ONCE = 10_000
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
@@ -347,18 +369,20 @@ def run(
     made_at = saved.made_at if saved else instant(plan.made_at) or ""
     digest = saved.digest if saved else plan.digest
     name = content_digest([digest, instant_text(plan.made_at), wiring.ledger.head()])[7:19]
+    held = len(plan.held)
     context = RunContext(
         told=Told(name, digest, made_at, plan.policy_digest, wiring.actor, seen.head, lease),
         targets={name: configured.target for name, configured in wiring.targets.items()},
         recorder=wiring,
         no_longer_wanted=present.no_longer_wanted,
-        progress=lambda done, failed: progress(_under_way(len(plan.held), failed), done, len(due)),
+        progress=lambda done, failed: progress(_under_way(held, failed), done, len(due)),
         still_ours=wiring.still_ours,
         done_by_others=partial(_done_by_others, wiring, name),
         patience=wiring.patience,
         side_by_side=wiring.side_by_side,
     )
-    report = carry_out(_remembering(wiring, seen, due), context)
+    with out_of_collection():
+        report = carry_out(_remembering(wiring, seen, due), context)
     report.findings += [*_liars(wiring, report), *_fought_over(wiring, report)]
     return report
 
@@ -481,7 +505,7 @@ def _beyond(ops: Collection[Op], desired: BitMap, after: BitMap) -> bool:
 
 def _undone(changes: Sequence[Change], report: RunReport | None) -> frozenset[EntitlementRef]:
     """The entitlements on which some change is not done, that of somebody whom a narrow plan leaves out included."""
-    done = {each.change.id for each in report.done if each.outcome.kind.done} if report else set()
+    done = {each.change.id for each in report.done if each.outcome.kind in _DONE} if report else set()
     done -= {change.id for change in report.contradicted} if report else set()
     return frozenset(
         EntitlementRef(change.target, entitlement_key(change.locator)) for change in changes if change.id not in done
@@ -494,7 +518,7 @@ def _moved(report: RunReport | None) -> Mapping[EntitlementRef, Sequence[Change]
     key_of = locator_keys()
     for each in report.done if report else ():
         change = each.change
-        if change.person and each.outcome.kind.done and change.op in (Op.GRANT, Op.REVOKE):
+        if change.person and each.outcome.kind in _DONE and change.op in (Op.GRANT, Op.REVOKE):
             moved[change.target, key_of(change)].append(change)
     return {EntitlementRef(*key): changes for key, changes in moved.items()}
 
@@ -503,6 +527,10 @@ def _after(seen: Look, before: BitMap, moved: Iterable[Change]) -> BitMap:
     """Who is in an entitlement after the run, by what was seen before it and by its outcomes."""
     known = seen.population.by_id
     after = BitMap(before)
-    for change in moved:
-        (after.add if change.op is Op.GRANT else after.discard)(known[change.person or ""].number)
+    for op, alike in groupby(moved, key=attrgetter("op")):
+        numbers = BitMap([known[change.person or ""].number for change in alike])
+        after = after | numbers if op is Op.GRANT else after - numbers
     return after
+
+
+_DONE = frozenset(kind for kind in OutcomeKind if kind.done)

@@ -130,6 +130,18 @@ def without_collecting() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def out_of_collection() -> Iterator[None]:
+    """What there is by now, a plan of a million changes perhaps, stays until the run has ended: it is not looked
+    through for garbage again and again.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def chosen(wiring: Wiring, targets: Collection[str]) -> list[str]:
     """The names of these targets, or of all. Raises `UnknownTarget`."""
     for name in targets:
@@ -251,7 +263,7 @@ def proposals(plan: Plan, author: str) -> list[Proposal]:
     titles[whole] = "the whole plan"
     made_at = instant_text(plan.made_at)
     return [
-        Proposal(digest, whole, plan.policy_digest, author, made_at, tuple(sorted(ids)), titles[digest])
+        Proposal(digest, whole, plan.policy_digest, author, made_at, tuple(ids), titles[digest])
         for digest, ids in slices.items()
         if ids
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 
 from reconciler.access import Desired, LifecycleState, evaluate
 from reconciler.access.boundaries import boundaries_of
+from reconciler.access.days import FOREVER
 from reconciler.access.sponsorship import people_needed, people_sponsored
 from reconciler.facts.ledger import read_news
 from reconciler.facts.model import Person, Population
@@ -40,6 +42,7 @@ class Present:
         self._told: set[str] = set()
         self._boundaries = boundaries_of(seen.policy, seen.population)
         self._newer: tuple[str, Policy | None] | None = None
+        self._until: datetime | None = None
 
     def no_longer_wanted(self, changes: Sequence[Change]) -> frozenset[str]:
         """The ids of those changes that would not be made any more."""
@@ -93,6 +96,9 @@ class Present:
         it gives for one waits for the next plan, which knows what is denied by then.
         """
         seen, policy = self._seen, self._seen.policy
+        with self._turn:
+            if seen.desired.at <= self._wiring.clock() < self._nothing_turns_until():
+                return set()
         known = seen.population.by_id
         concerned = {change.person for change in changes if change.person} - set(moved)
         own = [known[person] for person in concerned]
@@ -109,6 +115,16 @@ class Present:
             for change in self._of(people, changes)
             if not now.wants(change) and (change.op in GIVING or then.wants(change))
         }
+
+    def _nothing_turns_until(self) -> datetime:
+        """The first moment after the plan's at which time may change something for somebody whom it concerns."""
+        if self._until is None:
+            seen, boundaries = self._seen, self._boundaries
+            concerned = {change.person for change in seen.plan.changes if change.person}
+            own = (boundaries.of_person(seen.population.by_id[person]) for person in concerned)
+            moments = (instant for some in (boundaries.of_policy(), *own) for instant in some)
+            self._until = min((each for each in moments if each > seen.desired.at), default=FOREVER)
+        return self._until
 
     def _of(self, people: Collection[str], changes: Sequence[Change]) -> Iterator[Change]:
         return (change for change in changes if change.person in people)

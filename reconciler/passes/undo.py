@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, column
 
-from reconciler.apply.tables import effects
+from reconciler.apply.outcomes import SOME, done, outcomes
 from reconciler.errors import ReconcilerError
 from reconciler.facts.ledger import CHUNK, Entry, NewEntry, chunks
 from reconciler.passes.wiring import Wiring
@@ -80,9 +80,10 @@ def _pins(entry: Entry) -> tuple[Pin, ...]:
 
 def _done_by(wiring: Wiring, connection: Connection, run: str) -> tuple[list[Pin], int]:
     """The inverse of the memberships that the run changed, and how many other things it did."""
-    c = effects.c
-    asked = select(c.op, c.target, c.entitlement_key, c.subject).where(c.run == run, c.outcome == "applied")
-    rows = connection.execute(asked.order_by(c.entry)).all()
+    asked = outcomes(
+        ["op", "target", "entitlement_key", "subject", "entry"], lambda c: (c.run == run, c.outcome == "applied")
+    )
+    rows = connection.execute(asked.order_by(column("entry"))).all()
     known = wiring.facts.population_in(connection, {row.subject for row in rows}, evidence=False).by_id
     mine = [row for row in rows if row.op in _DIRECTIONS and row.subject in known]
     pins = [
@@ -96,17 +97,15 @@ def _done_again(connection: Connection, pins: Collection[Pin]) -> set[tuple[Enti
     """The memberships that a run changed again, later, as was undone: only an approval, or the leaver's lane, lets that
     happen. The inverse itself has the other direction, so that carrying it out ends no pin.
     """
-    by_key, c = pins_by_key(pins), effects.c
+    by_key = pins_by_key(pins)
     keys, first = sorted({pin.ref.key for pin in pins}), min(pin.entry for pin in pins)
     found = set()
+    asked = outcomes(
+        ["entry", "target", "entitlement_key", "subject", "op"],
+        lambda c: (c.entitlement_key.in_(SOME), c.entry > first, c.op.in_(_DIRECTIONS), done(c)),
+    )
     for some in chunks(keys, CHUNK):
-        asked = select(c.entry, c.target, c.entitlement_key, c.subject, c.op).where(
-            c.entitlement_key.in_(some),
-            c.entry > first,
-            c.op.in_(_DIRECTIONS),
-            c.outcome.in_(["applied", "already"]),
-        )
-        for row in connection.execute(asked):
+        for row in connection.execute(asked, {"some": some}):
             key = EntitlementRef(row.target, row.entitlement_key), row.subject
             pin = by_key.get(key)
             if pin is not None and row.entry > pin.entry and pin.wanted == (row.op == Op.REVOKE.value):

@@ -98,7 +98,7 @@ class Held:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # and not frozen, which triples the time that making one takes: there may be a million
 class Change:
     """One step that brings actual nearer to desired.
 
@@ -136,7 +136,7 @@ class Change:
             own = change_id(
                 self.op.value, self.target, self.account_key or self.account or self.subject, self.locator, self.saw
             )
-            object.__setattr__(self, "id", own)
+            self.id = own
 
     def held_by(self, held: Held | None) -> Change:
         """The same change, held so."""
@@ -254,11 +254,14 @@ class Plan:
     findings: tuple[Finding, ...]
     observed: tuple[Change, ...] = ()
     """What would change where the policy only observes: never carried out, not held, in no digest."""
+    _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def digest(self) -> str:
         """Over the policy's digest and the changes' ids; not over clocks, nor over what is held."""
-        return plan_digest(self.policy_digest, (change.id for change in self.changes))
+        if not self._digest:  # asked for several times, of a plan of a million changes perhaps
+            self._digest.append(plan_digest(self.policy_digest, (change.id for change in self.changes)))
+        return self._digest[0]
 
     @property
     def due(self) -> tuple[Change, ...]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from reconciler.apply import telling
 from reconciler.apply.intents import described, spelled_out
 from reconciler.apply.journal import Journal
+from reconciler.apply.outcomes import outcomes as all_outcomes
 from reconciler.apply.tables import Kind
 from reconciler.apply.telling import Done, Intended, Told, effect, effects_of, intended
 from reconciler.facts.ledger import NewEntry
@@ -29,6 +30,10 @@ from tests.servers.fixtures import new_store, postgresql
 __all__ = ["new_store", "postgresql"]
 
 TOLD = Told("r1", "sha256:plan", "2026-11-24", "sha256:policy", "ops")
+TOLD_OF = (
+    *("change_id", "run", "op", "target", "account_key", "entitlement_key", "subject", "slice", "outcome"),
+    *("recorded_at", "counts"),
+)
 CAUSES = [Cause(CauseKind.POLICY, "roles.yaml:3", "role engineer"), Cause(CauseKind.PERSON, "ledger:7", "hired 入职")]
 
 
@@ -75,10 +80,7 @@ def rows(facts: Facts, batch: Sequence[Done]) -> dict[str, Any]:
     """What is to be known of them, without the numbers of the entries that say so."""
     journal = Journal()
     with facts.store.reading() as connection:
-        told = connection.exec_driver_sql(
-            "SELECT change_id, run, op, target, entitlement_key, subject, slice, outcome, recorded_at, counts "
-            "FROM effects"
-        )
+        told = connection.execute(all_outcomes(TOLD_OF, lambda _: ()))
         return {
             "effects": sorted(tuple(row) for row in told),
             "open": sorted(

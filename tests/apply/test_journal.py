@@ -92,6 +92,7 @@ ENTRIES = [
     NewEntry(Kind.POLICY_RECORDED, "policy", "ops", {"digest": "sha256:x", "files": {}}),
     NewEntry(Kind.ACCOUNT_LINKED, "E1", "ops", {"target": "dir", "account_key": "k1"}),
     NewEntry(Kind.ACCOUNT_LINKED, "E2", "ops", {"target": "dir", "account_key": "k1"}),
+    NewEntry(Kind.ACCOUNTS_LINKED, "target:dir", "ops", {"target": "dir", "links": [["k1", "E3"], ["k2", "E2"]]}),
     approved("boss", "c1", "c2"),
     approved("ops", "c1"),
     effect("c1", "refused"),
@@ -101,23 +102,23 @@ ENTRIES = [
         Kind.CONTRADICTED,
         "svc",
         "",
-        {"effect": 8, "target": "dir", "entitlement_key": "group=docs", "op": "grant"},
+        {"effect": 9, "target": "dir", "entitlement_key": "group=docs", "op": "grant"},
     ),
     approved("deputy", "c1"),
     effect("c2", "already"),
     NewEntry(
-        Kind.CONTRADICTED, "svc", "", {"effect": 9, "target": "dir", "entitlement_key": "", "op": "disable-account"}
+        Kind.CONTRADICTED, "svc", "", {"effect": 10, "target": "dir", "entitlement_key": "", "op": "disable-account"}
     ),
     approved("boss", "d1", "d2"),
     intended("d1", "d2", "d3", "d4", run="dead"),
     intended("d1", "d2", "d3", "d4"),
-    effects("applied", 16, but=["d4"]),
-    effects("unavailable", 16, changes=["d4"]),
+    effects("applied", 17, but=["d4"]),
+    effects("unavailable", 17, changes=["d4"]),
     NewEntry(
         Kind.CONTRADICTED,
         "svc-d2",
         "",
-        {"effect": 17, "change": "d2", "target": "dir", "entitlement_key": "group=docs", "op": "grant"},
+        {"effect": 18, "change": "d2", "target": "dir", "entitlement_key": "group=docs", "op": "grant"},
     ),
 ]
 
@@ -127,7 +128,10 @@ def facts(folder: Path, url: str) -> Facts:
 
 
 def rows(facts: Facts) -> dict[str, list[tuple[Any, ...]]]:
-    tables = ("account_links", "approvals", "intents", "effects", "baselines", "policies")
+    tables = (
+        *("account_links", "approvals", "batches", "intents", "batch_outcomes", "effects"),
+        *("baselines", "policies"),
+    )
     with facts.store.reading() as connection:
         return {
             table: sorted(tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}"))  # noqa: S608
@@ -154,7 +158,7 @@ def test_what_the_rows_say(tmp_path: Path, new_store: Callable[[], str]) -> None
     with made.store.writing() as connection:
         made.ledger.append(connection, ENTRIES, NOW)
     with made.store.reading() as connection:
-        assert journal.links(connection, "dir") == {"k1": "E2"}, "the last word counts"
+        assert journal.links(connection, "dir") == {"k1": "E3", "k2": "E2"}, "the last word counts"
         assert journal.policy_entry(connection, "sha256:x") == 1, "recorded twice is recorded once"
         recent = journal.recent(connection, datetime(2026, 11, 23, tzinfo=UTC))
         assert recent == {"dir/grant/core/rules": {"svc-d1"}}, "the others were contradicted, or concern leavers"

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from reconciler.apply.tables import approvals, baselines, effects, intents, runs
+from reconciler.apply.outcomes import outcomes
+from reconciler.apply.tables import approvals, baselines, intents, runs
 from reconciler.facts.ledger import Entry, NewEntry
 from reconciler.passes import Look, Wiring
 from reconciler.passes.one_person import let_out
 from tests.passes.company import POLICY, Account, Company, Died, Faulty, settled_company
 
-JOURNAL = ("account_links", "approvals", "runs", "intents", "effects", "baselines", "policies")
+JOURNAL = (
+    *("account_links", "approvals", "runs", "batches", "intents", "batch_outcomes", "effects"),
+    *("baselines", "policies"),
+)
 
 
 def leavers_and_newcomers(folder: Path) -> Company:
@@ -46,8 +50,8 @@ def rebuild(company: Company) -> None:
 def applied(company: Company) -> Counter[tuple[str, str, str]]:
     """How often the record says that each effect happened."""
     with company.wiring(targets=()).store.reading() as connection:
-        rows = connection.execute(select(effects).where(effects.c.outcome == "applied")).mappings()
-        return Counter((row["op"], row["subject"], row["entitlement_key"]) for row in rows)
+        rows = connection.execute(outcomes(["op", "subject", "entitlement_key"], lambda c: (c.outcome == "applied",)))
+        return Counter((row.op, row.subject, row.entitlement_key) for row in rows)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before-it-was-done", "after-it-was-done"])

@@ -14,6 +14,7 @@ from reconciler.facts.store import Store
 from reconciler.passes import marks, work
 from reconciler.passes.due import CROWD
 from reconciler.passes.reconciled import recall
+from reconciler.service.aside import Here
 from reconciler.service.crew import Crew
 from reconciler.service.duties import Duties
 from reconciler.service.premises import Premises
@@ -297,7 +298,8 @@ def test_a_machine_whose_clock_is_behind_the_others_keeps_nobody_in(settled: Off
             return False
 
     settled.tell(exited("E1", at=MONDAY - timedelta(milliseconds=1)))
-    duties = Duties(replace(premises(office), Here(replace(premises(office)), clock=behind), Passing())
+    late = replace(premises(office), clock=behind)
+    duties = Duties(late, Here(late), Passing())
     duties.person("E1", attempt=0)
 
     assert not settled.anywhere("E1")
