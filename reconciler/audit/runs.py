@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, tuple_
@@ -65,7 +65,7 @@ def effects_json(connection: Connection, run: str, limit: int, after: tuple[int,
     ]
 
 
-def _entries(connection: Connection, rows: list[RowMapping] | Any) -> dict[int, Entry]:
+def _entries(connection: Connection, rows: Sequence[RowMapping]) -> dict[int, Entry]:
     numbers = [number for row in rows for number in (row["entry"], row["finished_entry"]) if number is not None]
     return {entry.seq: entry for entry in read_numbered(connection, numbers)}
 

@@ -36,6 +36,7 @@ from reconciler.service.authzen_shapes import (
     Reason,
     ResourceSearch,
     Semantic,
+    Subject,
     SubjectSearch,
 )
 from reconciler.service.callers import Callers
@@ -61,28 +62,31 @@ class AtTheDoor:
 
     # --- evaluations --------------------------------------------------------------------------------------------------
 
-    def one(self, given: Given, asked: Evaluation) -> Decision:
-        """Raises `TokenRefused`, `NotAllowed`, and where the record or the policies are out of reach."""
+    def one(self, given: Given, read: Callable[[], Evaluation]) -> Decision:
+        """Raises `TokenRefused`, `NotAllowed`, what `read` raises, which is called for whoever has a token, and where
+        the record or the policies are out of reach.
+        """
         with self._premises.at_hand.glance() as seen:
-            self._check(given, seen, [asked.subject.id])
+            actor = self._callers.behind(given, seen)
+            asked = read()
+            self._callers.check(actor, Act.READ, asked.subject.id)
             return self._decided(asked, seen, self._premises.clock())
 
-    def several(self, given: Given, asked: Evaluations) -> Decision | Decisions:
+    def several(self, given: Given, read: Callable[[], Evaluations]) -> Decision | Decisions:
         """All of them by one look at the record and at one moment. Raises as `one`, and `BodyRefused` where one of them
         leaves out what is not said for all.
         """
-        questions = [_whole(each, asked, place) for place, each in enumerate(asked.evaluations)]
-        if not questions:
-            return self.one(given, _whole(asked, asked, None))
         with self._premises.at_hand.glance() as seen:
-            self._check(given, seen, dict.fromkeys(each.subject.id for each in questions))
+            actor = self._callers.behind(given, seen)
+            asked = read()
+            questions = [_whole(each, asked, place) for place, each in enumerate(asked.evaluations)]
+            alone = [] if questions else [_whole(asked, asked, None)]
+            self._callers.check(actor, Act.READ, *dict.fromkeys(each.subject.id for each in [*questions, *alone]))
             at = self._premises.clock()
+            if alone:
+                return self._decided(alone[0], seen, at)
             decided = (self._decided(each, seen, at) for each in questions)
             return Decisions(evaluations=list(_until_settled(decided, asked.options.evaluations_semantic)))
-
-    def _check(self, given: Given, seen: Glance, subjects: Iterable[str]) -> None:
-        actor = self._callers.behind(given, seen)
-        self._callers.check(actor, Act.READ, *subjects)
 
     def _decided(self, asked: Evaluation, seen: Glance, at: datetime) -> Decision:
         permission = Permission(asked.resource.id, asked.action.name)
@@ -113,10 +117,11 @@ class AtTheDoor:
 
     # --- searches -----------------------------------------------------------------------------------------------------
 
-    def subjects(self, given: Given, asked: SubjectSearch) -> Data:
+    def subjects(self, given: Given, read: Callable[[], SubjectSearch]) -> Data:
         """Reads everybody, and computes for long in a large company. Raises as `one`, and `QuestionRefused`."""
         with self._premises.at_hand.glance() as seen:
             actor = self._callers.behind(given, seen)
+        asked = read()
         self._callers.check(actor, Act.READ)
         entities = ["subject", asked.subject.type, asked.action.name, asked.resource.type, asked.resource.id]
         token, limit = _page_of(asked.page, entities)
@@ -136,48 +141,37 @@ class AtTheDoor:
         token = token_of(token_for(listed, begin + limit), content_digest(entities), limit) if more else ""
         return _found([{"type": kind, "id": name} for name in some], len(some), len(ids), token)
 
-    def resources(self, given: Given, asked: ResourceSearch) -> Data:
+    def resources(self, given: Given, read: Callable[[], ResourceSearch]) -> Data:
         """Raises as `subjects`."""
-        entities = ["resource", asked.subject.type, asked.subject.id, asked.action.name, asked.resource.type]
-
-        def found(permissions: Sequence[Permission]) -> list[Data]:
-            names = dict.fromkeys(each.resource for each in permissions if each.action == asked.action.name)
-            fits = asked.resource.type in RESOURCES
-            return [{"type": asked.resource.type, "id": name} for name in sorted(names)] if fits else []
-
-        return self._of_subject(given, asked, entities, found)
-
-    def actions(self, given: Given, asked: ActionSearch) -> Data:
-        """Raises as `subjects`."""
-        entities = ["action", asked.subject.type, asked.subject.id, asked.resource.type, asked.resource.id]
-
-        def found(permissions: Sequence[Permission]) -> list[Data]:
-            names = sorted(each.action for each in permissions if each.resource == asked.resource.id)
-            return [{"name": name} for name in names] if asked.resource.type in RESOURCES else []
-
-        return self._of_subject(given, asked, entities, found)
-
-    def _of_subject(
-        self,
-        given: Given,
-        asked: ResourceSearch | ActionSearch,
-        entities: list[str],
-        found: Callable[[Sequence[Permission]], list[Data]],
-    ) -> Data:
-        """What is found among all that the subject may do; a page of it begins where the one before ended."""
         with self._premises.at_hand.glance() as seen:
-            self._check(given, seen, [asked.subject.id])
-            token, limit = _page_of(asked.page, entities)
-            (begin,) = read_token(token, int) if token else (0,)
-            try:
-                who = self._subject(asked.subject.type, asked.subject.id, seen, self._premises.clock())
-            except UnknownPerson:
-                return _found([], 0, 0, "")
-            results = found([each.permission for each in who.everything().allowed])
-        end = int(begin) + limit
-        more = token_of(token_of(end), content_digest(entities), limit) if end < len(results) else ""
-        some = results[int(begin) : end]
-        return _found(some, len(some), len(results), more)
+            actor = self._callers.behind(given, seen)
+            asked = read()
+            self._callers.check(actor, Act.READ, asked.subject.id)
+            permissions = self._permissions(asked.subject, asked.resource.type, seen)
+        names = sorted({each.resource for each in permissions if each.action == asked.action.name})
+        entities = ["resource", asked.subject.type, asked.subject.id, asked.action.name, asked.resource.type]
+        return _page(asked.page, entities, [{"type": asked.resource.type, "id": name} for name in names])
+
+    def actions(self, given: Given, read: Callable[[], ActionSearch]) -> Data:
+        """Raises as `subjects`."""
+        with self._premises.at_hand.glance() as seen:
+            actor = self._callers.behind(given, seen)
+            asked = read()
+            self._callers.check(actor, Act.READ, asked.subject.id)
+            permissions = self._permissions(asked.subject, asked.resource.type, seen)
+        names = sorted(each.action for each in permissions if each.resource == asked.resource.id)
+        entities = ["action", asked.subject.type, asked.subject.id, asked.resource.type, asked.resource.id]
+        return _page(asked.page, entities, [{"name": name} for name in names])
+
+    def _permissions(self, subject: Subject, kind: str, seen: Glance) -> list[Permission]:
+        """All that the subject may do with resources of this type."""
+        if kind not in RESOURCES:
+            return []
+        try:
+            found = self._subject(subject.type, subject.id, seen, self._premises.clock())
+        except UnknownPerson:
+            return []
+        return [each.permission for each in found.everything().allowed]
 
 
 def _decision(explanation: Explanation, found: Asked) -> Decision:
@@ -227,6 +221,15 @@ def _page_of(page: PageGiven, entities: Sequence[str]) -> tuple[str, int]:
         text = "this page is one of another search"
         raise QuestionRefused(text, remedy="repeat the search as it was, and change the page's token alone")
     return str(token), int(limit)
+
+
+def _page(page: PageGiven, entities: Sequence[str], results: list[Data]) -> Data:
+    """The page of these that was asked for. Raises `QuestionRefused`."""
+    token, limit = _page_of(page, entities)
+    (begin,) = read_token(token, int) if token else (0,)
+    some, end = results[int(begin) : int(begin) + limit], int(begin) + limit
+    more = token_of(token_of(end), content_digest(list(entities)), limit) if end < len(results) else ""
+    return _found(some, len(some), len(results), more)
 
 
 def _found(results: list[Data], count: int, total: int, token: str) -> Data:

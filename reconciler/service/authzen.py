@@ -30,13 +30,16 @@ from reconciler.service.authzen_shapes import (
     SubjectSearch,
     SubjectsFound,
 )
-from reconciler.service.bodies import json_body, read_json
+from reconciler.service.bodies import json_body, read_json, said_in
 from reconciler.service.callers import BEARER
 from reconciler.service.turns import Turns
 
 __all__ = ["authzen_router", "metadata_router"]
 
 WELL_KNOWN = "/.well-known/authzen-configuration"
+LARGEST = 1 << 20
+"""Bytes of a thousand questions, at the most."""
+
 LASTS = 3600
 """Seconds for which the metadata may be kept."""
 
@@ -54,7 +57,7 @@ _PATHS = {
 def authzen_router(door: AtTheDoor, turns: Turns, limit: int) -> APIRouter:
     """The routes. `limit`: bytes of a body."""
     router = APIRouter(prefix="/access/v1", tags=["AuthZEN"])
-    refused = refusals(400, 401, 403, 413, 503)
+    refused, most = refusals(400, 401, 403, 413, 503), min(limit, LARGEST)
 
     def taking(kind: type[BaseModel]) -> dict[str, Any]:
         return {"responses": refused, "openapi_extra": json_body(kind)}
@@ -62,32 +65,32 @@ def authzen_router(door: AtTheDoor, turns: Turns, limit: int) -> APIRouter:
     @router.post("/evaluation", response_model=Decision, **taking(Evaluation))
     async def evaluation(request: Request, given: _Given) -> Response:
         """Whether a subject may do that with a resource, now. What is not known is a no."""
-        asked = await read_json(request, limit, Evaluation)
-        return _told(await run_in_threadpool(door.one, given, asked))
+        body = await read_json(request, most)
+        return _told(await run_in_threadpool(door.one, given, lambda: said_in(body, Evaluation)))
 
     @router.post("/evaluations", response_model=Decision | Decisions, **taking(Evaluations))
     async def evaluations(request: Request, given: _Given) -> Response:
         """The same several times, by one look at the record; all of them, or as many as settle it."""
-        asked = await read_json(request, limit, Evaluations)
-        return _told(await run_in_threadpool(door.several, given, asked))
+        body = await read_json(request, most)
+        return _told(await run_in_threadpool(door.several, given, lambda: said_in(body, Evaluations)))
 
     @router.post("/search/subject", response_model=SubjectsFound, **taking(SubjectSearch))
     async def search_subject(request: Request, given: _Given) -> JSONResponse:
         """Who may do that. It is about everybody, so that it takes the act `read` on `*`."""
-        asked = await read_json(request, limit, SubjectSearch)
-        return JSONResponse(await turns.take(lambda: door.subjects(given, asked)))
+        body = await read_json(request, most)
+        return JSONResponse(await turns.take(lambda: door.subjects(given, lambda: said_in(body, SubjectSearch))))
 
     @router.post("/search/resource", response_model=ResourcesFound, **taking(ResourceSearch))
     async def search_resource(request: Request, given: _Given) -> JSONResponse:
         """With what a subject may do that."""
-        asked = await read_json(request, limit, ResourceSearch)
-        return JSONResponse(await run_in_threadpool(door.resources, given, asked))
+        body = await read_json(request, most)
+        return JSONResponse(await run_in_threadpool(door.resources, given, lambda: said_in(body, ResourceSearch)))
 
     @router.post("/search/action", response_model=ActionsFound, **taking(ActionSearch))
     async def search_action(request: Request, given: _Given) -> JSONResponse:
         """What a subject may do with it."""
-        asked = await read_json(request, limit, ActionSearch)
-        return JSONResponse(await run_in_threadpool(door.actions, given, asked))
+        body = await read_json(request, most)
+        return JSONResponse(await run_in_threadpool(door.actions, given, lambda: said_in(body, ActionSearch)))
 
     return router
 

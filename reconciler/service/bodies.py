@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.service.answers import BodyRefused, BodyTooLarge
 
-__all__ = ["document_in", "events_in", "json_body", "read_body", "read_json"]
+__all__ = ["document_in", "events_in", "json_body", "read_body", "read_json", "said_in"]
 
 DEEPEST = 16
 """So many levels of lists and objects. An event has three."""
@@ -65,12 +65,17 @@ def document_in(body: bytes) -> object:
 T = TypeVar("T", bound=BaseModel)
 
 
-async def read_json(request: Request, limit: int, kind: type[T]) -> T:
-    """What a body of JSON says, of at most `limit` bytes. Raises `BodyTooLarge` and `BodyRefused`."""
+async def read_json(request: Request, limit: int) -> bytes:
+    """A body that is said to be JSON, of at most `limit` bytes. Raises `BodyTooLarge` and `BodyRefused`."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != "application/json":
         raise BodyRefused("the request says of its body that it is no JSON", remedy="content-type: application/json")
-    document = document_in(await read_body(request, limit))
+    return await read_body(request, limit)
+
+
+def said_in(body: bytes, kind: type[T]) -> T:
+    """What a body of JSON says; worked out for those alone who may say it. Raises `BodyRefused`."""
+    document = document_in(body)
     if not _is_text(document):
         raise BodyRefused("the body holds half a character (a lone surrogate)", remedy="send whole characters")
     try:

@@ -28,7 +28,7 @@ from reconciler.passes.tokens import Act
 from reconciler.plan.artefact import instant, plan_json
 from reconciler.service.answers import refusals, streamed
 from reconciler.service.asking import check_id
-from reconciler.service.bodies import json_body, read_json
+from reconciler.service.bodies import json_body, read_json, said_in
 from reconciler.service.callers import Callers
 from reconciler.service.paging import PAGE, is_plain, read_token, token_of
 from reconciler.service.premises import Premises
@@ -48,6 +48,9 @@ __all__ = ["Deciding", "decisions_router"]
 
 Data = dict[str, object]
 
+
+LARGEST = 1 << 16
+"""Bytes of a decision, at the most."""
 
 _Targets = Annotated[list[str] | None, Query(max_length=100, description="Only these targets.")]
 _Person = Annotated[str | None, Query(min_length=1, max_length=500, description="Only what concerns this person.")]
@@ -210,8 +213,8 @@ def decisions_router(callers: Callers, deciding: Deciding, turns: Turns, limit: 
     )
     async def approve_what_was_shown(request: Request, actor: Actor = calling) -> JSONResponse:
         """Release a plan, or one held slice of it, by its digest. A pass that carries it out begins at once."""
-        asked = await read_json(request, limit, ApprovalRequest)
-        return JSONResponse(await run_in_threadpool(deciding.approved, actor, asked), 201)
+        body = await read_json(request, min(limit, LARGEST))
+        return JSONResponse(await run_in_threadpool(deciding.approved, actor, said_in(body, ApprovalRequest)), 201)
 
     @router.post(
         "/revocations",
@@ -225,8 +228,8 @@ def decisions_router(callers: Callers, deciding: Deciding, turns: Turns, limit: 
         """Shut a person out of everything, on every target, ahead of everything else; answered once that is done. The
         lockout lasts until somebody who may approve records that it is over.
         """
-        asked = await read_json(request, limit, RevocationRequest)
-        done = await run_in_threadpool(deciding.revoked, actor, asked)
+        body = await read_json(request, min(limit, LARGEST))
+        done = await run_in_threadpool(deciding.revoked, actor, said_in(body, RevocationRequest))
         return JSONResponse(done, 202 if done["run"] is None else 201)
 
     return router

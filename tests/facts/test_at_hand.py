@@ -16,6 +16,8 @@ from reconciler.facts import at_hand
 from reconciler.facts.at_hand import AtHand
 from reconciler.facts.ledger import Ledger, NewEntry, ledger_entries
 from reconciler.facts.store import Store
+from tests.facts.conftest import World
+from tests.facts.test_either_store import another
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SUBJECTS = ("a", "b", "c", "d")
@@ -56,8 +58,8 @@ class Counted:
             return seen.get(subjects, made)
 
 
-def test_it_is_read_once_while_nothing_new_is_told_of_what_it_rests_on(tmp_path: Path) -> None:
-    store, counted = opened(tmp_path), Counted(opened(tmp_path))
+def test_it_is_read_once_while_nothing_new_is_told_of_what_it_rests_on(world: World) -> None:
+    store, counted = another(world), Counted(world.facts.store)
     tell(store, "a")
 
     assert [counted.ask("a"), counted.ask("a")] == [1, 1]
@@ -102,8 +104,8 @@ def test_whatever_is_told_and_asked_the_answer_is_that_of_the_record(
                 assert counted.hand._resting.keys() == resting
 
 
-def test_a_look_that_began_before_others_news_sees_what_was_so_and_teaches_nobody(tmp_path: Path) -> None:
-    store, counted = opened(tmp_path), Counted(opened(tmp_path))
+def test_a_look_that_began_before_others_news_sees_what_was_so_and_teaches_nobody(world: World) -> None:
+    store, counted = another(world), Counted(world.facts.store)
     tell(store, "a")
     with counted.hand.glance() as early:
         tell(store, "a")

@@ -235,7 +235,7 @@ def test_a_body_that_cannot_be_read_is_refused_before_anything_else(asked: tuple
         "no JSON": b"{",
         "no UTF-8": b"\xff\xfe",
         "no number": b'{"person": NaN}',
-        "deep": b"[" * 500_000,
+        "deep": b"[" * 50_000,
         "deep objects": b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
         "a name twice": whole[:-1] + b', "person": "E2"}',
         "a name twice, spelled otherwise": whole[:-1] + b', "p\\u0065rson": "E2"}',
