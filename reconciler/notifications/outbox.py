@@ -223,8 +223,9 @@ class Outbox:
 def _difference(connection: Connection, told: Told) -> tuple[list[Notice], list[int]]:
     """What was not known, and the numbers of what is over."""
     columns = (notices.c.notice, notices.c.key, notices.c.kind, notices.c.target, notices.c.person)
+    kinds = told.kinds | {each.kind for each in told.notices}
     standing = connection.execute(
-        select(*columns).where(notices.c.key.is_not(None), notices.c.kind.in_(sorted(told.kinds)))
+        select(*columns).where(notices.c.key.is_not(None), notices.c.kind.in_(sorted(kinds)))
     ).all()
     seen = {notice.key: notice for notice in reversed(told.notices)}
     known = {row.key for row in standing}
