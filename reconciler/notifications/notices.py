@@ -100,18 +100,21 @@ def of_whole_pass(done: Applied, policy: Policy) -> Told:
     on a target that could not be read this time goes on standing.
     """
     read = frozenset(name for name, seen in done.plan.targets.items() if not seen.error)
-    notices = [*_held(done.plan, policy), *_left_in(done.report), *_trouble(done)]
+    notices = [*_held(done.plan, policy.guards.approvals), *_left_in(done.report), *_trouble(done)]
     kinds = frozenset({NoticeKind.HELD, NoticeKind.APPROVAL, NoticeKind.LEAVER, NoticeKind.PASS})
     return Told(kinds, tuple(notices), read)
 
 
 def of_person(done: Applied, person: str) -> Told:
-    """What a pass for one person came to: whether something could not be taken from them on some target."""
+    """What a pass for one person came to: whether something could not be taken from them on some target, or is held
+    since they are protected. Of what else is held it knows nothing.
+    """
     notices = {each.target: each for each in _left_in(done.report) if each.person == person}
     if not done.still_due:
         unread = (name for name, seen in done.plan.targets.items() if seen.error or seen.unread)
         notices |= {name: _leaver(person, name, [], read=False) for name in unread if name not in notices}
-    return Told(frozenset({NoticeKind.LEAVER}), tuple(notices.values()), person=person)
+    told = (*notices.values(), *_held(done.plan, {}))  # nobody is given anything in the lane
+    return Told(frozenset({NoticeKind.LEAVER}), told, person=person)
 
 
 def of_trouble(code: str) -> Told:
@@ -142,7 +145,7 @@ def of_import(source: str, *, refused: str = "", waiting: int = 0, import_id: st
     return Told(frozenset({NoticeKind.IMPORT}), (told,) if told else (), frozenset({source}))
 
 
-def _held(plan: Plan, policy: Policy) -> Iterator[Notice]:
+def _held(plan: Plan, approvals: Mapping[int, int]) -> Iterator[Notice]:
     for held, changes in held_slices(plan):
         first = changes[0]
         kind = NoticeKind.APPROVAL if held.guard == "approvals" else NoticeKind.HELD
@@ -158,7 +161,7 @@ def _held(plan: Plan, policy: Policy) -> Iterator[Notice]:
             "permissions": _permissions(changes),
         }
         if kind is NoticeKind.APPROVAL:
-            content["wanted"] = policy.guards.approvals.get(first.class_rank, 0)
+            content["wanted"] = approvals.get(first.class_rank, 0)
         key = held.digest or f"{held.slice}:{held.guard}:{held.text}"
         yield Notice(kind, f"{kind}:{key}", content, first.target)
 

@@ -223,8 +223,9 @@ class Outbox:
 def _difference(connection: Connection, told: Told) -> tuple[list[Notice], list[int]]:
     """What was not known, and the numbers of what is over."""
     columns = (notices.c.notice, notices.c.key, notices.c.kind, notices.c.target, notices.c.person)
+    kinds = told.kinds | {each.kind for each in told.notices}
     standing = connection.execute(
-        select(*columns).where(notices.c.key.is_not(None), notices.c.kind.in_(sorted(told.kinds)))
+        select(*columns).where(notices.c.key.is_not(None), notices.c.kind.in_(sorted(kinds)))
     ).all()
     seen = {notice.key: notice for notice in reversed(told.notices)}
     known = {row.key for row in standing}
@@ -282,9 +283,10 @@ def _raise(
 
 
 def _forget(connection: Connection, before: datetime) -> None:
-    """What was over by then, and was said or never will be."""
-    undone = select(deliveries.c.notice).where(deliveries.c.state.in_(_OPEN))
-    old = select(notices.c.notice).where(notices.c.over_at < instant_text(before), notices.c.notice.not_in(undone))
+    """What was over by then, and was said or never will be: by a channel that there is no more, for one."""
+    late = instant_text(before)
+    undone = select(deliveries.c.notice).where(deliveries.c.state.in_(_OPEN), deliveries.c.changed_at >= late)
+    old = select(notices.c.notice).where(notices.c.over_at < late, notices.c.notice.not_in(undone))
     numbers = list(connection.execute(old).scalars())
     for part in _chunks(numbers):
         connection.execute(delete(deliveries).where(deliveries.c.notice.in_(part)))

@@ -144,6 +144,36 @@ def test_whom_a_target_keeps_in_is_told_once_and_no_longer_when_they_are_out(com
     assert not told.ends("held", "held:x", "dir", "")
 
 
+def test_a_leaver_who_is_protected_is_told_by_their_own_pass_and_not_again_by_the_whole_one(
+    company: Company, chat: ChatServer, mail: MailServer
+) -> None:
+    speaking(company, chat, mail, "webhook")
+    company.add_policy("guards: {protected: [E1]}\n")
+    company.tell("exited", "E1", str(company.now.date() - timedelta(1)))
+    policy = company.wiring(targets=()).policy
+    own = notifier(company)
+    for _ in range(2):
+        done = let_out(company.wiring(), "E1")
+        assert done is not None
+        own.person_passed(done, "E1")
+        own.record()
+    assert own.send_waiting(30)
+    (message,) = chat.taken
+    told = message.body["data"]["notices"]
+    assert {(each["kind"], each["guard"]) for each in told} == {("held", "protected")}
+
+    own.whole_passed(company.apply(), policy)
+    own.record()
+    assert own.send_waiting(30)
+    digests = {str(each["digest"]) for each in told}
+    again = [each for more in chat.taken[1:] for each in more.body["data"]["notices"]]
+    assert not digests & {str(each["digest"]) for each in again}
+    for digest in digests:
+        company.approve(digest)
+    assert let_out(company.wiring(), "E1")
+    assert "u1" not in company.members("docs")
+
+
 def test_a_newcomer_on_a_dead_target_is_no_leaver(company: Company) -> None:
     company.hire("E7")
     (company.folder / "directory.ldif").unlink()
