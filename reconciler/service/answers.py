@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from reconciler.errors import ReconcilerError
 from reconciler.facts.store import StoreError
@@ -15,10 +16,14 @@ from reconciler.logs import log
 from reconciler.passes.operators import NotAllowed
 from reconciler.passes.tokens import TokenRefused
 
-__all__ = ["BodyRefused", "BodyTooLarge", "Failure", "SignatureRefused", "described", "tell_errors"]
+__all__ = ["HUNG_UP", "BodyRefused", "BodyTooLarge", "Failure", "SignatureRefused", "described", "tell_errors"]
 
 RETRY_SECONDS = 5
 """When somebody who was told 503 may ask again."""
+
+
+HUNG_UP = 499
+"""As what a request counts whose sender did not wait for the answer; nobody is sent it."""
 
 
 class SignatureRefused(ReconcilerError):
@@ -86,6 +91,10 @@ def tell_errors(app: FastAPI) -> None:
         message = "the record is out of reach" if isinstance(error, StoreError) else error.message
         remedy = "send it again" if isinstance(error, StoreError) else error.remedy
         return _answer(status, error.code, message, remedy)
+
+    @app.exception_handler(ClientDisconnect)
+    async def _hung_up(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=HUNG_UP)
 
     @app.exception_handler(Exception)
     async def _defect(_request: Request, error: Exception) -> JSONResponse:

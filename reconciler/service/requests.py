@@ -15,6 +15,7 @@ from uuid import uuid4
 from fastapi import FastAPI
 
 from reconciler.logs import log, within
+from reconciler.service.answers import HUNG_UP
 from reconciler.service.measures import Measures
 
 __all__ = ["HEADER", "Application"]
@@ -39,7 +40,7 @@ class Application(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        name, begun, status = _name(scope), time.perf_counter(), 500
+        name, begun, status = _name(scope), time.perf_counter(), HUNG_UP
 
         async def answer(message: Message) -> None:
             nonlocal status
