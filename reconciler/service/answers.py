@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from reconciler.access import UnknownPermission, UnknownPerson
 from reconciler.audit.moments import QuestionRefused, UnknownEntry
@@ -26,6 +27,7 @@ from reconciler.passes.operators import NotAllowed
 from reconciler.passes.tokens import TokenRefused
 
 __all__ = [
+    "HUNG_UP",
     "BodyRefused",
     "BodyTooLarge",
     "Failure",
@@ -41,6 +43,10 @@ PIECE = 500
 
 RETRY_SECONDS = 5
 """When somebody who was told 503 may ask again."""
+
+
+HUNG_UP = 499
+"""As what a request counts whose sender did not wait for the answer; nobody is sent it."""
 
 
 class SignatureRefused(ReconcilerError):
@@ -168,6 +174,10 @@ def tell_errors(app: FastAPI) -> None:
         answer = _answer(405, "route", "this address does not take this method", "/docs lists what there is")
         answer.headers.update(getattr(error, "headers", None) or {})  # which it takes
         return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def _hung_up(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=HUNG_UP)
 
     @app.exception_handler(Exception)
     async def _defect(_request: Request, error: Exception) -> JSONResponse:

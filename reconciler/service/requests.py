@@ -16,6 +16,7 @@ from uuid import uuid4
 from fastapi import FastAPI
 
 from reconciler.logs import log, within
+from reconciler.service.answers import HUNG_UP
 from reconciler.service.measures import Measures
 
 __all__ = ["HEADER", "Application"]
@@ -44,7 +45,7 @@ class Application(FastAPI):
         given = [value for key, value in scope["headers"] if key == _KEY]
         name = _name(given)
         told = given[0] if len(given) == 1 else name.encode()
-        begun, status = time.perf_counter(), 500
+        begun, status = time.perf_counter(), HUNG_UP
 
         async def answer(message: Message) -> None:
             nonlocal status

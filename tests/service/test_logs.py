@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 from datetime import UTC, datetime
 from threading import current_thread
 
@@ -65,6 +66,21 @@ def test_an_id_that_is_none_is_replaced(office_serving: tuple[Office, str], give
     answer = requests.get(f"{url}/healthz", headers={"X-Request-ID": given.encode()}, timeout=PATIENCE)
 
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
+
+
+def test_a_sender_that_hangs_up_in_the_middle_is_no_defect(office_serving: tuple[Office, str]) -> None:
+    office, url = office_serving
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as sender:
+        head = "POST /v1/events HTTP/1.1\r\nhost: x\r\nx-request-id: hung-up\r\ncontent-length: 100\r\n\r\n{"
+        sender.sendall(head.encode())
+
+    def told() -> list[dict[str, object]]:
+        lines = (office.folder / "service.log").read_text("utf-8").splitlines()
+        return [each for each in map(json.loads, lines) if each.get("request") == "hung-up"]
+
+    until(told, "the end of it in the log")
+    assert [(each["event"], each["status"]) for each in told()] == [("request-answered", 499)]
+    assert 'status="500"' not in requests.get(f"{url}/metrics", timeout=PATIENCE).text
 
 
 def test_what_is_done_side_by_side_says_to_what_it_belongs() -> None:
