@@ -135,7 +135,7 @@ class _Child:
         self._connection, theirs = Pipe()
         with theirs:
             self._process = _started(theirs)
-        self._connection.send(Begin(str(premises.workspace.path), premises.actor, level()))
+        self._connection.send(Begin(premises.workspace, premises.actor, level()))
         self.jobs = 0
         self.busy_at = time.monotonic()
 

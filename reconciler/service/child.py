@@ -1,9 +1,9 @@
 """The other process: does the jobs that its parent sends, one after the other (`reconciler.service.aside`).
 
-Promises: it acts on the workspace file, the environment and the secrets as it finds them, as its parent does; what it
-logs goes to its parent's log; it finishes its batch when it is told to stop, and signals do not end it before; it ends
-at once, whatever it is doing, when its parent is no more, since nobody would hear what became of it. What it left open
-then is what any run leaves that was killed, and its leases and its lock end with it.
+Promises: it goes by the workspace file and the policies as its parent has read them, and resolves secrets itself; what
+it logs goes to its parent's log; it finishes its batch when it is told to stop, and signals do not end it before; it
+ends at once, whatever it is doing, when its parent is no more, since nobody would hear what became of it. What it left
+open then is what any run leaves that was killed, and its leases and its lock end with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reconciler.facts.people import Facts
 from reconciler.logs import log
 from reconciler.service.messages import Begin, Do, Done, Failed, Logged, Stop
 from reconciler.service.premises import Premises
-from reconciler.workspace import StandingPolicy, Workspace
+from reconciler.workspace import StandingPolicy
 
 ORPHANED = 70
 """How it ends when its parent is no more; nobody looks."""
@@ -90,9 +90,8 @@ def main() -> None:
     while True:
         job = jobs.get()
         try:
-            workspace = Workspace.load(begin.workspace)
-            facts = facts or workspace.facts(create=False)
-            premises = Premises(workspace, facts, begin.actor, given=_standing(job))
+            facts = facts or begin.workspace.facts(create=False)
+            premises = Premises(begin.workspace, facts, begin.actor, given=_standing(job))
             with _told(premises):
                 answer: object = Done(job.work(premises, stop, *job.arguments))
         except ReconcilerError as error:

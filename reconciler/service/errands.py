@@ -197,9 +197,9 @@ class Errands:
         folders = workspace.repository().folders
         source = PolicySource(folders, upstream.branch, upstream.remote, signers)
         source.fetch()
-        with self._premises.policies_at_rest():
-            news = source.take_over()
-        if news is not None:
+        if (news := source.news()) is not None:
+            with self._premises.policies_at_rest():
+                source.take_over(news)
             log.info("policies-taken-over", before=news.before, after=news.after, branch=upstream.branch)
             with suppress(ReconcilerError):  # which is said where the policies are needed
                 self._premises.standing()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.passes.operators import Actor
-from reconciler.workspace import StandingPolicy
+from reconciler.workspace import StandingPolicy, Workspace
 
 __all__ = ["Begin", "Do", "Done", "Failed", "Job", "Logged", "Stop"]
 
@@ -19,9 +19,9 @@ Job = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """To the child, once: the workspace's file, who acts, and from which level on its log is wanted."""
+    """To the child, once: the workspace as its parent read it, who acts, and from which level on its log is wanted."""
 
-    workspace: str
+    workspace: Workspace
     actor: Actor
     level: int
 

@@ -68,8 +68,8 @@ class PolicySource:
             text = f"the policies cannot be fetched from {self.remote}: {_said(done)}"
             raise UpstreamRefused(text, remedy=f"see what this says, as this account: git fetch {self.remote}")
 
-    def take_over(self) -> News | None:
-        """Go on to what was fetched; None where that is nothing new. Raises `UpstreamRefused`."""
+    def news(self) -> News | None:
+        """What was fetched and may be taken over; None where that is nothing new. Raises `UpstreamRefused`."""
         before, after = self._commit("HEAD"), self._commit(self._tip)
         if before == after or self._leads_to(after, before):
             return None
@@ -79,10 +79,13 @@ class PolicySource:
             raise UpstreamRefused(text, remedy="somebody rewrote it, or committed here: look, and settle it by hand")
         self._check_untouched()
         self._check_signed(before, after)
-        done = self._git("merge", "--quiet", "--ff-only", "--no-autostash", after)
+        return News(before, after)
+
+    def take_over(self, news: News) -> None:
+        """Go on to that commit. Raises `UpstreamRefused`."""
+        done = self._git("merge", "--quiet", "--ff-only", "--no-autostash", news.after)
         if done.returncode != 0:
             raise UpstreamRefused(f"the policies stay as they are: {_said(done)}", remedy="settle it by hand")
-        return News(before, after)
 
     # --- what speaks against it -----------------------------------------------------------------------------------
 

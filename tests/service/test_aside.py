@@ -180,3 +180,13 @@ def test_after_many_jobs_it_gives_its_memory_back(beside: Aside, monkeypatch: py
 
     assert first == second != third
     assert not alive(first)
+
+
+def organization(premises: Premises, _stop: Event) -> str:
+    return premises.workspace.spec.organization
+
+
+def test_it_goes_by_the_workspace_file_as_its_parent_read_it(beside: Aside, premises: Premises) -> None:
+    premises.workspace.path.write_text(WORKSPACE.replace("一家公司", "another"), "utf-8")
+
+    assert beside.do(organization, Event()) == "一家公司"

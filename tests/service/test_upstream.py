@@ -45,8 +45,11 @@ class Lab:
     def news(self) -> str | None:
         """What it has gone on to."""
         self.source.fetch()
-        found = self.source.take_over()
-        return found.after if found else None
+        found = self.source.news()
+        if found is None:
+            return None
+        self.source.take_over(found)
+        return found.after
 
 
 @pytest.fixture
