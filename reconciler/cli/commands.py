@@ -70,7 +70,7 @@ _COMMANDS = {
         "serve:serve",
         "Stand there day and night: take events from HR's systems, act at once, and again when time changes an answer.",
     ),
-    "worker": ("worker:worker", "Do passes for the services of a store that several machines share."),
+    "worker": ("serve:worker", "Do passes for the services of a store that several machines share."),
     "doctor": (
         "doctor:doctor",
         "Can everything be reached and read, and is the configuration safe? Changes nothing.",
