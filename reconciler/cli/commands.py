@@ -70,7 +70,7 @@ _COMMANDS = {
         "serve:serve",
         "Stand there day and night: take events from HR's systems, act at once, and again when time changes an answer.",
     ),
-    "worker": ("worker:worker", "Do passes for the services of a store that several machines share."),
+    "worker": ("serve:worker", "Do passes for the services of a store that several machines share."),
     "notify": ("notify:notify", "Word to people: try a channel, send what waits, see how it stands."),
     "doctor": (
         "doctor:doctor",

@@ -68,7 +68,6 @@ class Here:
         seconds = time.perf_counter() - begun
         self.premises.measures.passed("whole", seconds, well=passed.well, unread=passed.unread)
         return replace(passed, seconds=seconds)
-        return passed
 
     def look_ahead(self, since: datetime, stop: Event) -> Ahead:
         """What time brings. Raises as `jobs.look_ahead` does."""
