@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from reconciler.facts.erasure import erase
 from reconciler.facts.scim_state import SCIM_TOLD, read_user
@@ -341,10 +342,14 @@ def test_erased_nothing_is_left_and_the_id_is_never_used_again(desk: Desk) -> No
     desk.send("DELETE", "/Users/E7")
     later(desk, hours=1)
     facts = desk.office.workspace().facts()
+    files = [file for file in (desk.office.folder / "state").iterdir() if file.is_file()]
+    assert any("独一无二".encode() in file.read_bytes() for file in files)
 
     erase(facts, "E7", "retention", now=desk.office.clock(), actor="boss")
+    facts.store.scrub()
 
     facts.ledger.verify()
+    assert not any("独一无二".encode() in file.read_bytes() for file in files if file.exists())
     told = list(facts.ledger.entries(kinds={SCIM_TOLD}, subject="E7"))
     assert told
     assert all(entry.erased for entry in told)
@@ -455,7 +460,18 @@ def test_it_is_the_same_on_postgresql(tmp_path: Path, database: Database) -> Non
     assert desk.send("GET", "/Users/a\x00b").status_code == 404
     assert desk.make("E3").status_code == 409
     assert desk.events("E1") == ["hired", "transferred"]
-    office.workspace().facts().ledger.verify()
+    desk.patch("E4", replaced("displayName", "独一无二"))
+    facts = office.workspace().facts()
+    noted = "SELECT * FROM pg_stats WHERE tablename = 'scim_users'"
+    with facts.store.writing() as connection:
+        connection.execute(text("ANALYZE"))
+    assert "独一无二" in str(database.ask(noted))
+    desk.send("DELETE", "/Users/E4")
+    later(desk, hours=1)
+    erase(facts, "E4", "retention", now=office.clock(), actor="boss")
+    facts.store.scrub()
+    assert "独一无二" not in str(database.ask(noted))
+    facts.ledger.verify()
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).map(str.strip).filter(bool)
