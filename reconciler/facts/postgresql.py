@@ -75,7 +75,10 @@ _WORDS: Sequence[tuple[tuple[str, ...], str, str]] = (
     (("42P01", "3F000"), "its tables have disappeared", "restore it from a backup"),
     (("XX001", "XX002"), "it is damaged", "restore it from a backup, then run `reconciler ledger verify`"),
 )
-_PERSONAL = ("ledger_payloads", "subject_keys", "people", "evidence", "feed_rows", "feed_imports", "effects", "intents")
+_PERSONAL = (
+    *("ledger_payloads", "subject_keys", "people", "evidence", "feed_rows", "feed_imports", "scim_users"),
+    *("effects", "intents"),
+)
 """The tables that may hold what people are called."""
 
 _BUSY = ("55P03", "40001", "40P01")

@@ -57,7 +57,7 @@ def test_every_transaction_is_durable_and_keeps_its_references(tmp_path: Path) -
 def test_the_migrations_make_the_tables_that_are_declared(tmp_path: Path) -> None:
     assert events_seen.metadata is metadata
     mine = {"ledger_entries", "ledger_payloads", "subject_keys", "projections", "people", "evidence"}
-    mine |= {"events_seen", "feed_rows", "feed_imports"}
+    mine |= {"events_seen", "feed_rows", "feed_imports", "scim_users"}
 
     with Store.open(URL, folder=tmp_path).reading() as connection:
         context = MigrationContext.configure(

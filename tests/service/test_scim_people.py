@@ -10,11 +10,16 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from reconciler.facts.erasure import erase
 from reconciler.facts.scim_state import SCIM_TOLD, read_user
 from reconciler.workspace import WorkspaceError
-from tests.service.scim import CORE, ENTERPRISE, ERROR, OWN, Desk, desk_of, own, paper_office, user
+from tests.servers.fixtures import database, postgresql
+from tests.servers.postgresql import Database
+from tests.service.scim import CORE, ENTERPRISE, ERROR, OWN, SEARCH, Desk, desk_of, own, paper_office, user
+
+__all__ = ["database", "postgresql"]
 
 NOON = datetime(2026, 6, 1, 4, tzinfo=UTC)
 """In Shanghai."""
@@ -337,10 +342,14 @@ def test_erased_nothing_is_left_and_the_id_is_never_used_again(desk: Desk) -> No
     desk.send("DELETE", "/Users/E7")
     later(desk, hours=1)
     facts = desk.office.workspace().facts()
+    files = [file for file in (desk.office.folder / "state").iterdir() if file.is_file()]
+    assert any("独一无二".encode() in file.read_bytes() for file in files)
 
     erase(facts, "E7", "retention", now=desk.office.clock(), actor="boss")
+    facts.store.scrub()
 
     facts.ledger.verify()
+    assert not any("独一无二".encode() in file.read_bytes() for file in files if file.exists())
     told = list(facts.ledger.entries(kinds={SCIM_TOLD}, subject="E7"))
     assert told
     assert all(entry.erased for entry in told)
@@ -425,6 +434,44 @@ def test_a_policy_that_the_settings_no_longer_fit_keeps_nobody_in(tmp_path: Path
     assert desk.patch("E7", replaced("title", "clerk"), replaced("active", False)).status_code == 204
 
     assert desk.events("E7") == ["hired", "exited"]
+
+
+def test_it_is_the_same_on_postgresql(tmp_path: Path, database: Database) -> None:
+    office = paper_office(tmp_path / "office", ATTRIBUTES)
+    (office.folder / "url").write_text(database.url, "utf-8")
+    (office.folder / "url").chmod(0o600)
+    file = office.folder / "reconciler.yaml"
+    file.write_text('store: "${file:url}"\n' + file.read_text("utf-8"), "utf-8")
+    office.clock = lambda: NOON
+    desk = desk_of(office)
+    assert "postgresql" in office.workspace().facts().store.name
+    for n in range(5):
+        assert desk.make(f"E{n}", displayName="王芳").status_code == 201
+    later(desk, hours=1)
+    assert desk.patch("E1", replaced(f"{ENTERPRISE}:department", "sales")).status_code == 204
+    assert desk.send("DELETE", "/Users/E2").status_code == 204
+    found = [each["id"] for each in desk.send("GET", "/Users?startIndex=2&count=2").json()["Resources"]]
+    assert found == ["E1", "E3"]
+    for nothing in ("\\u0000", "\\ud800", "no@example.com"):
+        asked = {"filter": f'userName eq "{nothing}"', "startIndex": 10**30}
+        answer = desk.send("POST", "/Users/.search", {"schemas": [SEARCH], **asked})
+        assert (answer.status_code, answer.json()["totalResults"]) == (200, 0)
+    assert desk.send("GET", "/Users?startIndex=" + "9" * 30).json()["Resources"] == []
+    assert desk.send("GET", "/Users/a\x00b").status_code == 404
+    assert desk.make("E3").status_code == 409
+    assert desk.events("E1") == ["hired", "transferred"]
+    desk.patch("E4", replaced("displayName", "独一无二"))
+    facts = office.workspace().facts()
+    noted = "SELECT * FROM pg_stats WHERE tablename = 'scim_users'"
+    with facts.store.writing() as connection:
+        connection.execute(text("ANALYZE"))
+    assert "独一无二" in str(database.ask(noted))
+    desk.send("DELETE", "/Users/E4")
+    later(desk, hours=1)
+    erase(facts, "E4", "retention", now=office.clock(), actor="boss")
+    facts.store.scrub()
+    assert "独一无二" not in str(database.ask(noted))
+    facts.ledger.verify()
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).map(str.strip).filter(bool)

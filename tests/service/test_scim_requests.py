@@ -26,6 +26,7 @@ from tests.service.scim import (
     ENTERPRISE,
     ERROR,
     OWN,
+    SEARCH,
     Desk,
     Provider,
     desk_of,
@@ -36,7 +37,6 @@ from tests.service.scim import (
 )
 
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
 
 @pytest.fixture(scope="module")
