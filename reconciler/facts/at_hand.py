@@ -121,12 +121,15 @@ class Glance:
         return self._at[0]
 
     def get(self, key: Hashable, make: Callable[[Connection], tuple[T, Collection[str]]]) -> T:
-        """The value of this key: the one at hand, or what `make` reads now, with the subjects that it rests on."""
+        """The value of this key: the one at hand, or what `make` reads now, with the subjects that it rests on. None is
+        not kept: who asks for what there is not would drive out what there is.
+        """
         found, value = self._at_hand.find(key, self._at)
         if found:
             return cast("T", value)
         made, subjects = make(self.connection)
-        self._at_hand.keep(key, self._at, made, subjects)
+        if made is not None:
+            self._at_hand.keep(key, self._at, made, subjects)
         return made
 
 

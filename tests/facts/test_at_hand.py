@@ -72,6 +72,16 @@ def test_it_is_read_once_while_nothing_new_is_told_of_what_it_rests_on(world: Wo
     assert (counted.ask("a", "b"), counted.ask("a"), counted.read) == (5, 2, 4)
 
 
+def test_what_there_is_not_drives_out_nothing_that_there_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_hand, "MOST", 2)
+    counted = Counted(world.facts.store)
+    tell(world.facts.store, "a")
+    assert counted.ask("a") == 1
+    with counted.hand.glance() as seen:
+        assert [seen.get(number, lambda _: (None, ())) for number in range(5)] == [None] * 5
+    assert (counted.ask("a"), counted.read) == (1, 1)
+
+
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

@@ -253,7 +253,7 @@ def test_the_metadata_say_where_what_is_under_the_name_that_was_asked(asked: tup
     assert hostile == told
     for name, url in told.items():
         if name != "policy_decision_point":
-            assert service.ask(url.removeprefix(service.url), said={}).status_code == 400, "there is something"
+            assert service.ask(url.removeprefix(service.url), said={}).status_code == 401, "there is something"
 
 
 def test_whoever_may_not_read_about_somebody_is_told_nothing(asked: tuple[Office, Service]) -> None:
