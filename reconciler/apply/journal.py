@@ -218,9 +218,9 @@ class Journal:
             .join(batches, batches.c.entry == intents.c.entry)
             .outerjoin(runs, runs.c.run == batches.c.run)
             .where(OPEN, *([] if lease is None else [runs.c.lease == lease]))
-            .order_by(intents.c.entry)
         )
-        rows = connection.execute(asked).all()
+        # Put in order here: asked to do so, SQLite would rather walk through all intents there ever were.
+        rows = sorted(connection.execute(asked), key=lambda row: row.entry)
         if not rows:
             return []
         said = _intended(connection, {row.entry for row in rows})

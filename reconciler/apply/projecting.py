@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 
 from reconciler.apply.intents import spelled_out
-from reconciler.apply.outcomes import OF_BATCHES, of_batches, outcomes
+from reconciler.apply.outcomes import OF_BATCHES, SOME, of_batches, outcomes
 from reconciler.apply.tables import (
     OPEN,
     Kind,
@@ -170,9 +170,7 @@ def _effect(connection: Connection, entries: Sequence[Entry]) -> None:
     add_rows(connection, effects, rows)
     done = [row for row in rows if row["outcome"] in _DONE]
     # What nobody answered to may have happened: it stays open until somebody has read what became of it.
-    if known := [row for row in rows if row["outcome"] != _SILENT]:
-        connection.execute(_CLOSE_INTENT, [_named(row, "run", "change_id", "entry") for row in known])
-    _close_others(connection, {row["change_id"]: row["entry"] for row in rows if row["outcome"] == _APPLIED})
+    _close(connection, [row for row in rows if row["outcome"] != _SILENT])
     if done:
         connection.execute(_USE_APPROVAL, [_named(row, "change_id", "entry") for row in done])
     _move_members(connection, [_Move.told(entry) for entry in entries if _said(entry)["outcome"] in _DONE])
@@ -230,7 +228,7 @@ class _Intended:
             .where(*these, c.holder == "service-account")
         )
         self.closed = update(intents).where(*these).values(outcome_entry=bindparam("in_entry"))
-        # As `_close_others`; their own are closed by then.
+        # As `_close`; their own are closed by then.
         self.closed_elsewhere = (
             update(intents).where(OPEN, c.change_id.in_(changes)).values(outcome_entry=bindparam("in_entry"))
         )
@@ -255,35 +253,36 @@ class _Intended:
 
 
 _SOME_OPEN = select(intents.c.change_id).where(OPEN).limit(1)
-_CLOSE_INTENT = (
-    update(intents)
-    .where(
-        OPEN,
-        intents.c.change_id == bindparam("of_change_id"),
-        intents.c.entry.in_(select(batches.c.entry).where(batches.c.run == bindparam("of_run"))),
-    )
-    .values(outcome_entry=bindparam("of_entry"))
-)
 
 
-def _close_others(connection: Connection, applied: Mapping[str, int]) -> None:
-    """What one run did, no run that died over the same change before it had done. `applied`: change → entry.
-
-    INVARIANT: those that did it have closed their own by now.
+def _close(connection: Connection, told: Sequence[Mapping[str, Any]]) -> None:
+    """What a run says of a change closes its own intent; and what one run did, no run that died over the same change
+    before it had done. One after the other, in order: which entry closes an intent depends on no batch.
     """
-    others = connection.execute(select(intents.c.change_id).where(OPEN)).scalars() if applied else ()
-    closed = [{"of_change_id": change, "of_entry": applied[change]} for change in set(others) & applied.keys()]
+    left: dict[str, list[Any]] = defaultdict(list)
+    for some in chunks(sorted({row["change_id"] for row in told}), CHUNK):
+        for each in connection.execute(_OPEN_OF, {"some": some}):
+            left[each.change_id].append(each)
+    closed = []
+    for row in told if left else ():
+        mine, whose = left[row["change_id"]], None if row["outcome"] == _APPLIED else row["run"]
+        gone = [each for each in mine if whose in (None, each.run)]
+        left[row["change_id"]] = [each for each in mine if whose not in (None, each.run)]
+        closed += [{"of_entry": each.entry, "of_number": each.number, "by": row["entry"]} for each in gone]
     if closed:
-        connection.execute(_CLOSE_ALL, closed)
+        connection.execute(_CLOSE, closed)
 
 
-_CLOSE_ALL = (
-    update(intents)
-    .where(OPEN, intents.c.change_id == bindparam("of_change_id"))
-    .values(outcome_entry=bindparam("of_entry"))
+_OPEN_OF = (
+    select(intents.c.entry, intents.c.number, intents.c.change_id, batches.c.run)
+    .join(batches, batches.c.entry == intents.c.entry)
+    .where(OPEN, intents.c.change_id.in_(SOME))
 )
-
-
+_CLOSE = (
+    update(intents)
+    .where(intents.c.entry == bindparam("of_entry"), intents.c.number == bindparam("of_number"))
+    .values(outcome_entry=bindparam("by"))
+)
 # An approval is good for doing it once.
 _UNUSED = approvals.c.used_entry.is_(None)
 _USE_APPROVAL = (

@@ -76,7 +76,7 @@ batches = Table(
     Column("entry", Sequence64, primary_key=True, autoincrement=False),
     Column("run", Text, nullable=False, index=True),
     Column("target", Text, nullable=False),
-    Column("op", Text, nullable=False),
+    Column("op", Text, nullable=False, index=True),
 )
 """What was put on record as about to be sent, by the entry that says so; its changes are `intents`."""
 intents = Table(

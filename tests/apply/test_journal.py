@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from reconciler.apply.journal import Journal
-from reconciler.apply.tables import Kind
+from reconciler.apply.tables import Kind, intents
 from reconciler.facts.ledger import NewEntry
 from reconciler.facts.people import Facts
 from reconciler.facts.store import Store
@@ -151,6 +153,23 @@ def test_batches_make_no_difference(tmp_path: Path, new_store: Callable[[], str]
     with other.store.writing() as connection:
         other.ledger.rebuild(connection)
     assert rows(one) == rows(other)
+
+
+def test_which_entry_closes_an_intent_depends_on_no_batch(tmp_path: Path, new_store: Callable[[], str]) -> None:
+    first, second = effect("c1", "applied"), effect("c1", "refused")
+    second = replace(second, payload={**second.payload, "run": "r2"})
+    told = [intended("c1", run="r1"), intended("c1", run="r2"), first, second]
+    one, other = facts(tmp_path / "one", new_store()), facts(tmp_path / "other", new_store())
+    with one.store.writing() as connection:
+        one.ledger.append(connection, told, NOW)
+    for each in told:
+        with other.store.writing() as connection:
+            other.ledger.append(connection, [each], NOW)
+
+    assert rows(one) == rows(other)
+    with one.store.reading() as connection:
+        closed = connection.execute(select(intents.c.entry, intents.c.outcome_entry).order_by(intents.c.entry)).all()
+    assert [tuple(row) for row in closed] == [(1, 3), (2, 3)], "what one run did, the other had not begun alone"
 
 
 def test_what_the_rows_say(tmp_path: Path, new_store: Callable[[], str]) -> None:

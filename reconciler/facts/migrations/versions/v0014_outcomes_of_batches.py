@@ -27,7 +27,7 @@ def _batches() -> None:
         sa.Column("entry", SEQ, primary_key=True, autoincrement=False),
         sa.Column("run", sa.Text, nullable=False, index=True),
         sa.Column("target", sa.Text, nullable=False),
-        sa.Column("op", sa.Text, nullable=False),
+        sa.Column("op", sa.Text, nullable=False, index=True),
     )
     op.execute("INSERT INTO batches SELECT entry, min(run), min(target), min(op) FROM intents GROUP BY entry")
 
