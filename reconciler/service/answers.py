@@ -16,6 +16,7 @@ from reconciler.access import UnknownPermission, UnknownPerson
 from reconciler.audit.moments import QuestionRefused, UnknownEntry
 from reconciler.audit.runs import RunUnknown
 from reconciler.errors import ProblemsFound, ReconcilerError
+from reconciler.facts.events import EventError
 from reconciler.facts.ledger import chunks
 from reconciler.facts.people import PersonUnknown
 from reconciler.facts.store import StoreError
@@ -91,6 +92,7 @@ _STATUS: Mapping[type[ReconcilerError], int] = {
     UnknownEntry: 400,
     UnknownTarget: 400,
     RevokeRefused: 400,
+    EventError: 400,
     UnknownPerson: 404,
     PersonUnknown: 404,
     UnknownPermission: 404,

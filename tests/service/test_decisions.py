@@ -169,6 +169,7 @@ def test_a_person_is_out_of_everything_once_it_is_answered(office: Office) -> No
         ({"person": "E99", "reason": "why"}, 404, "unknown-person"),
         ({"person": "E\x001", "reason": "why"}, 404, "unknown-person"),
         ({"person": "E1", "reason": "   "}, 400, "revoke"),
+        ({"person": "E1", "reason": "a\x00b"}, 400, "event"),
         ({"person": "E1", "reason": ""}, 400, "body"),
         ({"person": "E1"}, 400, "body"),
         ({"person": ["E1"], "reason": "why"}, 400, "body"),
