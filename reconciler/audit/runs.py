@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, tuple_
 
-from reconciler.apply.tables import effects, runs
+from reconciler.apply.outcomes import outcomes
+from reconciler.apply.tables import runs
 from reconciler.errors import ReconcilerError
 from reconciler.facts.days import parse_instant
 from reconciler.facts.ledger import Entry, read_numbered
@@ -17,10 +18,7 @@ __all__ = ["RunUnknown", "effects_json", "run_json", "runs_json"]
 
 Data = dict[str, object]
 
-_EFFECT = (
-    effects.c.entry, effects.c.change_id, effects.c.op, effects.c.target, effects.c.entitlement_key,
-    effects.c.subject, effects.c.outcome, effects.c.recorded_at,
-)  # fmt: skip
+_EFFECT = ("entry", "change_id", "op", "target", "entitlement_key", "subject", "outcome", "recorded_at")
 
 
 class RunUnknown(ReconcilerError):
@@ -47,9 +45,9 @@ def run_json(connection: Connection, run: str) -> Data:
 
 def effects_json(connection: Connection, run: str, limit: int, after: tuple[int, str] = (0, "")) -> list[Data]:
     """What became of the run's changes, in the order of the ledger: those after that entry and change id."""
-    c = effects.c
-    asked = select(*_EFFECT).where(c.run == run, tuple_(c.entry, c.change_id) > after)
-    rows = connection.execute(asked.order_by(c.entry, c.change_id).limit(limit)).mappings()
+    found = outcomes(_EFFECT, lambda c: [c.run == run, tuple_(c.entry, c.change_id) > after]).subquery()
+    asked = select(found).order_by(found.c.entry, found.c.change_id).limit(limit)
+    rows = connection.execute(asked).mappings()
     return [
         {
             "ledger_seq": row["entry"],

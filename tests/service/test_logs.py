@@ -60,12 +60,15 @@ def test_every_line_of_a_pass_carries_its_id_and_those_of_a_run_the_runs(office:
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "王芳", '"};', "a\tb"])
-def test_an_id_that_is_none_is_replaced(office_serving: tuple[Office, str], given: str) -> None:
-    _, url = office_serving
+def test_an_id_that_is_none_comes_back_and_stays_out_of_the_log(office_serving: tuple[Office, str], given: str) -> None:
+    office, url = office_serving
 
-    answer = requests.get(f"{url}/healthz", headers={"X-Request-ID": given.encode()}, timeout=PATIENCE)
+    answer = requests.get(f"{url}/nothing", headers={"X-Request-ID": given.encode()}, timeout=PATIENCE)
 
-    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    assert answer.headers["X-Request-ID"].encode("latin-1") == given.encode()
+    lines = [json.loads(line) for line in (office.folder / "service.log").read_text("utf-8").splitlines()]
+    told = [each["request"] for each in lines if each["event"] == "request-answered"]
+    assert re.fullmatch(r"[0-9a-f]{32}", told[-1])
 
 
 def test_a_sender_that_hangs_up_in_the_middle_is_no_defect(office_serving: tuple[Office, str]) -> None:
