@@ -25,7 +25,7 @@ from tests.servers.slapd import free_port, insist, missing_programs
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "service.md").read_text("utf-8")
-LONG = 120.0
+LONG = 300.0
 
 
 def blocks(language: str, page: str = PAGE) -> list[str]:
