@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from threading import Event
+from typing import Generic, Protocol, TypeVar
 
 from reconciler.apply.patience import Patience
 from reconciler.apply.telling import Told
@@ -16,7 +17,7 @@ from reconciler.logs import carried
 from reconciler.plan.model import Change
 from reconciler.targets import Target
 
-__all__ = ["MOST_AT_ONCE", "Recorder", "RunContext", "SideBySide", "in_threads", "one_after_the_other"]
+__all__ = ["MOST_AT_ONCE", "Recorder", "RunContext", "SideBySide", "in_threads", "one_after_the_other", "to_rest"]
 
 MOST_AT_ONCE = 16
 """The most things that are done side by side."""
@@ -58,6 +59,43 @@ def in_threads(works: Sequence[Callable[[], T]]) -> list[T]:
 def one_after_the_other(works: Sequence[Callable[[], T]]) -> list[T]:
     """In order, in the caller's thread: for whoever wants the same thing to happen twice."""
     return [work() for work in works]
+
+
+def to_rest(
+    side_by_side: SideBySide, works: Sequence[Callable[[], T]], stop: Callable[[], None] = lambda: None
+) -> list[T]:
+    """As `side_by_side`. Where that raises, the others are told to `stop`, and what has begun comes to its end first:
+    nothing goes on behind the back of whoever gives a lock or a connection back.
+    """
+    begun = [_Begun(work) for work in works]
+    try:
+        return side_by_side(begun)
+    except BaseException:
+        stop()
+        for each in begun:
+            each.rest()
+        raise
+
+
+class _Begun(Generic[T]):
+    """Something that is done once, and whose end can be waited for where it has begun."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._begun = Event()
+        self._ended = Event()
+
+    def __call__(self) -> T:
+        self._begun.set()
+        try:
+            return self._work()
+        finally:
+            self._ended.set()
+
+    def rest(self) -> None:
+        """Wait until it has ended, where it has begun."""
+        if self._begun.is_set():
+            self._ended.wait()
 
 
 @dataclass(frozen=True, slots=True)

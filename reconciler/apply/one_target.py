@@ -17,7 +17,7 @@ from itertools import groupby
 from threading import Event
 from typing import Any
 
-from reconciler.apply.context import RunContext
+from reconciler.apply.context import RunContext, to_rest
 from reconciler.apply.intents import locator_keys
 from reconciler.apply.sight import Sight
 from reconciler.apply.telling import Done, Intended, contradiction, effect, effects_of, intended, not_done
@@ -52,12 +52,15 @@ _FOUND = Outcome(OutcomeKind.APPLIED, "the target did not answer, and reading it
 
 @dataclass(slots=True)
 class TargetReport:
-    """What became of one target's changes. `set_aside` says why it was given up, where it was."""
+    """What became of one target's changes. `set_aside` says why it was given up, where it was; `untried`: how many were
+    not sent for that.
+    """
 
     target: str
     done: list[Done] = field(default_factory=list)
     contradicted: list[Change] = field(default_factory=list)
     set_aside: str = ""
+    untried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,8 @@ class OneTarget:
         the next one is about to be sent. Of each alone the order is as ever: intent, question, sending, outcome.
         """
         unsaid, begun = _NOTHING, self._next_begun(op, batches)
-        while begun is not None:
+        # What is begun and not sent where the run is to end stays open on the record: the next run looks.
+        while begun is not None and not self._stopping.is_set():
             own, wanted = begun, self._asked_again(begun)
             ahead = partial(self._next_begun, op, batches, unsaid)
             attempt, begun = self._sent_meanwhile(wanted, ahead) if wanted else (None, ahead())
@@ -219,7 +223,7 @@ class OneTarget:
     ) -> tuple[_Attempt | None, _Begun | None]:
         """Send these and do that, neither of which waits for the other."""
         works: list[Callable[[], Any]] = [partial(self._sent, changes), ahead]
-        attempt, begun = self._context.side_by_side(works)
+        attempt, begun = to_rest(self._context.side_by_side, works)
         return attempt, begun
 
     def _next_begun(self, op: Op, batches: Iterator[Sequence[Change]], unsaid: _Unsaid = _NOTHING) -> _Begun | None:
@@ -240,6 +244,7 @@ class OneTarget:
         self._intended = begun.intended
         outcome = Outcome(OutcomeKind.UNAVAILABLE, f"not tried: {self._report.set_aside}")
         self._settle([Done(change, outcome) for change in begun.changes])
+        self._report.untried += len(begun.changes)
         self._had_its_turn(begun.size)
 
     # --- sending ------------------------------------------------------------------------------------------------------
@@ -333,6 +338,7 @@ class OneTarget:
         """Not tried: nothing of these comes onto the record, and the next plan has them again."""
         outcome = Outcome(OutcomeKind.UNAVAILABLE, f"not tried: {self._report.set_aside}")
         self._report.done += [Done(change, outcome) for change in changes]
+        self._report.untried += len(changes)
 
     # --- the connection -----------------------------------------------------------------------------------------------
 

@@ -13,9 +13,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Event, Lock
 
-from reconciler.apply.context import Recorder, RunContext
+from reconciler.apply.context import Recorder, RunContext, to_rest
 from reconciler.apply.one_target import OneTarget, TargetReport
 from reconciler.apply.telling import Done, finished, started
 from reconciler.errors import ReconcilerError
@@ -90,13 +91,16 @@ def _side_by_side(changes: Sequence[Change], context: RunContext) -> Sequence[Ta
     for change in changes:
         by_target[change.target].append(change)
     stopping = Event()
-    works = [_Work(OneTarget(name, own, context, stopping), stopping) for name, own in by_target.items()]
+    works = [partial(_part, OneTarget(name, own, context, stopping), stopping) for name, own in by_target.items()]
+    return to_rest(context.side_by_side, works, stopping.set)
+
+
+def _part(part: OneTarget, stopping: Event) -> TargetReport:
+    """One target's part. What ends the whole run is told to the others at once."""
     try:
-        return context.side_by_side(works)
-    except BaseException:
+        return part.carried_out()
+    except ReconcilerError:
         stopping.set()
-        for work in works:
-            work.rest()
         raise
 
 
@@ -115,8 +119,7 @@ def _joined(changes: Sequence[Change], parts: Sequence[TargetReport], context: R
 
 
 def _set_aside(part: TargetReport) -> Finding:
-    untried = sum(not each.entry and each.outcome.kind is OutcomeKind.UNAVAILABLE for each in part.done)
-    text = f"set aside in this run, {untried} of {len(part.done)} changes not tried: {part.set_aside}"
+    text = f"set aside in this run, {part.untried} of {len(part.done)} changes not tried: {part.set_aside}"
     return Finding("target-set-aside", part.target, part.target, text)
 
 
@@ -131,31 +134,6 @@ def together(first: RunReport | None, second: RunReport | None) -> RunReport | N
         {**first.set_aside, **second.set_aside},
         [*first.findings, *second.findings],
     )
-
-
-class _Work:
-    """One target's part, begun once. What ends the whole run is told to the others at once."""
-
-    def __init__(self, part: OneTarget, stopping: Event) -> None:
-        self._part = part
-        self._stopping = stopping
-        self._begun = Event()
-        self._ended = Event()
-
-    def __call__(self) -> TargetReport:
-        self._begun.set()
-        try:
-            return self._part.carried_out()
-        except ReconcilerError:
-            self._stopping.set()
-            raise
-        finally:
-            self._ended.set()
-
-    def rest(self) -> None:
-        """Wait until it has ended, where it has begun: what is being sent comes onto the record."""
-        if self._begun.is_set():
-            self._ended.wait()
 
 
 class _InTurn:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from threading import Event
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.apply import one_target
+from reconciler.apply import run as run_module
 from reconciler.apply.context import in_threads
 from reconciler.apply.patience import Patience
 from reconciler.apply.tables import Kind
+from reconciler.errors import ReconcilerError
 from reconciler.facts.ledger import NewEntry
 from reconciler.targets import Op, Outcome, OutcomeKind, Step, TargetUnavailable
 from tests.apply.shelves import BRIEF, Notebook, Shelf, change, kinds, run
@@ -148,10 +150,65 @@ def test_what_was_begun_when_the_target_is_set_aside_has_an_outcome() -> None:
 
     assert [line for line in log if line.startswith("send")] == ["send u0,u1,u2"]
     assert report.set_aside.keys() == {"a"}
+    assert "6 of 9 changes not tried" in report.findings[0].text
     assert set(kinds(report).values()) == {"unavailable"}
     begun = {change for kind, ids in told(notebook) if kind == Kind.INTENDED for change in ids}
     settled = {change for kind, ids in told(notebook) if kind != Kind.INTENDED for change in ids}
     assert begun == settled == {IDS[f"u{n}"] for n in range(6)}
+
+
+class BrokenRecord(ReconcilerError):
+    """Stands for a disk that is full."""
+
+
+def test_where_the_run_is_to_end_what_was_begun_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays open on the record, and what was sent has its outcome there."""
+    three, stopping, record = when_on_record(3, monkeypatch), Event(), Notebook.record
+
+    def recorded(notebook: Notebook, entries: Sequence[NewEntry]) -> object:
+        if any(entry.kind == Kind.EFFECT and entry.payload["target"] == "b" for entry in entries):
+            raise BrokenRecord("the disk is full")
+        return record(notebook, entries)
+
+    def until(happened: Event) -> Callable[[Sequence[Step]], None]:
+        return lambda _: None if happened.wait(LONG) else pytest.fail("one target waits for the other")
+
+    monkeypatch.setattr(Notebook, "record", recorded)
+    monkeypatch.setattr(run_module, "Event", lambda: stopping)
+    shelf = Shelf(size=3, before=until(stopping))
+
+    with pytest.raises(BrokenRecord):
+        run(
+            {"a": shelf, "b": Shelf(before=until(three))},
+            [*CHANGES, change("u0", target="b")],
+            side_by_side=in_threads,
+        )
+
+    assert [line for line in shelf.log if line.startswith("send")] == ["send u0,u1,u2"]
+    assert Kind.EFFECTS in shelf.log
+
+
+def test_an_interrupted_run_ends_no_sooner_than_what_it_sends() -> None:
+    """Whoever runs next takes the lock, and finds nobody who is sending still."""
+    sending, interrupted, sent = Event(), Event(), list[bool]()
+
+    def slowly(_: Sequence[Step]) -> None:
+        sending.set()
+        sent.append(not interrupted.wait(0.3))
+
+    def interrupting(works: Sequence[Callable[[], Any]]) -> list[Any]:
+        if len(works) == 1:
+            return [works[0]()]
+        for work in works:
+            Thread(target=work).start()
+        assert sending.wait(LONG)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run({"a": Shelf(size=3, before=slowly)}, CHANGES, side_by_side=interrupting)
+    interrupted.set()
+
+    assert sent == [True]
 
 
 def test_the_order_of_operations_is_kept() -> None:

@@ -18,7 +18,7 @@ from reconciler.facts.model import Person
 from reconciler.facts.people import Facts
 from reconciler.facts.recording import EventOutcome, record_events
 from reconciler.facts.store import metadata
-from reconciler.passes import Wiring
+from reconciler.passes import Wiring, execute
 from tests.passes.company import MONDAY, QUICK, STORES, Account, Company, settled_company, staff
 from tests.servers.postgresql import Postgresql
 
@@ -76,6 +76,29 @@ def test_the_chain_verifies_and_a_rebuild_gives_the_same(tmp_path: Path) -> None
     before, after = rebuilt(facts)
     assert before == after
     facts.ledger.verify()
+
+
+def test_what_was_said_of_many_accounts_at_once_is_forgotten_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "FEW_LINKS", 0)
+    company, accounts = Company(tmp_path), staff(4)
+    company.hire(*(account.number for account in accounts))
+    company.directory(accounts, {"docs": [], "algorithms": []})
+    company.settle()
+    company.tell("exited", "E1", "2026-11-20")
+    company.apply()
+    wiring = company.wiring(targets=())
+    assert {entry.kind for entry in wiring.ledger.entries()} & {"account-linked", "accounts-linked"} == {
+        "accounts-linked"
+    }
+
+    gone(company, "E1")
+
+    with wiring.store.reading() as connection:
+        assert set(wiring.journal.links(connection, "dir").values()) == {"E2", "E3", "E4"}
+    before, after = rebuilt(wiring.facts)
+    assert before == after
 
 
 def files_of(company: Company, request: pytest.FixtureRequest) -> list[Path]:
