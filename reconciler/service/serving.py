@@ -29,6 +29,7 @@ from reconciler.service.decisions import Deciding, decisions_router
 from reconciler.service.errands import Errands, check_allowed
 from reconciler.service.events import events_router
 from reconciler.service.hands import Hands
+from reconciler.service.connections import Impatient
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Became, Inbox
 from reconciler.service.loop import Loop, PassMaker
@@ -198,6 +199,7 @@ def _config(workspace: Workspace, app: FastAPI) -> uvicorn.Config:
     tls = workspace.spec.service.tls
     config = uvicorn.Config(
         app,
+        http=Impatient,
         log_config=None,
         access_log=False,
         server_header=False,
