@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.service.conftest import ODD, asked_office
 from tests.service.office import PATIENCE, Office, Service, signed
-from tests.service.scim import CORE, ERROR, Provider, takes_scim, user
+from tests.service.scim import CORE, ERROR, PATCH, SEARCH, Provider, takes_scim, user
 
 CHECKS: Any = [
     not_a_server_error,
@@ -47,6 +47,9 @@ KNOWN = {
     "as_known_at": ["entry:3", "2026-01-01", "5"],
 }
 """What there is in the office of these tests."""
+
+LEAVERS = ["L1", "L2"]
+"""Whoever else came by SCIM stays."""
 
 
 class Caller(requests.auth.AuthBase):
@@ -73,7 +76,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, Se
             stream.write("  metrics: token\n  policy_repository: {branch: main, push: {secret: '${file:secret}'}}\n")
         with office.serving() as service:
             service.until_ready()
-            assert Provider(service.url, office.token("entra")).make("S1").status_code == 201
+            entra = Provider(service.url, office.token("entra"))
+            assert {entra.make(person).status_code for person in ("S1", *LEAVERS)} == {201}
             yield office, service
 
 
@@ -134,10 +138,12 @@ def speak_of_what_there_is(case: Case[Any], data: st.DataObject) -> None:
     path, query, body = cast("tuple[dict[str, Any], ...]", (case.path_parameters, case.query, case.body))
     for own in (path or {}, query or {}):
         own.update({name: known(name) for name in sorted(KNOWN.keys() & own.keys())})
+    if case.method == "DELETE":
+        path["user"] = data.draw(st.sampled_from(LEAVERS))
     if not isinstance(body, dict):
         return
-    if case.path.startswith("/scim/v2/Users") and case.method in ("POST", "PUT") and "search" not in case.path:
-        body.update(user(data.draw(st.sampled_from(["S1", "S2", ODD]))) if data.draw(st.booleans()) else {})
+    if case.path.startswith("/scim/v2"):
+        speak_scim(case, data)
     if isinstance(body.get("person"), str):
         body["person"] = "E4"
     parts = body.get("evaluations")
@@ -150,6 +156,20 @@ def speak_of_what_there_is(case: Case[Any], data: st.DataObject) -> None:
         for name in real.keys() & each.keys():
             if isinstance(each[name], dict):
                 each[name].update(real[name])
+
+
+def speak_scim(case: Case[Any], data: st.DataObject) -> None:
+    """Most of what fits the document says nothing that SCIM knows."""
+    body, where = cast("dict[str, Any]", case.body), case.path.removeprefix("/scim/v2")
+    if where.endswith("/.search"):
+        said: dict[str, Any] = {"schemas": [SEARCH], "filter": data.draw(st.sampled_from(KNOWN["filter"]))}
+    elif case.method == "PATCH":
+        path = data.draw(st.sampled_from(["title", "name.familyName", 'emails[type eq "work"].value', "active"]))
+        said = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": path, "value": path != "active" and "王"}]}
+    else:
+        said = user((case.path_parameters or {}).get("user") or data.draw(st.sampled_from(["S2", "S3", ODD])))
+    body.clear()
+    body.update(said)
 
 
 def test_every_route_is_in_the_document_and_tried_here(api: Any) -> None:
