@@ -25,11 +25,11 @@ from reconciler.service.asking import Asking
 from reconciler.service.at_the_door import AtTheDoor
 from reconciler.service.authzen import authzen_router, metadata_router
 from reconciler.service.callers import Callers
+from reconciler.service.connections import Impatient
 from reconciler.service.decisions import Deciding, decisions_router
 from reconciler.service.errands import Errands, check_allowed
 from reconciler.service.events import events_router
 from reconciler.service.hands import Hands
-from reconciler.service.connections import Impatient
 from reconciler.service.health import Health, health_router
 from reconciler.service.inbox import Became, Inbox
 from reconciler.service.loop import Loop, PassMaker
