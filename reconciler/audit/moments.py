@@ -17,6 +17,9 @@ _ENTRY = re.compile(r"(?:entry|ledger):\s*(?P<named>[0-9]+)|(?P<bare>[0-9]{1,7}|
 """``entry:812``, as people say it; ``ledger:812``, as answers cite it; or the number alone. Eight digits are a day."""
 
 
+_LARGEST = (1 << 63) - 1
+"""No store can be asked for an entry beyond that."""
+
 YEARS = range(1900, 9999)
 """Of what lies beyond no calendar of ours says anything."""
 
@@ -83,7 +86,7 @@ def known_at(text: str, facts: Facts, now: datetime) -> KnownAt:
 
 
 def _by_entry(entry: int, facts: Facts) -> KnownAt:
-    found = facts.recorded([entry]).get(entry)
+    found = facts.recorded([entry]).get(entry) if entry <= _LARGEST else None
     if found is None:
         newest = facts.ledger.head()
         remedy = f"the newest is {newest}" if newest else "nothing is on record yet"

@@ -37,6 +37,9 @@ m = g(r.sub, p.sub) && (p.act == "*" || r.act == p.act) && keyMatch(r.obj, p.obj
 MOST_REMEMBERED = 10_000
 """So many decisions are remembered: reading ten lines takes casbin longer than everything else in an answer."""
 
+LONGEST_REMEMBERED = 500
+"""Characters of a thing, of which whoever asks may send a megabyte."""
+
 ANYTHING = "*"
 """The object of a question about no one thing in particular: only a line for everything allows it."""
 
@@ -109,9 +112,11 @@ class Operators:
         asked = name, act, thing
         known = self._decided.get(asked)
         if known is None:
-            if len(self._decided) >= MOST_REMEMBERED:
-                self._decided.clear()
-            known = self._decided[asked] = bool(self._enforcer.enforce(name, act.value, thing))
+            known = bool(self._enforcer.enforce(name, act.value, thing))
+            if len(thing) <= LONGEST_REMEMBERED:
+                if len(self._decided) >= MOST_REMEMBERED:
+                    self._decided.clear()
+                self._decided[asked] = known
         return known
 
     def may(self, actor: Actor, act: Act, thing: str = ANYTHING) -> bool:

@@ -45,6 +45,7 @@ def create_app(routers: Sequence[APIRouter], works: Sequence[Work], measures: Me
         version=__version__,
         summary="Is told by HR's systems who joins, moves and leaves; access follows. Says who may what, and why.",
         lifespan=lifespan,
+        redirect_slashes=False,  # it would send whoever asks, and their token, to whatever host the request names
     )
     app.state.measures = measures
     for router in routers:

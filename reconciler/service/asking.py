@@ -44,6 +44,9 @@ __all__ = ["Asked", "Asking", "Listed", "check_id", "token_for"]
 LISTS = 8
 """So many lists of holders are kept for their further pages."""
 
+LONGEST_ID = 500
+"""Characters. No source takes an id as long."""
+
 Data = dict[str, object]
 
 
@@ -219,6 +222,8 @@ def _page(listed: Listed, begin: int, count: int) -> Data:
 
 
 def check_id(subject: str) -> None:
-    """Raises `UnknownPerson` for what nobody's id can be; no database is asked about that."""
-    if not is_plain(subject):
+    """Raises `UnknownPerson` for what nobody's id can be; no database is asked about that, and nothing of it is kept at
+    hand.
+    """
+    if len(subject) > LONGEST_ID or not is_plain(subject):
         raise UnknownPerson("nobody is known by this id", remedy="ask by the stable id, as HR spells it")

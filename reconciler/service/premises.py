@@ -16,7 +16,7 @@ from reconciler.notifications import Notifier
 from reconciler.passes.operators import Actor, Operators
 from reconciler.passes.wiring import Wiring
 from reconciler.service.measures import Measures
-from reconciler.workspace import StandingPolicy, TreeMark, Workspace, now
+from reconciler.workspace import StandingPolicy, TreeMark, Workspace, WorkspaceError, now
 
 __all__ = ["Premises"]
 
@@ -46,8 +46,16 @@ class Premises:
         self.notifier = Notifier(self.workspace, self.facts, self.clock, patient=True)
 
     def operators(self) -> Operators:
-        """Who may do what, as the workspace's access policy says now. Raises `WorkspaceError`."""
-        found = self._operators = self.workspace.operators(self._operators)
+        """Who may do what, as the workspace's access policy says now. Raises `WorkspaceError` where it cannot be used:
+        why is for those who run the service, and so for its log alone.
+        """
+        try:
+            found = self._operators = self.workspace.operators(self._operators)
+        except ReconcilerError as error:
+            flaws = [str(each) for each in error.problems] if isinstance(error, ProblemsFound) else []
+            log.warning("access-policy-unusable", why=error.message, problems=flaws)
+            text = "the access policy of this service cannot be used, and so nobody may do anything"
+            raise WorkspaceError(text, remedy="ask again once whoever runs the service has corrected it") from None
         return found
 
     def standing(self) -> StandingPolicy:

@@ -25,6 +25,7 @@ from reconciler.service.asking import Asking
 from reconciler.service.at_the_door import AtTheDoor
 from reconciler.service.authzen import authzen_router, metadata_router
 from reconciler.service.callers import Callers
+from reconciler.service.connections import Impatient
 from reconciler.service.decisions import Deciding, decisions_router
 from reconciler.service.errands import Errands, check_allowed
 from reconciler.service.events import events_router
@@ -198,6 +199,7 @@ def _config(workspace: Workspace, app: FastAPI) -> uvicorn.Config:
     tls = workspace.spec.service.tls
     config = uvicorn.Config(
         app,
+        http=Impatient,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -73,8 +73,15 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, Se
     """A service for many questions: three researchers who have what they should, one without proofs, and somebody with
     an odd id who is in no directory.
     """
+    with asked_office(tmp_path_factory.mktemp("asked")) as office, office.serving() as service:
+        service.until_ready()
+        yield office, service
+
+
+@contextmanager
+def asked_office(folder: Path) -> Iterator[Office]:
+    """The company of those questions, not served yet."""
     required()
-    folder = tmp_path_factory.mktemp("asked")
     (folder / "directory.ldif").write_text(directory(len(PEOPLE)), "utf-8")
     with started(folder / "slapd", ldif=folder / "directory.ldif") as slapd:
         (folder / "office").mkdir()
@@ -85,6 +92,4 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, Se
             told = {"id": f"h-{person}", "type": "hired", "person": person, "effective_at": "2020-01-01"}
             office.tell({**told, "data": {"department": department, "name": "王芳"}})
         office.settle()
-        with office.serving() as service:
-            service.until_ready()
-            yield office, service
+        yield office

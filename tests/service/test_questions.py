@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import requests
 
 from reconciler.passes.tokens import Act
 from tests.service.conftest import ODD
-from tests.service.office import PATIENCE, Office, Service, until
+from tests.service.office import PATIENCE, Office, Service, exited, until
 
 FALCON = "项目/猎鹰:write"
 
@@ -139,6 +140,9 @@ def test_a_slash_may_stand_as_it_is_or_encoded(asked: tuple[Office, Service], re
         ("/v1/access/E1?at=99999-01-01", 400, "question"),
         ("/v1/access/E1?as_known_at=2099-01-01", 400, "question"),
         ("/v1/access/E1?as_known_at=entry:999999", 400, "unknown-entry"),
+        ("/v1/access/E1?as_known_at=entry:9223372036854775808", 400, "unknown-entry"),
+        (f"/v1/who/docs:read?as_known_at=ledger:{'9' * 90}", 400, "unknown-entry"),
+        ("/v1/access/" + "z" * 501, 404, "unknown-person"),
         ("/v1/who/docs:read?page=nonsense", 400, "question"),
         ("/v1/who/docs:read?page=WyIyMDI3IiwgLTEsIDEsICJ4Il0", 400, "question"),
         ("/v1/who/docs:read?limit=0", 422, "parameter"),
@@ -149,6 +153,7 @@ def test_a_slash_may_stand_as_it_is_or_encoded(asked: tuple[Office, Service], re
         ("/v1/plan?target=nowhere", 400, "unknown-target"),
         ("/v1/plan?person=E99", 404, "unknown-person"),
         ("/v1/nothing", 404, "route"),
+        ("/v1/runs/", 404, "route"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_the_one_form(
@@ -269,6 +274,50 @@ def test_the_access_policy_says_who_may_ask_about_whom(governed: tuple[Office, S
     with (office.folder / "operators.csv").open("a", encoding="utf-8") as stream:
         stream.write("p, 主管, read, E2\n")
     assert status("/v1/access/E2", manager) == 200, "the access policy counts as it stands now"
+
+
+@pytest.mark.parametrize("what", ["nonsense", "gone", "no text"])
+def test_under_an_access_policy_that_cannot_be_used_nobody_may_anything_and_nothing_is_lost(
+    governed: tuple[Office, Service], what: str
+) -> None:
+    office, service = governed
+    file, token = office.folder / "operators.csv", office.token("王芳")
+    before = file.read_bytes()
+    said = {"subject": {"type": "person", "id": "E1"}, "action": {"name": "read"}}
+    question = {**said, "resource": {"type": "document", "id": "docs"}}
+    file.unlink() if what == "gone" else file.write_bytes(b"nonsense\n" if what == "nonsense" else b"\xff")
+
+    answers = [
+        service.ask("/v1/access/E1", token),
+        service.ask("/v1/runs", token),
+        service.ask("/access/v1/evaluation", token, question),
+        service.ask("/v1/revocations", token, {"person": "E1", "reason": "a"}),
+        service.post(exited("E2")),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 503, "not the sender's mistake: it is to send it again"
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.json()["error"]["code"] == "workspace"
+        assert "operators.csv" not in answer.text
+    assert "access-policy-unusable" in service.errors.read_text("utf-8")
+    file.write_bytes(before)
+    assert service.ask("/access/v1/evaluation", token, question).json()["decision"] is True
+
+
+def test_an_id_of_a_megabyte_is_nobody_and_not_kept(governed: tuple[Office, Service]) -> None:
+    office, service = governed
+    token, status = office.token("王芳"), Path(f"/proc/{service.process.pid}/status")
+    resource, action = {"type": "document", "id": "docs"}, {"name": "read"}
+
+    def ask(number: int) -> int:
+        subject = {"type": "person", "id": f"{number}" + "z" * 1_000_000}
+        said = {"subject": subject, "action": action, "resource": resource}
+        assert service.ask("/access/v1/evaluation", token, said).json()["decision"] is False
+        return int(status.read_text("utf-8").partition("VmRSS:")[2].split()[0])
+
+    begun = ask(0)
+    assert max(map(ask, range(1, 80))) - begun < 60_000, "KiB"
 
 
 def test_the_policies_count_as_they_stand_and_the_last_that_passed_where_they_do_not(office: Office) -> None:

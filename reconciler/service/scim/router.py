@@ -24,6 +24,7 @@ from reconciler.service.bodies import read_body
 from reconciler.service.callers import Callers
 from reconciler.service.premises import Premises
 from reconciler.service.scim.answers import as_response, refusal
+from reconciler.service.scim.described import DESCRIBED
 from reconciler.service.scim.meaning import Moment
 from reconciler.service.scim.schemas import Language, language_of
 from reconciler.service.scim.storage import Directory
@@ -37,7 +38,7 @@ PREFIX = "/scim/v2"
 LARGEST_BODY = 256 << 10
 """Bytes of a request: one person's resource has few thousand."""
 
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 _WRITES = frozenset({Operation.create, Operation.replace, Operation.patch, Operation.delete})
 _PEOPLE = _WRITES | {Operation.query, Operation.search, Operation.search_with_body}
 
@@ -142,8 +143,10 @@ class Scim:
 
 
 def scim_router(scim: Scim, limit: int) -> APIRouter:
-    """The routes. `limit`: bytes of a body. SCIM describes itself, by `/Schemas` and its neighbours."""
-    router = APIRouter(prefix=PREFIX, include_in_schema=False)
+    """The routes. `limit`: bytes of a body. Those that are described are in the OpenAPI document; whatever else is sent
+    here is answered by SCIM, too.
+    """
+    router = APIRouter(prefix=PREFIX, tags=["SCIM"])
 
     async def take(request: Request) -> Response:
         try:
@@ -153,15 +156,28 @@ def scim_router(scim: Scim, limit: int) -> APIRouter:
         asked = ScimRequest(
             method=request.method,
             base_url=scim.base(request),
-            path=request.path_params.get("path", ""),
+            path=request.scope["path"].removeprefix(PREFIX).removeprefix("/"),
             query=dict(request.query_params),
             headers=list(request.headers.items()),
             body=body,
         )
         return await run_in_threadpool(scim.answer, asked, _bearer(request))
 
-    router.add_api_route("", take, methods=_METHODS)
-    router.add_api_route("/{path:path}", take, methods=_METHODS)
+    for each in DESCRIBED:
+        router.add_api_route(
+            each.path,
+            take,
+            methods=[each.method],
+            summary=each.summary,
+            description="",
+            status_code=next(iter(each.answers)),
+            response_class=Response,
+            responses=each.responses,
+            openapi_extra=each.extra,
+            operation_id=f"scim_{each.method}_{each.path}".lower(),
+        )
+    for path in ("", "/{path:path}"):
+        router.add_api_route(path, take, methods=_METHODS, include_in_schema=False)
     return router
 
 
