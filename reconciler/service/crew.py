@@ -40,7 +40,7 @@ class Crew:
         self._premises = premises
         self._passes = passes or Here(premises)
         self._store = premises.facts.store
-        self._stop, self._wake = Event(), Event()
+        self._stop, self._wake, self._wanted = Event(), Event(), Event()
         self._looked_at = time.monotonic()
         self._trouble = ""
         self.watches = False
@@ -79,9 +79,11 @@ class Crew:
         self._wake.set()
 
     def want_whole(self) -> None:
-        """A whole pass is due: something else than the record has changed. Raises `StoreError`."""
-        with self._store.writing() as connection:
-            work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
+        """A whole pass is due: something else than the record has changed. It is asked for as soon as the store is
+        there: whoever wants it has seen what will not be seen again.
+        """
+        self._wanted.set()
+        self._wake.set()
 
     def state(self) -> LoopState:
         """How it is at this moment; while the store is out of reach, how it was."""
@@ -119,6 +121,7 @@ class Crew:
         while not self._stop.is_set():
             try:
                 try_to_write(self._premises)
+                self._ask_for_what_is_wanted()
                 with self._store.lease("watch") as ours:
                     if ours:
                         self._lead()
@@ -136,11 +139,12 @@ class Crew:
     def _lead(self) -> None:
         """Until this process is to stop, or something goes wrong; whoever has the lease then takes up anew."""
         watch = Watch(self._premises)
-        watch.take_up()
-        self.watches = True
+        self.watches = True  # from here on nobody else asks for the pass over what a hand has changed
         try:
+            watch.take_up()
             while not self._stop.is_set():
                 try_to_write(self._premises)
+                self._ask_for_what_is_wanted()
                 ahead = watch.look()
                 self._looked_at, self._trouble = time.monotonic(), ""
                 self._passes.rest()
@@ -148,3 +152,14 @@ class Crew:
                 self._wake.clear()
         finally:
             self.watches = False
+
+    def _ask_for_what_is_wanted(self) -> None:
+        if not self._wanted.is_set():
+            return
+        self._wanted.clear()
+        try:
+            with self._store.writing() as connection:
+                work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
+        except BaseException:
+            self._wanted.set()
+            raise
