@@ -14,6 +14,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.logs import log
 from reconciler.passes import marks, work
 from reconciler.passes.agenda import EVERYBODY
+from reconciler.passes.last_pass import recall_seconds_in
 from reconciler.passes.reconciled import recall_in
 from reconciler.service.aside import Here
 from reconciler.service.duties import Duties
@@ -23,9 +24,6 @@ from reconciler.service.watch import Watch
 from reconciler.service.workers import Workers
 
 __all__ = ["Crew"]
-
-TOOK = 6.0
-"""Seconds that a whole pass is taken to need which another process made."""
 
 ALIVE = 15.0
 """A worker that has given a sign of life within so many seconds counts."""
@@ -91,14 +89,13 @@ class Crew:
         if self._workers is not None and self._workers.ended:
             dead.append("workers")
         ago = time.monotonic() - self._looked_at
-        took = self._duties.whole_took or TOOK
-        return replace(self._on_record(), dead=tuple(dead), looked_ago=ago, whole_took=took)
+        return replace(self._on_record(), dead=tuple(dead), looked_ago=ago)
 
     def _on_record(self) -> LoopState:
         try:
             with self._store.reading() as connection:
                 come, backlog = recall_in(connection), marks.backlog(connection)
-                alive = work.alive(connection, ALIVE)
+                alive, took = work.alive(connection, ALIVE), recall_seconds_in(connection)
         except ReconcilerError:
             return self._told
         trouble = "; ".join(filter(None, (self._trouble, backlog.trouble)))
@@ -111,6 +108,7 @@ class Crew:
             leavers=backlog.leavers,
             oldest_leaver=backlog.oldest_leaver,
             failed=backlog.failed,
+            whole_took=took,
             workers=alive,
         )
         return self._told

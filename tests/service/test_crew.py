@@ -216,6 +216,13 @@ def test_a_whole_pass_that_is_wanted_while_the_store_cannot_be_written_comes_aft
         until(lambda: settled.members("docs") == set(PEOPLE), "E3 back")
 
 
+def test_how_long_a_whole_pass_took_is_known_to_all(settled: Office) -> None:
+    """Whoever asks the directories what a hand has changed makes passes rest by it."""
+    with running(quiet(settled)) as crew, running(quiet(settled), workers=0) as idle:
+        until(lambda: idle.state().whole_took, "a pass that the other one made")
+        assert idle.state().whole_took == crew.state().whole_took
+
+
 def test_what_keeps_an_import_from_going_well_is_said_by_all_until_one_has_done_it(settled: Office) -> None:
     file = settled.folder / settled.file
     said = yaml.safe_load(file.read_text("utf-8"))
