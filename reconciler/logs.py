@@ -23,13 +23,14 @@ from uuid import uuid4
 
 import structlog
 
-__all__ = ["carried", "level", "log", "relay", "shown", "some_id", "within"]
+__all__ = ["carried", "keep_out_others", "level", "log", "relay", "shown", "some_id", "within"]
 
 T = TypeVar("T")
 
 _LOGGER = logging.getLogger("reconciler")
 _LOGGER.addHandler(logging.NullHandler())
 _LOGGER.propagate = False
+_NOBODY = logging.NullHandler()
 
 
 def _without_words(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -89,6 +90,7 @@ def shown(stream: TextIO, *, as_json: bool, detailed: bool = False) -> Iterator[
     """Write events to the stream for as long as the context lasts: as JSON, or as lines for people. `detailed` shows
     those as well that nobody needs while all goes well.
     """
+    keep_out_others()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=_renderer(as_json=as_json)))
     _LOGGER.addHandler(handler)
@@ -98,6 +100,11 @@ def shown(stream: TextIO, *, as_json: bool, detailed: bool = False) -> Iterator[
     finally:
         _LOGGER.removeHandler(handler)
         _LOGGER.setLevel(logging.NOTSET)
+
+
+def keep_out_others() -> None:
+    """What libraries log, and nobody listens to, would come between the lines in a form and in words of its own."""
+    logging.getLogger().addHandler(_NOBODY)
 
 
 def level() -> int:

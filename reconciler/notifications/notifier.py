@@ -270,7 +270,7 @@ class Notifier:
         until = clocks.monotonic() + PATIENCE
         for thread in self._threads:
             thread.join(max(0.0, until - clocks.monotonic()))
-        if self._threads:
+        if self._threads and not self._threads[0].is_alive():  # who is at it still, because others write, ends it
             try:
                 self.record()
             except ReconcilerError as error:

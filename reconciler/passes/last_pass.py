@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from reconciler.apply.tables import watched
 from reconciler.facts.store import Store
 from reconciler.plan.model import Plan
 
-__all__ = ["LastPass", "note_pass", "recall_pass"]
+__all__ = ["LastPass", "note_pass", "note_seconds_in", "recall_pass", "recall_seconds_in"]
 
 LAST_PASS = "last-pass"  # noqa: S105  # no password
+SECONDS = "whole-pass-seconds"
 ACCOUNTS = "account"
 """What stands for the class where a change is one of an account."""
 
@@ -57,3 +58,15 @@ def recall_pass(store: Store) -> LastPass | None:
     said = json.loads(row.content)
     held = {(target, direction, class_): count for target, direction, class_, count in said["held"]}
     return LastPass(held, said["findings"], said["targets"])
+
+
+def note_seconds_in(connection: Connection, seconds: float) -> None:
+    """How long the last whole pass took, in the caller's transaction."""
+    connection.execute(delete(watched).where(watched.c.name == SECONDS))
+    connection.execute(insert(watched).values(name=SECONDS, entry=0, content=json.dumps(seconds)))
+
+
+def recall_seconds_in(connection: Connection) -> float:
+    """The same, as this transaction sees it; 0 where nothing says so."""
+    content = connection.execute(select(watched.c.content).where(watched.c.name == SECONDS)).scalar()
+    return float(json.loads(content)) if content else 0.0

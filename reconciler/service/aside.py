@@ -134,7 +134,7 @@ class _Child:
         self._connection, theirs = Pipe()
         with theirs:
             self._process = _started(theirs)
-        self._connection.send(Begin(premises.workspace, premises.actor, level()))
+        self._begin: Begin | None = Begin(premises.workspace, premises.actor, level())
         self.jobs = 0
         self.busy_at = time.monotonic()
 
@@ -143,6 +143,9 @@ class _Child:
         self.jobs += 1
         asked = False
         try:
+            if self._begin is not None:
+                self._connection.send(self._begin)
+                self._begin = None
             self._connection.send(told)
             while True:
                 if stop.is_set() and not asked:

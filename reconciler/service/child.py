@@ -23,7 +23,7 @@ from typing import Any
 
 from reconciler.errors import ProblemsFound, ReconcilerError
 from reconciler.facts.people import Facts
-from reconciler.logs import log
+from reconciler.logs import keep_out_others, log
 from reconciler.service.messages import Begin, Do, Done, Failed, Logged, Stop
 from reconciler.service.premises import Premises
 from reconciler.workspace import StandingPolicy
@@ -78,6 +78,7 @@ def main() -> None:
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, signal.SIG_IGN)  # it is the parent's to say when
     os.nice(NICER)
+    keep_out_others()
     line = _Line(Connection(int(sys.argv[1])))
     begin: Begin = line.hear()
     logger = logging.getLogger("reconciler")

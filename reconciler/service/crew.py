@@ -14,6 +14,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.logs import log
 from reconciler.passes import marks, work
 from reconciler.passes.agenda import EVERYBODY
+from reconciler.passes.last_pass import recall_seconds_in
 from reconciler.passes.reconciled import recall_in
 from reconciler.service.aside import Here
 from reconciler.service.duties import Duties
@@ -23,9 +24,6 @@ from reconciler.service.watch import Watch
 from reconciler.service.workers import Workers
 
 __all__ = ["Crew"]
-
-TOOK = 6.0
-"""Seconds that a whole pass is taken to need which another process made."""
 
 ALIVE = 15.0
 """A worker that has given a sign of life within so many seconds counts."""
@@ -40,7 +38,7 @@ class Crew:
         self._premises = premises
         self._passes = passes or Here(premises)
         self._store = premises.facts.store
-        self._stop, self._wake = Event(), Event()
+        self._stop, self._wake, self._wanted = Event(), Event(), Event()
         self._looked_at = time.monotonic()
         self._trouble = ""
         self.watches = False
@@ -79,9 +77,11 @@ class Crew:
         self._wake.set()
 
     def want_whole(self) -> None:
-        """A whole pass is due: something else than the record has changed. Raises `StoreError`."""
-        with self._store.writing() as connection:
-            work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
+        """A whole pass is due: something else than the record has changed. It is asked for as soon as the store is
+        there: whoever wants it has seen what will not be seen again.
+        """
+        self._wanted.set()
+        self._wake.set()
 
     def state(self) -> LoopState:
         """How it is at this moment; while the store is out of reach, how it was."""
@@ -89,14 +89,13 @@ class Crew:
         if self._workers is not None and self._workers.ended:
             dead.append("workers")
         ago = time.monotonic() - self._looked_at
-        took = self._duties.whole_took or TOOK
-        return replace(self._on_record(), dead=tuple(dead), looked_ago=ago, whole_took=took)
+        return replace(self._on_record(), dead=tuple(dead), looked_ago=ago)
 
     def _on_record(self) -> LoopState:
         try:
             with self._store.reading() as connection:
                 come, backlog = recall_in(connection), marks.backlog(connection)
-                alive = work.alive(connection, ALIVE)
+                alive, took = work.alive(connection, ALIVE), recall_seconds_in(connection)
         except ReconcilerError:
             return self._told
         trouble = "; ".join(filter(None, (self._trouble, backlog.trouble)))
@@ -109,6 +108,7 @@ class Crew:
             leavers=backlog.leavers,
             oldest_leaver=backlog.oldest_leaver,
             failed=backlog.failed,
+            whole_took=took,
             workers=alive,
         )
         return self._told
@@ -119,6 +119,7 @@ class Crew:
         while not self._stop.is_set():
             try:
                 try_to_write(self._premises)
+                self._ask_for_what_is_wanted()
                 with self._store.lease("watch") as ours:
                     if ours:
                         self._lead()
@@ -136,11 +137,12 @@ class Crew:
     def _lead(self) -> None:
         """Until this process is to stop, or something goes wrong; whoever has the lease then takes up anew."""
         watch = Watch(self._premises)
-        watch.take_up()
-        self.watches = True
+        self.watches = True  # from here on nobody else asks for the pass over what a hand has changed
         try:
+            watch.take_up()
             while not self._stop.is_set():
                 try_to_write(self._premises)
+                self._ask_for_what_is_wanted()
                 ahead = watch.look()
                 self._looked_at, self._trouble = time.monotonic(), ""
                 self._passes.rest()
@@ -148,3 +150,14 @@ class Crew:
                 self._wake.clear()
         finally:
             self.watches = False
+
+    def _ask_for_what_is_wanted(self) -> None:
+        if not self._wanted.is_set():
+            return
+        self._wanted.clear()
+        try:
+            with self._store.writing() as connection:
+                work.mark_and_ask(connection, {EVERYBODY: marks.Reason()})
+        except BaseException:
+            self._wanted.set()
+            raise

@@ -18,6 +18,7 @@ from reconciler.facts.provenance import last_recorded
 from reconciler.logs import log, some_id, within
 from reconciler.passes import marks, work
 from reconciler.passes.agenda import EVERYBODY
+from reconciler.passes.last_pass import note_seconds_in
 from reconciler.passes.reconciled import Reconciled, note_in, recall_in
 from reconciler.service.aside import Here
 from reconciler.service.jobs import PersonPassed, Stopping, WholePassed, pass_person
@@ -39,8 +40,6 @@ class Duties:
     def __init__(self, premises: Premises, passes: Here, stop: Event) -> None:
         self._premises = premises
         self._passes = passes
-        self.whole_took = 0.0
-        """Seconds that the last whole pass took that was made here."""
         self._store = premises.facts.store
         self._stop = stop
 
@@ -72,8 +71,9 @@ class Duties:
             return
         self._wait_for(recorded)
         done, trouble = self._tried(lambda: self._passes.pass_whole(self._stop, plans_ahead=False))
-        self.whole_took = done.seconds if done is not None else self.whole_took
         with self._store.writing() as connection:
+            if done is not None and not done.busy:
+                note_seconds_in(connection, done.seconds)
             if done is None and self._stop.is_set():
                 work.ask_for(connection, {}, whole=True)  # by whoever goes on
             elif done is not None and done.well:

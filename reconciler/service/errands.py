@@ -20,6 +20,7 @@ from threading import Event, Lock, Thread
 from reconciler.errors import ReconcilerError
 from reconciler.logs import log
 from reconciler.passes import work
+from reconciler.passes.attention import note_attention, recall_attention
 from reconciler.passes.operators import Actor
 from reconciler.passes.tokens import Act
 from reconciler.service.aside import Here
@@ -122,9 +123,19 @@ class Errands:
 
     @property
     def attention(self) -> Mapping[str, Chore]:
-        """What somebody has to see to, by what it is about."""
+        """What somebody has to see to, by what it is about: the same on all that share a store. While that is out of
+        reach, what was in the way here.
+        """
         with self._turn:
-            return dict(self._attention)
+            own = dict(self._attention)
+        if not self._premises.facts.store.shared:
+            return own
+        try:
+            noted = recall_attention(self._premises.facts.store)
+        except ReconcilerError:
+            return own
+        found = {name: Chore(*noted[name]) for name, errand in self._errands.items() if errand.once and name in noted}
+        return found | {name: chore for name, chore in own.items() if not self._errands[name].once}
 
     @property
     def alive(self) -> bool:
@@ -169,7 +180,17 @@ class Errands:
                 self._attention[errand.name] = chore
             else:
                 self._attention.pop(errand.name, None)
+        self._note(errand, chore)
         self._told()
+
+    def _note(self, errand: _Errand, chore: Chore) -> None:
+        """The next turn may be another one's, and so may be the question."""
+        store = self._premises.facts.store
+        if errand.once and store.shared:
+            try:
+                note_attention(store, errand.name, chore.code, chore.text)
+            except ReconcilerError as error:
+                log.warning("record-unreadable", code=error.code)
 
     @contextmanager
     def _ours(self, errand: _Errand, *, asked: bool) -> Iterator[bool]:

@@ -9,7 +9,7 @@ nothing: what it does not tell is found by the schedule, as on every other targe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 
 from reconciler.errors import ReconcilerError
@@ -28,7 +28,8 @@ REST = 10.0
 
 class Hands:
     """One for a process. `changed` is called when a whole pass is to look; `took` says how long the last one took, in
-    seconds; `ours`, whether it is this process that looks.
+    seconds; `ours`, whether it is this process that calls it. Whose it is not asks all the same, so that nothing is
+    missed when it becomes theirs.
     """
 
     def __init__(
@@ -67,8 +68,7 @@ class Hands:
     def _run(self) -> None:
         while True:
             try:
-                if self._ours():
-                    self.look()
+                self.look()
             except ReconcilerError as error:
                 log.debug("hands-not-looked", code=error.code)
             except Exception:
@@ -78,19 +78,29 @@ class Hands:
 
     def look(self) -> None:
         """Ask each target once."""
+        changed = []
         for name, target in self._feeds().items():
             try:
                 news = target.news(self._since.get(name, ""))
             except TargetError:
                 continue  # whoever reads it says so
             if self._since.get(name) and news.changed:
-                log.info("changed-by-hand", target=name)
-                self._waiting = True
+                changed.append(name)
             self._since[name] = news.cursor
+        self._saw(changed)
         if self._waiting and time.monotonic() >= self._not_before:
             self._waiting = False
             self._not_before = time.monotonic() + REST * self._took()
             self._changed()
+
+    def _saw(self, changed: Sequence[str]) -> None:
+        """Whether it is ours to see to is asked last: whose it becomes after that asks for a whole pass anyway."""
+        if not self._ours():
+            self._waiting = False
+            return
+        for name in changed:
+            log.info("changed-by-hand", target=name)
+        self._waiting = self._waiting or bool(changed)
 
     def _feeds(self) -> Mapping[str, Target]:
         wiring = self._premises.wired(self._premises.standing())

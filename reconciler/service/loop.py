@@ -330,7 +330,7 @@ class Loop:
             try:
                 with within(**{"pass": some_id()}), self._survived("pass"):
                     well = self._whole_pass()
-                if self._unplanned_since is not None:  # the pass did not get as far as to do it
+                if self._unplanned_since is not None and not self._stop.is_set():  # the pass did not get as far
                     with self._survived("record"):
                         self._plan_ahead(self._unplanned_since)
                         self._unplanned_since = None

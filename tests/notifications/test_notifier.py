@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from reconciler.access.model import EndKind
 from reconciler.errors import Place, Problem, ProblemsFound
 from reconciler.facts.store import StoreError
 from reconciler.notifications import Notifier
+from reconciler.notifications import notifier as notifier_module
 from reconciler.notifications.notices import (
     DAYS,
     NoticeKind,
@@ -38,6 +40,7 @@ from tests.passes.company import POLICY, Company, settled_company
 from tests.passes.conftest import *  # noqa: F403
 from tests.servers.chat import SIGNING, WEBHOOK_SECRET, ChatServer
 from tests.servers.mail import MailServer
+from tests.service.office import until
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -394,3 +397,38 @@ def test_what_was_handed_over_while_nothing_could_be_written_is_kept(
     own.send_waiting(30)
 
     assert len(chat.taken) == 1
+
+
+def test_a_stop_while_somebody_else_writes_for_long_leaves_it_to_the_one_who_waits_already(
+    company: Company, chat: ChatServer, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaking(company, chat, mail, "webhook")
+    own = notifier(company)
+    settling: list[None] = []
+    ended: list[BaseException | None] = []
+    settle: Callable[..., int] = Outbox.settle
+
+    def waited_for(self: Outbox, *args: Any, **how: Any) -> int:
+        settling.append(None)
+        return settle(self, *args, **how)
+
+    def stop() -> None:
+        try:
+            own.stop()
+        except BaseException as error:
+            ended.append(error)
+        else:
+            ended.append(None)
+
+    monkeypatch.setattr(Outbox, "settle", waited_for)
+    monkeypatch.setattr(notifier_module, "PATIENCE", 0.1)
+    stopping = Thread(target=stop)
+    with Workspace.load(company.folder / "reconciler.yaml").facts().store.writing():
+        own.whole_failed("store-busy")
+        own.start(lambda: company.wiring(targets=()).policy)
+        until(lambda: settling, "somebody waits for the store")
+        stopping.start()
+        until(lambda: ended or len(settling) > 1, "the end, or a second one who waits")
+    stopping.join()
+
+    assert ended == [None]

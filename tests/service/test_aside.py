@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -65,6 +70,10 @@ def shrugs(_premises: Premises, _stop: Event) -> str:
 
 def knows_the_policies(premises: Premises, _stop: Event) -> bool:
     return premises.standing().problems is None
+
+
+def lets_a_library_speak(_premises: Premises, _stop: Event) -> None:
+    logging.getLogger("psycopg.pool").warning("hunter2")
 
 
 # --- tests --------------------------------------------------------------------------------------------------------
@@ -156,6 +165,29 @@ def test_one_that_dies_is_told_and_another_goes_on(beside: Aside) -> None:
 
     assert not alive(first)
     assert beside.do(answers, Event(), 1)[0] != first
+
+
+def test_one_that_dies_before_it_is_told_anything_is_told_too(beside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = aside._started
+
+    def started(theirs: Connection) -> subprocess.Popen[bytes]:
+        with monkeypatch.context() as there:
+            there.setattr(sys, "executable", shutil.which("false"))
+            process = start(theirs)
+        process.wait(PATIENCE)
+        return process
+
+    with monkeypatch.context() as once:
+        once.setattr(aside, "_started", started)
+        with pytest.raises(JobLost, match="status 1"):
+            beside.do(answers, Event(), 1)
+
+    assert beside.do(answers, Event(), 1)[1] == 1
+
+
+def test_what_a_library_logs_there_is_nobodys(beside: Aside, capfd: pytest.CaptureFixture[str]) -> None:
+    beside.do(lets_a_library_speak, Event())
+    assert "hunter2" not in capfd.readouterr().err
 
 
 def test_signals_are_for_the_parent(beside: Aside) -> None:

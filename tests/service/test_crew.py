@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import pytest
+import yaml
 
 from reconciler.facts.store import Store
 from reconciler.passes import marks, work
@@ -17,6 +18,7 @@ from reconciler.passes.reconciled import recall
 from reconciler.service.aside import Here
 from reconciler.service.crew import Crew
 from reconciler.service.duties import Duties
+from reconciler.service.errands import Errands
 from reconciler.service.premises import Premises
 from reconciler.service.watch import FULL_PASS, Watch
 from tests.servers.fixtures import database, postgresql
@@ -201,6 +203,52 @@ def test_whoever_wants_a_whole_pass_gets_one(settled: Office) -> None:
         crew.want_whole()
 
         until(lambda: settled.members("docs") == set(PEOPLE), "E3 back")
+
+
+def test_a_whole_pass_that_is_wanted_while_the_store_cannot_be_written_comes_afterwards(settled: Office) -> None:
+    group = "dn: cn=docs,ou=groups,dc=example,dc=com\nchangetype: modify\n"
+    with running(quiet(settled)) as crew:
+        with store(settled).writing():
+            settled.slapd.modify(group + "delete: member\nmember: uid=e3,ou=people,dc=example,dc=com\n")
+            crew.want_whole()
+            assert settled.members("docs") != set(PEOPLE)
+
+        until(lambda: settled.members("docs") == set(PEOPLE), "E3 back")
+
+
+def test_how_long_a_whole_pass_took_is_known_to_all(settled: Office) -> None:
+    """Whoever asks the directories what a hand has changed makes passes rest by it."""
+    with running(quiet(settled)) as crew, running(quiet(settled), workers=0) as idle:
+        until(lambda: idle.state().whole_took, "a pass that the other one made")
+        assert idle.state().whole_took == crew.state().whole_took
+
+
+def test_what_keeps_an_import_from_going_well_is_said_by_all_until_one_has_done_it(settled: Office) -> None:
+    file = settled.folder / settled.file
+    said = yaml.safe_load(file.read_text("utf-8"))
+    said["sources"] = {"hr": {"type": "csv", "path": "people.csv", "feed": "full"}}
+    said["service"]["schedule"] = {"imports": {"hr": "0 0 1 1 *"}}
+    file.write_text(yaml.safe_dump(said, allow_unicode=True), "utf-8")
+    one, other, late = (errands(settled) for _ in range(3))
+
+    one.start()
+    until(lambda: one.attention, "there is no people.csv")
+    assert one.attention["import hr"].code == "source"
+    assert other.attention == late.attention == one.attention
+
+    rows = "".join(f"{person},人,rd/ai,2020-01-01,active\n" for person in PEOPLE)
+    (settled.folder / "people.csv").write_text("id,name,department,starts_on,status\n" + rows, "utf-8")
+    other.start()  # and takes what comes at a start
+    until(lambda: not other.attention, "the import")
+    assert not one.attention
+    for each in (one, other):
+        each.stop()
+
+
+def errands(office: Office) -> Errands:
+    """Those of one process."""
+    own = premises(office)
+    return Errands(own, Here(own), lambda: None, lambda: None)
 
 
 def test_the_next_one_takes_over_when_the_watch_has_gone(settled: Office, clock: Clock) -> None:

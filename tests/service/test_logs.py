@@ -6,6 +6,8 @@ import io
 import json
 import re
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 from threading import current_thread
 
@@ -139,3 +141,18 @@ def test_neither_a_secret_nor_anything_of_a_person_but_the_id_is_logged(office: 
     secrets = [PASSWORD, *(secret.removeprefix("whsec_") for secret in (SECRET, NEXT_SECRET))]
     for word in (CANARY, "王芳", "uid=e", *secrets):
         assert word not in text, word
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_a_library_logs_does_not_come_between_the_lines(*, as_json: bool) -> None:
+    """In a process of its own: here pytest listens to them."""
+    program = f"""
+import logging, sys
+from reconciler.logs import log, shown
+with shown(sys.stderr, as_json={as_json}):
+    logging.getLogger("psycopg.pool").warning("error connecting")
+    log.info("begun")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    (line,) = done.stderr.splitlines()
+    assert "begun" in line

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
 from reconciler.passes.reconciled import recall
+from reconciler.service.aside import Here
+from reconciler.service.jobs import Ahead, Stopping, WholePassed
 from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
 from tests.service.conftest import PEOPLE
-from tests.service.office import Office, exited, until
+from tests.service.office import PATIENCE, Office, exited, until
 
 MONDAY = datetime(2026, 11, 23, 2, tzinfo=UTC)
 """10:00 in Shanghai."""
@@ -222,3 +225,35 @@ def test_an_approval_is_carried_out_without_a_further_word(settled: Office, cloc
         loop.news()
 
         until(lambda: not settled.members("algorithms"), "the approved slice")
+
+
+class Slow(Here):
+    """Whole passes that take until they are stopped."""
+
+    def __init__(self, premises: Premises) -> None:
+        super().__init__(premises)
+        self.begun = Event()
+        self.looked = False
+
+    def pass_whole(self, stop: Event, *, plans_ahead: bool = True) -> WholePassed:
+        self.begun.set()
+        assert stop.wait(PATIENCE)
+        raise Stopping(f"told to, {plans_ahead}")
+
+    def look_ahead(self, since: datetime, stop: Event) -> Ahead:
+        self.looked = True
+        return super().look_ahead(since, stop)
+
+
+def test_a_stop_in_the_first_whole_pass_begins_no_other_work(settled: Office) -> None:
+    workspace = settled.workspace()
+    premises = Premises(workspace, workspace.facts(), workspace.actor(), settled.clock)
+    slow = Slow(premises)
+    loop = Loop(premises, slow)
+    loop.take_up()
+    loop.start()
+    assert slow.begun.wait(PATIENCE)
+
+    assert loop.stop()
+
+    assert not slow.looked, "what time brings is much work in a large company, and the next start does it"

@@ -8,11 +8,14 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
 
 from reconciler.service.answers import SignatureRefused
+from reconciler.service.hands import Hands
+from reconciler.service.premises import Premises
 from reconciler.service.signatures import PushSignatures, Signatures
 from reconciler.workspace import Workspace, WorkspaceError
 from tests.audit.repository import ENVIRONMENT, commit, git
@@ -197,6 +200,28 @@ def test_what_a_hand_changes_in_a_directory_is_put_right_within_seconds(watched:
         until(lambda: watched.members("docs") == set(PEOPLE), "E3 back")
         assert any(each["event"] == "changed-by-hand" for each in service.log())
         assert service.end() == 0
+
+
+def test_what_a_hand_changes_just_when_another_process_becomes_the_watch_is_seen(watched: Office) -> None:
+    change = "dn: cn=docs,ou=groups,dc=example,dc=com\nchangetype: modify\ndelete: member\nmember: uid=e3,{}\n"
+    workspace = watched.workspace()
+    asked: list[bool] = []
+
+    def ours() -> bool:
+        """From the third question on; and at that moment somebody changes something."""
+        asked.append(True)
+        if len(asked) == 3:
+            watched.slapd.modify(change.format("ou=people,dc=example,dc=com"))
+        return len(asked) >= 3
+
+    told = Event()
+    premises = Premises(workspace, workspace.facts(), workspace.actor())
+    hands = Hands(premises, 0.02, told.set, lambda: 0.0, ours)
+    hands.start()
+    try:
+        until(told.is_set, "a whole pass is asked for")
+    finally:
+        hands.stop()
 
 
 def test_people_are_brought_in_by_a_process_of_the_service(watched: Office) -> None:
