@@ -28,7 +28,7 @@ from reconciler.workspace import Workspace
 from tests.bench import directory
 from tests.bench.directory import GROUPS, PEOPLE, PER_GROUP, SUFFIX
 from tests.bench.measuring import Measurement
-from tests.servers.slapd import PASSWORD, required, started
+from tests.servers.slapd import PASSWORD, Slapd, required, started
 
 LEAVERS, COMMANDS = 200, 20
 
@@ -215,8 +215,9 @@ def tell(name: str, seconds: Sequence[float], worked: Sequence[float], full: Seq
     print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
-def room() -> Iterator[Measurement]:
-    """200 leavers by event, then some by command."""
+@contextmanager
+def company_beside_directory() -> Iterator[tuple[Path, Slapd]]:
+    """A folder for a company, and the large directory that its workspace will name."""
     required()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -229,15 +230,21 @@ def room() -> Iterator[Measurement]:
             }
             own = folder / "company"
             own.mkdir()
-            prepared(own)
-            own_groups, spared = teams(), damaged()
-            chosen = [n for n in range(0, PEOPLE, 97) if own_groups[n] and n not in spared][: LEAVERS + COMMANDS]
-            with reconciling(own) as full:
-                wiring = Workspace.load(own / "reconciler.yaml").wire()
-                by_event = [one_event(wiring, f"E{number:06}") for number in chosen[:LEAVERS]]
-                passes = list(full)
-                by_command = [one_command(own, f"E{number:06}") for number in chosen[LEAVERS:]]
-            seconds, worked = zip(*by_event, strict=True)
-            tell("leaver, by event", seconds, worked, passes, still_in(chosen, server.url))
-            tell("leaver, by command", by_command, [], full[len(passes) :], still_in(chosen, server.url))
+            yield own, server
+
+
+def room() -> Iterator[Measurement]:
+    """200 leavers by event, then some by command."""
+    with company_beside_directory() as (own, server):
+        prepared(own)
+        own_groups, spared = teams(), damaged()
+        chosen = [n for n in range(0, PEOPLE, 97) if own_groups[n] and n not in spared][: LEAVERS + COMMANDS]
+        with reconciling(own) as full:
+            wiring = Workspace.load(own / "reconciler.yaml").wire()
+            by_event = [one_event(wiring, f"E{number:06}") for number in chosen[:LEAVERS]]
+            passes = list(full)
+            by_command = [one_command(own, f"E{number:06}") for number in chosen[LEAVERS:]]
+        seconds, worked = zip(*by_event, strict=True)
+        tell("leaver, by event", seconds, worked, passes, still_in(chosen, server.url))
+        tell("leaver, by command", by_command, [], full[len(passes) :], still_in(chosen, server.url))
     yield from ()

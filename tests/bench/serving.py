@@ -17,7 +17,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,11 +27,10 @@ from threading import Event, Thread
 import requests
 from ldap3 import Connection, Server
 
-from tests.bench import directory
 from tests.bench.directory import GROUPS, PEOPLE, SUFFIX, dn
-from tests.bench.leaving import percentile, prepared, program, teams
+from tests.bench.leaving import company_beside_directory, percentile, prepared, program, teams
 from tests.bench.measuring import Measurement
-from tests.servers.slapd import PASSWORD, Slapd, free_port, required, started
+from tests.servers.slapd import PASSWORD, Slapd, free_port
 
 LEAVERS, BATCHES, BATCH, HIRES = 200, 20, 500, 10_000
 DECISIONS = 1000
@@ -235,19 +233,8 @@ def measured(folder: Path, server: Slapd, newcomers: Sequence[int]) -> None:
 
 def room() -> Iterator[Measurement]:
     """Leavers by event, at rest and not; events a second."""
-    required()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        directory.write(folder / "bench.ldif")
-        with started(folder / "slapd", ldif=folder / "bench.ldif") as server:
-            os.environ |= {
-                "LDAP_URL": server.url,
-                "LDAP_BIND": server.account("reconciler"),
-                "LDAP_PASSWORD": PASSWORD,
-            }
-            own = folder / "company"
-            own.mkdir()
-            newcomers = [number for number in range(3, PEOPLE, 9) if (number - 2) % 97][:HIRES]
-            prepared(own, frozenset(newcomers))
-            measured(own, server, newcomers)
+    with company_beside_directory() as (own, server):
+        newcomers = [number for number in range(3, PEOPLE, 9) if (number - 2) % 97][:HIRES]
+        prepared(own, frozenset(newcomers))
+        measured(own, server, newcomers)
     yield from ()

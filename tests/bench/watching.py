@@ -6,8 +6,6 @@ every day: a scrape each time, after a hundred events more are on record.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +13,9 @@ from pathlib import Path
 import requests
 
 from tests.bench import directory
-from tests.bench.leaving import prepared
+from tests.bench.leaving import company_beside_directory, prepared
 from tests.bench.measuring import Measurement
 from tests.bench.serving import Sender, moved, serving, tell
-from tests.servers.slapd import PASSWORD, required, started
 
 SCRAPES, EACH = 50, 100
 
@@ -50,18 +47,7 @@ def measured(folder: Path) -> None:
 
 def room() -> Iterator[Measurement]:
     """Scrapes."""
-    required()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        directory.write(folder / "bench.ldif")
-        with started(folder / "slapd", ldif=folder / "bench.ldif") as server:
-            os.environ |= {
-                "LDAP_URL": server.url,
-                "LDAP_BIND": server.account("reconciler"),
-                "LDAP_PASSWORD": PASSWORD,
-            }
-            own = folder / "company"
-            own.mkdir()
-            prepared(own)
-            measured(own)
+    with company_beside_directory() as (own, _):
+        prepared(own)
+        measured(own)
     yield from ()
