@@ -168,13 +168,13 @@ class Outbox:
     def failed(
         self, batch: Batch, now: datetime, trouble: str, *, wait: timedelta | None, unsure: bool, final: bool
     ) -> None:
-        """It has not arrived, or nobody can tell (`unsure`). It is tried again after that wait (None: after what the
-        failures in a row make); or, where that is `final`, never.
+        """It has not arrived, or nobody can tell (`unsure`), as nobody can of one that an earlier attempt left open. It
+        is tried again after that wait (None: after what the failures in a row make); or, where that is `final`, never.
         """
         with self._store.writing() as connection:
             if final:
                 _close(connection, batch, State.GIVEN_UP, now)
-            elif unsure:
+            elif unsure or batch.again:
                 _close(connection, batch, State.UNSURE, now)
             else:
                 _close(connection, batch, State.WAITING, now, message="")

@@ -86,8 +86,9 @@ _MARK = text("""
 _OTHERS = text("SELECT count(*) FROM due WHERE lane AND NOT leaving")
 _BEGIN = text("SELECT tick, leaving FROM due WHERE person = :person AND lane")
 _PASSED = text("""
-    UPDATE due SET lane = false, leaving = false, rest = rest OR :goes_on, trouble = ''
-     WHERE person = :person AND tick = :tick
+    UPDATE due SET lane = lane AND tick <> :tick, leaving = leaving AND tick <> :tick, rest = rest OR :goes_on,
+                   trouble = ''
+     WHERE person = :person
 """)
 _CLEAR = text("DELETE FROM due WHERE person = :person AND NOT lane AND NOT rest")
 _FAILED = text("UPDATE due SET trouble = :trouble WHERE person = :person")

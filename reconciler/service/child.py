@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -77,7 +77,8 @@ def main() -> None:
     """Until the parent closes the connection that is open under the number on the command line."""
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, signal.SIG_IGN)  # it is the parent's to say when
-    os.nice(NICER)
+    with suppress(OSError):  # where that is not allowed, all are equal
+        os.nice(NICER)
     keep_out_others()
     line = _Line(Connection(int(sys.argv[1])))
     begin: Begin = line.hear()

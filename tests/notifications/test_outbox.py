@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -373,6 +373,7 @@ def dying(office: Office, how: str) -> Iterator[None]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEP, max_size=25))
+@example([("see", {"a", "b"}), ("killed-after", None), ("refused", None), ("see", {"a"})])
 def test_at_most_once_but_for_what_nobody_could_know(store: Store, steps: list[tuple[str, object]]) -> None:
     office = Office(store)
     raised: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -108,6 +108,7 @@ class Model:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(steps=STEPS)
+@example(steps=[("mark", "a", False), ("begin", "a"), ("mark", "a", False), ("end", "a", True, True), ("begin whole",)])
 def test_nobody_is_lost_whatever_comes_in_between_and_all_come_to_an_end(
     database: Database, tmp_path: Path, steps: list[tuple[Any, ...]]
 ) -> None:

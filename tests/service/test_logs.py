@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
-from threading import current_thread
+from functools import partial
+from threading import Barrier, current_thread
 
 import pytest
 import requests
@@ -68,9 +69,13 @@ def test_an_id_that_is_none_comes_back_and_stays_out_of_the_log(office_serving: 
     answer = requests.get(f"{url}/nothing", headers={"X-Request-ID": given.encode()}, timeout=PATIENCE)
 
     assert answer.headers["X-Request-ID"].encode("latin-1") == given.encode()
-    lines = [json.loads(line) for line in (office.folder / "service.log").read_text("utf-8").splitlines()]
-    told = [each["request"] for each in lines if each["event"] == "request-answered"]
-    assert re.fullmatch(r"[0-9a-f]{32}", told[-1])
+
+    def told() -> list[str]:
+        lines = (office.folder / "service.log").read_text("utf-8").splitlines()
+        return [each["request"] for each in map(json.loads, lines) if each["event"] == "request-answered"]
+
+    until(told, "the request in the log")
+    assert all(re.fullmatch(r"[0-9a-f]{32}|hung-up", each) for each in told())
 
 
 def test_a_sender_that_hangs_up_in_the_middle_is_no_defect(office_serving: tuple[Office, str]) -> None:
@@ -91,7 +96,14 @@ def test_a_sender_that_hangs_up_in_the_middle_is_no_defect(office_serving: tuple
 def test_what_is_done_side_by_side_says_to_what_it_belongs() -> None:
     stream = io.StringIO()
     with shown(stream, as_json=True), within(run="r1"):
-        threads = in_threads([lambda n=n: log.info("said", n=n) or current_thread().name for n in range(4)])  # type: ignore[misc]
+        together = Barrier(4)
+
+        def said(n: int) -> str:
+            together.wait(PATIENCE)
+            log.info("said", n=n)
+            return current_thread().name
+
+        threads = in_threads([partial(said, n) for n in range(4)])
         with within(run="r2"):
             log.info("inside")
         log.info("outside")
