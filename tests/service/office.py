@@ -332,3 +332,16 @@ class Office:
 def days_ago(days: int) -> str:
     """A day."""
     return (datetime.now(UTC) - timedelta(days)).date().isoformat()
+
+
+def check_commands_beside(office: Office) -> None:
+    """Other commands work beside the service, and it acts on what they record."""
+    with office.serving() as service:
+        service.until_ready()
+        told = office.command("people", "event", "exited", "E2", "--at", "now", "--confirmed")
+        assert told.returncode == 0, told.stderr
+        until(lambda: not office.anywhere("E2"), "E2 out, whoever recorded it")
+        locked = office.command("revoke", "E3", "--reason", "SEC-1")
+        assert locked.returncode == 0, locked.stderr
+        assert not office.anywhere("E3")
+        service.until_ready()

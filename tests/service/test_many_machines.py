@@ -15,7 +15,7 @@ from tests.servers.postgresql import Database
 from tests.servers.slapd import started
 from tests.service.conftest import PEOPLE, company
 from tests.service.flood import UNGUARDED, flooded
-from tests.service.office import Office, Service, days_ago, exited, until
+from tests.service.office import Office, Service, check_commands_beside, days_ago, exited, until
 
 __all__ = ["database", "postgresql"]
 
@@ -190,15 +190,7 @@ def test_two_services_stand_side_by_side_and_say_the_same(shared_office: Office)
 
 
 def test_other_commands_work_beside_it_and_their_facts_are_acted_on(shared_office: Office) -> None:
-    with shared_office.serving() as service:
-        service.until_ready()
-        told = shared_office.command("people", "event", "exited", "E2", "--at", "now", "--confirmed")
-        assert told.returncode == 0, told.stderr
-        until(lambda: not shared_office.anywhere("E2"), "E2 out, whoever recorded it")
-        locked = shared_office.command("revoke", "E3", "--reason", "SEC-1")
-        assert locked.returncode == 0, locked.stderr
-        assert not shared_office.anywhere("E3")
-        service.until_ready()
+    check_commands_beside(shared_office)
 
 
 def test_on_a_file_there_is_one_service_that_does_all_the_work(fresh_office: Office) -> None:

@@ -16,7 +16,7 @@ import requests
 from tests.servers.fault_proxy import Disturbance, Fault, FaultProxy, Way, between
 from tests.servers.slapd import started
 from tests.service.conftest import PEOPLE
-from tests.service.office import PATIENCE, Office, directory, exited, until
+from tests.service.office import PATIENCE, Office, check_commands_beside, directory, exited, until
 
 RENAMED = {
     "id": "c",
@@ -79,16 +79,7 @@ def test_a_second_service_on_one_store_is_refused_with_the_reason(office: Office
 
 
 def test_other_commands_work_beside_it(office: Office) -> None:
-    with office.serving() as service:
-        service.until_ready()
-        told = office.command("people", "event", "exited", "E2", "--at", "now", "--confirmed")
-
-        assert told.returncode == 0, told.stderr
-        until(lambda: not office.anywhere("E2"), "E2 out, whoever recorded it")
-        locked = office.command("revoke", "E3", "--reason", "SEC-1")
-        assert locked.returncode == 0, locked.stderr
-        assert not office.anywhere("E3")
-        service.until_ready()
+    check_commands_beside(office)
 
 
 def test_a_target_that_is_away_for_a_while_is_asked_again(tmp_path: Path) -> None:
