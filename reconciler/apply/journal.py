@@ -20,6 +20,7 @@ from reconciler.apply.projecting import as_baseline, flush
 from reconciler.apply.tables import (
     OPEN,
     PROJECTED,
+    SETTLED_BY,
     Kind,
     account_links,
     approvals,
@@ -278,7 +279,7 @@ class Journal:
         closed = (
             select(intents.c.change_id)
             .join(batches, batches.c.entry == intents.c.entry)
-            .where(batches.c.run == run, intents.c.change_id.in_(SOME), intents.c.outcome_entry.is_not(None))
+            .where(batches.c.run == run, intents.c.change_id.in_(SOME), SETTLED_BY.is_not(None))
         )
         applied = outcomes(
             ["change_id"],

@@ -324,7 +324,9 @@ class OneTarget:
             last = news if number == len(portions) else ()
             recorded = self._context.recorder.record([*(entry for entry, _ in some), *last])
             for (_, own), entry in zip(some, recorded, strict=False):
-                self._report.done += [Done(each.change, each.outcome, entry.seq) for each in own]
+                for each in own:
+                    each.entry = entry.seq
+                self._report.done += own
         for each in unsaid.done:
             if each.outcome.kind in _NOT_DONE:
                 self._log.warning("change-refused", outcome=each.outcome.kind.value, **_named(each.change))

@@ -1,7 +1,7 @@
 """What became of changes, whether that is told one by one or of a whole batch: one question for both.
 
-A change that shares its batch's outcome has no row that says so: the batch has one, and the change says which entry
-settled it. A long run writes half as much for that.
+A change that shares its batch's outcome has no row that says so: the batch has one, and where all of it came to the
+same, the batch alone says which entry settled it. A long run writes half as much for that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, CompoundSelect, Select, and_, bindparam, select, union_all
 
-from reconciler.apply.tables import batch_outcomes, batches, effects, intents
+from reconciler.apply.tables import SETTLED_BY, batch_outcomes, batches, effects, intents
 
 __all__ = ["OF_BATCHES", "SOME", "Columns", "done", "of_batches", "outcomes"]
 
@@ -32,7 +32,7 @@ OF_BATCHES: Mapping[str, ColumnElement[Any]] = {
 _SETTLED = (
     batches.c.entry == batch_outcomes.c.intended,
     intents.c.entry == batch_outcomes.c.intended,
-    intents.c.outcome_entry == batch_outcomes.c.entry,
+    batch_outcomes.c.entry == SETTLED_BY,
 )
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    exists,
     false,
     func,
     insert,
@@ -44,6 +45,7 @@ from reconciler.apply.tables import (
     batches,
     effects,
     intents,
+    open_batches,
     policies,
     runs,
 )
@@ -133,6 +135,7 @@ def _run_finished(connection: Connection, entries: Sequence[Entry]) -> None:
 def _intended(connection: Connection, entries: Sequence[Entry]) -> None:
     rows = [(entry.seq, _said(entry)["run"], _said(entry)["target"], _op(_said(entry))) for entry in entries]
     add_values(connection, batches, ("entry", "run", "target", "op"), rows)
+    add_values(connection, open_batches, ("entry",), [row[:1] for row in rows])
     own = [row for entry in entries for row in _intents_of(entry)]
     add_values(connection, intents, ("entry", "number", "change_id", "subject", "account_key", *_SHARED), own)
 
@@ -190,13 +193,18 @@ def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
             continue
         connection.execute(all_of.told_before, these)
         own = {"entry": entry.seq, "intended": said["intended"], "outcome": said["outcome"]}
-        connection.execute(all_of.closed, {**these, "in_entry": entry.seq})
+        in_entry = {**these, "in_entry": entry.seq}
+        if these["listed"] or listed:
+            connection.execute(all_of.closed, in_entry)
+        else:
+            _close_whole(connection, in_entry)
         connection.execute(insert(batch_outcomes).values(**own, recorded_at=told["at"], moves=moves))
         if said["outcome"] in _DONE:
-            connection.execute(all_of.used, {**these, "in_entry": entry.seq})
+            connection.execute(all_of.used, in_entry)
             _move_batch(connection, all_of, these)
-        if said["outcome"] == _APPLIED and connection.execute(_SOME_OPEN).first() is not None:
-            connection.execute(all_of.closed_elsewhere, {**these, "in_entry": entry.seq})
+        if said["outcome"] == _APPLIED and connection.execute(_OPEN_ELSEWHERE, {"of_run": said["run"]}).first():
+            connection.execute(all_of.closed_elsewhere, in_entry)
+        connection.execute(_SHUT)
 
 
 _APPLIED, _SILENT = "applied", "unavailable"
@@ -252,7 +260,34 @@ class _Intended:
         self.told_before = insert(effects).from_select(names, before)
 
 
-_SOME_OPEN = select(intents.c.change_id).where(OPEN).limit(1)
+def _close_whole(connection: Connection, in_entry: Mapping[str, Any]) -> None:
+    """All of a batch is settled by one entry: that is said once, and of none apart."""
+    for statement in (_TOGETHER, _SAID_APART):
+        connection.execute(statement, in_entry)
+
+
+_TOGETHER = update(batches).where(batches.c.entry == bindparam("intended")).values(outcome_entry=bindparam("in_entry"))
+_SAID_APART = (
+    update(intents)
+    .where(intents.c.entry == bindparam("intended"), intents.c.outcome_entry.is_not(None))
+    .values(outcome_entry=None)
+)
+_OPEN_ELSEWHERE = (
+    select(open_batches.c.entry)
+    .join(batches, batches.c.entry == open_batches.c.entry)
+    .where(batches.c.run != bindparam("of_run"))
+    .limit(1)
+)
+"""What one run intends, it intends once: only what others left can be the same."""
+_SHUT = delete(open_batches).where(
+    ~exists().where(
+        batches.c.entry == open_batches.c.entry,
+        batches.c.outcome_entry.is_(None),
+        intents.c.entry == open_batches.c.entry,
+        intents.c.outcome_entry.is_(None),
+    )
+)
+"""Forget of those batches that are held to be open the ones of which nothing is."""
 
 
 def _close(connection: Connection, told: Sequence[Mapping[str, Any]]) -> None:
@@ -271,6 +306,7 @@ def _close(connection: Connection, told: Sequence[Mapping[str, Any]]) -> None:
         closed += [{"of_entry": each.entry, "of_number": each.number, "by": row["entry"]} for each in gone]
     if closed:
         connection.execute(_CLOSE, closed)
+        connection.execute(_SHUT)
 
 
 _OPEN_OF = (
@@ -416,12 +452,16 @@ _CONTRADICT = insert(effects).from_select(
     ),
 )
 """One of a batch that shared its outcome so far."""
+_SETTLED_BY_BATCH = func.coalesce(
+    intents.c.outcome_entry,
+    select(batches.c.outcome_entry).where(batches.c.entry == intents.c.entry).scalar_subquery(),
+)
 _TOLD_APART = (
     update(intents)
     .where(
         intents.c.entry.in_(select(batch_outcomes.c.intended).where(batch_outcomes.c.entry == bindparam("effect"))),
         intents.c.change_id == bindparam("change"),
-        intents.c.outcome_entry == bindparam("effect"),
+        bindparam("effect") == _SETTLED_BY_BATCH,
     )
     .values(outcome_entry=bindparam("in_entry"))
 )
@@ -472,6 +512,7 @@ def _erased(connection: Connection, entries: Sequence[Entry]) -> None:
         connection.execute(delete(effects).where(effects.c.subject == person))
         connection.execute(delete(account_links).where(account_links.c.person == person))
         connection.execute(delete(intents).where(intents.c.subject == person))
+        connection.execute(_SHUT)
         _forget_member(connection, person)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, and_, func, select
 
 from reconciler.facts.ledger import Sequence64
 from reconciler.facts.store import metadata
@@ -77,8 +77,13 @@ batches = Table(
     Column("run", Text, nullable=False, index=True),
     Column("target", Text, nullable=False),
     Column("op", Text, nullable=False, index=True),
+    Column("outcome_entry", Sequence64),
 )
-"""What was put on record as about to be sent, by the entry that says so; its changes are `intents`."""
+"""What was put on record as about to be sent, by the entry that says so; its changes are `intents`. `outcome_entry`: by
+which entry all those of them are settled of which nothing else is said.
+"""
+open_batches = Table("open_batches", metadata, Column("entry", Sequence64, primary_key=True, autoincrement=False))
+"""The batches of which something may have no outcome yet: few, and asked for often."""
 intents = Table(
     "intents",
     metadata,
@@ -95,12 +100,14 @@ intents = Table(
     sqlite_with_rowid=False,
 )
 """What a run is about to do, as far as it is asked for; all of it stands in the ledger entry. `number` counts the
-changes of an entry from 0. `counts`: for the guards, once it is done. `outcome_entry`: by which entry it is settled;
-where that is one of `batch_outcomes`, what became of it stands there, and nowhere else.
+changes of an entry from 0. `counts`: for the guards, once it is done. `outcome_entry`: by which entry it is settled,
+where that is said of it apart from the others of its batch. Where it is settled by one of `batch_outcomes`, what became
+of it stands there, and nowhere else.
 """
-# What is open is little and asked for often: an index of that alone costs a long run next to nothing.
-OPEN = intents.c.outcome_entry.is_(None)
-Index("ix_intents_open", intents.c.change_id, sqlite_where=OPEN, postgresql_where=OPEN)
+OPEN = and_(intents.c.outcome_entry.is_(None), intents.c.entry.in_(select(open_batches.c.entry)))
+"""What has no outcome yet. Nothing is written with each change once it has one, and a long run is mostly changes."""
+SETTLED_BY = func.coalesce(intents.c.outcome_entry, batches.c.outcome_entry)
+"""The entry by which an intent of a batch is settled; null where it is open."""
 batch_outcomes = Table(
     "batch_outcomes",
     metadata,
@@ -216,4 +223,15 @@ channels = Table(
 )
 """When each channel may be used again, and how often in a row it has failed."""
 
-PROJECTED = (account_links, approvals, runs, batches, intents, batch_outcomes, effects, baselines, policies)
+PROJECTED = (
+    account_links,
+    approvals,
+    runs,
+    batches,
+    open_batches,
+    intents,
+    batch_outcomes,
+    effects,
+    baselines,
+    policies,
+)

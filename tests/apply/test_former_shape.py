@@ -65,8 +65,8 @@ def test_it_answers_as_before(tmp_path: Path) -> None:
         assert journal.about_to_give(connection, "E3") == {"c3"}
         assert connection.execute(select(intents.c.change_id).where(OPEN)).scalars().all() == ["c3"]
         assert sorted(tuple(row) for row in connection.execute(select(batches))) == [
-            (5, "r1", "dir", "grant"),
-            (7, "r1", "dir", "delete-account"),
+            (5, "r1", "dir", "grant", None),
+            (7, "r1", "dir", "delete-account", None),
         ]
 
 

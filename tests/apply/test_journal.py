@@ -131,7 +131,7 @@ def facts(folder: Path, url: str) -> Facts:
 
 def rows(facts: Facts) -> dict[str, list[tuple[Any, ...]]]:
     tables = (
-        *("account_links", "approvals", "batches", "intents", "batch_outcomes", "effects"),
+        *("account_links", "approvals", "batches", "open_batches", "intents", "batch_outcomes", "effects"),
         *("baselines", "policies"),
     )
     with facts.store.reading() as connection:

@@ -18,7 +18,7 @@ from reconciler.passes.one_person import let_out
 from tests.passes.company import POLICY, Account, Company, Died, Faulty, settled_company
 
 JOURNAL = (
-    *("account_links", "approvals", "runs", "batches", "intents", "batch_outcomes", "effects"),
+    *("account_links", "approvals", "runs", "batches", "open_batches", "intents", "batch_outcomes", "effects"),
     *("baselines", "policies"),
 )
 
