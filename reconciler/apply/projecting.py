@@ -191,7 +191,8 @@ def _effects(connection: Connection, entries: Sequence[Entry]) -> None:
         if said["outcome"] == _SILENT:
             connection.execute(all_of.copied, {**these, **told, "moves": moves})
             continue
-        connection.execute(all_of.told_before, these)
+        if connection.execute(_TOLD_BEFORE, {"intended": said["intended"]}).first():
+            connection.execute(all_of.told_before, these)
         own = {"entry": entry.seq, "intended": said["intended"], "outcome": said["outcome"]}
         in_entry = {**these, "in_entry": entry.seq}
         if these["listed"] or listed:
@@ -258,6 +259,9 @@ class _Intended:
         # What was told of a batch before, and is told again by another one, stays on the record by itself.
         before = of_batches(names, lambda _: these)
         self.told_before = insert(effects).from_select(names, before)
+
+
+_TOLD_BEFORE = select(batch_outcomes.c.entry).where(batch_outcomes.c.intended == bindparam("intended")).limit(1)
 
 
 def _close_whole(connection: Connection, in_entry: Mapping[str, Any]) -> None:

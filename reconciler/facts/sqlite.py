@@ -76,7 +76,7 @@ class Sqlite:
             record.info["file"] = self._file()
             driver.isolation_level = None  # transactions begin where we say so, not where the driver guesses
             pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cell_size_check=ON")
-            for pragma in (*pragmas, "secure_delete=ON", "cache_size=-16384", "wal_autocheckpoint=8192"):
+            for pragma in (*pragmas, "secure_delete=ON", "cache_size=-8192", "wal_autocheckpoint=8192"):
                 driver.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "checkout")

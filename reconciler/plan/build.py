@@ -173,7 +173,7 @@ class _Making:
     def _guarded(self, found: Changes) -> list[Change]:
         s = self._s
         guards = stricter(s.policy.guards, s.guards_in_force) if s.guards_in_force else s.policy.guards
-        guarded = hold(found.changes, guards, self._standing(), s.approvals, s.policy.digest)
+        guarded = hold(found.given_up(), guards, self._standing(), s.approvals, s.policy.digest)
         rules = rules_in_force(s)
         if s.pins:
             guarded = with_digests(keep_pins(guarded, s.pins), s.policy.digest)

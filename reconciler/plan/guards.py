@@ -85,8 +85,10 @@ def hold(
 ) -> list[Change]:
     """The same changes, each approved, held or free. A held slice carries one digest per guard, to be approved by."""
     own = _out_of_the_lane(list(changes), guards, standing)
-    if approvals.actors:
-        own = [change.as_approved() if _is_approved(change, guards, approvals) else change for change in own]
+    del changes  # of a long plan that nobody else has, each goes as soon as there is what it has become
+    for index, change in enumerate(own) if approvals.actors else ():
+        if _is_approved(change, guards, approvals):
+            own[index] = change.as_approved()
     groups = _grouped(own, guards.protected)
     asked = _Round(guards, standing, _tripped(own, groups, guards, standing), _emptied(groups, standing))
     objections = [(group, said) for group in groups if (said := _first_objection(group, asked)) is not None]

@@ -34,6 +34,11 @@ class Changes:
     observed: list[Change] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
+    def given_up(self) -> list[Change]:
+        """The changes, which are the caller's alone from then on."""
+        changes, self.changes = self.changes, []
+        return changes
+
 
 @dataclass(frozen=True, slots=True)
 class Membership:
