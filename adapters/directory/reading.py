@@ -62,15 +62,17 @@ def _observation(
     bound_as: str,
 ) -> Observation:
     findings: list[TargetFinding] = []
-    values = {entitlement_key(each): value for each in locators if (value := layout.attribute_value(each))}
+    asked = {entitlement_key(each): each for each in locators}
+    values = {key: value for key, each in asked.items() if (value := layout.attribute_value(each))}
     roll = _roll(reader, layout, _Holders(values.values()), keys, at, findings)
-    wanted = {entitlement_key(each): layout.group_name(each) for each in locators if "group" in each}
+    named = {key: layout.group_name(each) for key, each in asked.items() if "group" in each}
+    wanted = {key: canonical_name(name) for key, name in named.items()}
     groups = _Groups(layout, roll, narrow=keys is not None)
     found = groups.found(reader, wanted.values())
-    read = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    read = {key: groups.entitlement(key, named[key], found[name]) for key, name in wanted.items()}
     read |= {key: roll.holders.entitlement(key, value, roll.read) for key, value in values.items()}
     read = _with_groups_within(read, layout.kind)
-    entitlements = {key: read[key] for key in map(entitlement_key, locators)}
+    entitlements = {key: read[key] for key in asked}
     return Observation(
         at, roll.read, entitlements, tuple(findings), _own(bound_as, layout, roll, entitlements.values())
     )
@@ -268,10 +270,9 @@ class _Groups:
     shortfalls: list[str] = field(default_factory=list)
 
     def found(self, reader: DirectoryReader, wanted: Iterable[GroupName]) -> Mapping[GroupName, list[_Members]]:
-        """The groups under each wanted name; usually one, none where it does not exist."""
-        names_asked = list(dict.fromkeys(map(canonical_name, wanted)))
-        result: dict[GroupName, list[_Members]] = {name: [] for name in names_asked}
-        for entry, members in self._read(reader, names_asked):
+        """The groups under each wanted name, in canonical spelling; usually one, none where it does not exist."""
+        result: dict[GroupName, list[_Members]] = {name: [] for name in wanted}
+        for entry, members in self._read(reader, list(result)):
             for name in set(group_keys(entry)) & result.keys():
                 result[name].append(members)
         missing = [name for name, own in result.items() if not own]
@@ -284,9 +285,9 @@ class _Groups:
     def _unusable(self, entry: Entry, why: str) -> _Members:
         return _Members(entry.dn, BitMap(), (), Reading.FAILED, why)
 
-    def entitlement(self, key: str, name: GroupName, found: Mapping[GroupName, list[_Members]]) -> EntitlementRead:
+    def entitlement(self, key: str, name: GroupName, found: Sequence[_Members]) -> EntitlementRead:
         label = name.dn or name.cn
-        match found[canonical_name(name)]:
+        match found:
             case [group]:
                 cut = self.shortfalls and group.reading is not Reading.FAILED
                 reading = Reading.PARTIAL if cut else group.reading

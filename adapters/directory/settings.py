@@ -212,6 +212,8 @@ class Layout:
     def group_name(self, locator: Locator) -> GroupName:
         """How the locator names its group; a DN only where it is one under the groups' base."""
         value = locator["group"]
+        if "=" not in value:  # nearly all, and no name of a directory is without
+            return GroupName(cn=value)
         try:
             return GroupName(dn=value) if names.lies_under(value, self.groups_base) else GroupName(cn=value)
         except names.InvalidName:
