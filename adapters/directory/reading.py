@@ -11,9 +11,10 @@ import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from adapters.directory import names
-from adapters.directory.entries import DirectoryReader, Entry, GroupName
+from adapters.directory.entries import KEPT, DirectoryReader, Entry, GroupName
 from adapters.directory.groups import DYNAMIC, GroupKind, dynamic, of_another_class, value_principal
 from adapters.directory.settings import AttributeValue, Layout
 from reconciler.targets import (
@@ -100,6 +101,7 @@ def group_keys(entry: Entry) -> Iterator[GroupName]:
         yield GroupName(cn=names.fold(value.decode("utf-8", "surrogateescape")))
 
 
+@lru_cache(maxsize=KEPT)
 def canonical_name(name: GroupName) -> GroupName:
     """A locator's name for a group in the spelling under which equal names are equal."""
     return GroupName(dn=names.canonical(name.dn)) if name.dn else GroupName(cn=names.fold(name.cn))
@@ -260,6 +262,12 @@ class _Members:
     detail: str = ""
 
 
+@lru_cache(maxsize=KEPT)
+def _without_members(key: str, label: str, reading: Reading, detail: str) -> EntitlementRead:
+    """Whoever asks about one person hears this of nearly every group, each time."""
+    return EntitlementRead(key, label, reading, detail=detail)
+
+
 @dataclass(slots=True)
 class _Groups:
     """Turns the groups that are found into entitlements."""
@@ -297,7 +305,7 @@ class _Groups:
                 self.narrow and self.layout.kind.by_dn
             ):  # whoever is asked about is not in it: all there is to say
                 reading = Reading.COMPLETE if self.roll.read.reading.whole and not self.shortfalls else Reading.PARTIAL
-                return EntitlementRead(key, label, reading, detail="; ".join(self.shortfalls))
+                return _without_members(key, label, reading, "; ".join(self.shortfalls))
             case []:
                 kind, base = self.layout.kind.object_class, self.layout.groups_base
                 missing = f"no group named {label} of class {kind} under {base}; create it or correct the binding"
