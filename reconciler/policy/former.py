@@ -36,12 +36,12 @@ def with_former(policy: Policy, refs: Iterable[EntitlementRef]) -> Policy:
     if not missing:
         return policy
     before = policy.once(_found_before)
-    if missing not in before:
+    made = before.get(missing)
+    if made is None:
         made = _with_missing(policy, missing)
         before.clear()
         before[missing] = made
-        return made
-    return before[missing]
+    return made
 
 
 def _found_before(_: Policy) -> dict[tuple[EntitlementRef, ...], Policy]:
