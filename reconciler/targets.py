@@ -61,8 +61,8 @@ def entitlement_key(locator: Locator) -> str:
     """A locator in canonical spelling: ``group=docs-readers``; several parts are joined by ``,`` in order of their
     names.
     """
-    escaped = ((name, value.replace("\\", "\\\\").replace(",", "\\,")) for name, value in sorted(locator.items()))
-    return ",".join(f"{name}={value}" for name, value in escaped)
+    parts = sorted(locator.items()) if len(locator) > 1 else locator.items()  # asked of thousands, nearly all of one
+    return ",".join([name + "=" + value.replace("\\", "\\\\").replace(",", "\\,") for name, value in parts])
 
 
 def entitlement_locator(key: str) -> dict[str, str]:

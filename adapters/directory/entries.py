@@ -55,6 +55,10 @@ class Listing:
         return iter(self.entries)
 
 
+KEPT = 1 << 15
+"""What is worked out from names alone is kept for so many: the same groups are asked about for every leaver."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupName:
     """How a locator names a group: by `cn` under the groups' base, or by its DN."""

@@ -11,9 +11,10 @@ import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from adapters.directory import names
-from adapters.directory.entries import DirectoryReader, Entry, GroupName
+from adapters.directory.entries import KEPT, DirectoryReader, Entry, GroupName
 from adapters.directory.groups import DYNAMIC, GroupKind, dynamic, of_another_class, value_principal
 from adapters.directory.settings import AttributeValue, Layout
 from reconciler.targets import (
@@ -62,15 +63,17 @@ def _observation(
     bound_as: str,
 ) -> Observation:
     findings: list[TargetFinding] = []
-    values = {entitlement_key(each): value for each in locators if (value := layout.attribute_value(each))}
+    asked = {entitlement_key(each): each for each in locators}
+    values = {key: value for key, each in asked.items() if (value := layout.attribute_value(each))}
     roll = _roll(reader, layout, _Holders(values.values()), keys, at, findings)
-    wanted = {entitlement_key(each): layout.group_name(each) for each in locators if "group" in each}
+    named = {key: layout.group_name(each) for key, each in asked.items() if "group" in each}
+    wanted = {key: canonical_name(name) for key, name in named.items()}
     groups = _Groups(layout, roll, narrow=keys is not None)
     found = groups.found(reader, wanted.values())
-    read = {key: groups.entitlement(key, name, found) for key, name in wanted.items()}
+    read = {key: groups.entitlement(key, named[key], found[name]) for key, name in wanted.items()}
     read |= {key: roll.holders.entitlement(key, value, roll.read) for key, value in values.items()}
     read = _with_groups_within(read, layout.kind)
-    entitlements = {key: read[key] for key in map(entitlement_key, locators)}
+    entitlements = {key: read[key] for key in asked}
     return Observation(
         at, roll.read, entitlements, tuple(findings), _own(bound_as, layout, roll, entitlements.values())
     )
@@ -98,6 +101,7 @@ def group_keys(entry: Entry) -> Iterator[GroupName]:
         yield GroupName(cn=names.fold(value.decode("utf-8", "surrogateescape")))
 
 
+@lru_cache(maxsize=KEPT)
 def canonical_name(name: GroupName) -> GroupName:
     """A locator's name for a group in the spelling under which equal names are equal."""
     return GroupName(dn=names.canonical(name.dn)) if name.dn else GroupName(cn=names.fold(name.cn))
@@ -258,6 +262,12 @@ class _Members:
     detail: str = ""
 
 
+@lru_cache(maxsize=KEPT)
+def _without_members(key: str, label: str, reading: Reading, detail: str) -> EntitlementRead:
+    """Whoever asks about one person hears this of nearly every group, each time."""
+    return EntitlementRead(key, label, reading, detail=detail)
+
+
 @dataclass(slots=True)
 class _Groups:
     """Turns the groups that are found into entitlements."""
@@ -268,10 +278,9 @@ class _Groups:
     shortfalls: list[str] = field(default_factory=list)
 
     def found(self, reader: DirectoryReader, wanted: Iterable[GroupName]) -> Mapping[GroupName, list[_Members]]:
-        """The groups under each wanted name; usually one, none where it does not exist."""
-        names_asked = list(dict.fromkeys(map(canonical_name, wanted)))
-        result: dict[GroupName, list[_Members]] = {name: [] for name in names_asked}
-        for entry, members in self._read(reader, names_asked):
+        """The groups under each wanted name, in canonical spelling; usually one, none where it does not exist."""
+        result: dict[GroupName, list[_Members]] = {name: [] for name in wanted}
+        for entry, members in self._read(reader, list(result)):
             for name in set(group_keys(entry)) & result.keys():
                 result[name].append(members)
         missing = [name for name, own in result.items() if not own]
@@ -284,9 +293,9 @@ class _Groups:
     def _unusable(self, entry: Entry, why: str) -> _Members:
         return _Members(entry.dn, BitMap(), (), Reading.FAILED, why)
 
-    def entitlement(self, key: str, name: GroupName, found: Mapping[GroupName, list[_Members]]) -> EntitlementRead:
+    def entitlement(self, key: str, name: GroupName, found: Sequence[_Members]) -> EntitlementRead:
         label = name.dn or name.cn
-        match found[canonical_name(name)]:
+        match found:
             case [group]:
                 cut = self.shortfalls and group.reading is not Reading.FAILED
                 reading = Reading.PARTIAL if cut else group.reading
@@ -296,7 +305,7 @@ class _Groups:
                 self.narrow and self.layout.kind.by_dn
             ):  # whoever is asked about is not in it: all there is to say
                 reading = Reading.COMPLETE if self.roll.read.reading.whole and not self.shortfalls else Reading.PARTIAL
-                return EntitlementRead(key, label, reading, detail="; ".join(self.shortfalls))
+                return _without_members(key, label, reading, "; ".join(self.shortfalls))
             case []:
                 kind, base = self.layout.kind.object_class, self.layout.groups_base
                 missing = f"no group named {label} of class {kind} under {base}; create it or correct the binding"

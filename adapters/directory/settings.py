@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -17,7 +18,7 @@ from adapters import checking
 from adapters.checking import PersonAttribute, Strict
 from adapters.directory import names
 from adapters.directory.creating import Create, Handover, problems_of, template_attributes
-from adapters.directory.entries import GroupName
+from adapters.directory.entries import KEPT, GroupName
 from adapters.directory.groups import KINDS, GroupKind
 from adapters.directory.locking import LOCKS, Lock
 from reconciler.targets import Locator, Op, TargetContext
@@ -211,11 +212,7 @@ class Layout:
 
     def group_name(self, locator: Locator) -> GroupName:
         """How the locator names its group; a DN only where it is one under the groups' base."""
-        value = locator["group"]
-        try:
-            return GroupName(dn=value) if names.lies_under(value, self.groups_base) else GroupName(cn=value)
-        except names.InvalidName:
-            return GroupName(cn=value)
+        return _group_name(locator["group"], self.groups_base)
 
     def attribute_value(self, locator: Locator) -> AttributeValue | None:
         """The value that the locator names, where it names one and not a group."""
@@ -280,3 +277,11 @@ def _looks_like_dn(value: str) -> bool:
         return len(names.parse(value)) > 1
     except names.InvalidName:
         return False
+
+
+@lru_cache(maxsize=KEPT)
+def _group_name(value: str, base: str) -> GroupName:
+    try:
+        return GroupName(dn=value) if names.lies_under(value, base) else GroupName(cn=value)
+    except names.InvalidName:
+        return GroupName(cn=value)

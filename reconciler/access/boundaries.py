@@ -133,7 +133,7 @@ class Boundaries:
 
 def boundaries_of(policy: Policy, population: Population) -> Boundaries:
     """Those of a policy and the people of a population."""
-    return Boundaries(policy, population, named_in(policy), ZoneInfo(population.timezone))
+    return Boundaries(policy, population, policy.once(named_in), ZoneInfo(population.timezone))
 
 
 def _both(spans: Iterable[Span]) -> Iterator[datetime]:

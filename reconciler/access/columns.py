@@ -63,13 +63,22 @@ class Column:
     _paths: dict[str, list[str]] = field(default_factory=dict)
     """Of a tree: a path → the values that are it or lie under it."""
 
+    @property
+    def present(self) -> Mapping[str, object]:
+        """By every value that somebody has; of a tree, by every path above one, too."""
+        return self._by_path if self.attribute.kind is AttributeKind.TREE else self.assignments
+
     def under(self, path: str) -> Sequence[str]:
         """The values of a tree that are the path or lie under it; as `matching.lies_under`."""
+        return self._by_path.get(path, ())
+
+    @property
+    def _by_path(self) -> Mapping[str, Sequence[str]]:
         if not self._paths:
             for value in self.assignments:
                 for path_above in paths_above(value):
                     self._paths.setdefault(path_above, []).append(value)
-        return self._paths.get(path, ())
+        return self._paths
 
     def where(self, test: Test) -> BitMap:
         """The assignments of which the test is true."""

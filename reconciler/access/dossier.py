@@ -70,9 +70,9 @@ class Book:
         self.policy: Policy = moment.policy
         self._zone = moment.zone
         self._asked: dict[Permission, Asked] = {}
-        self._clauses = _clauses(moment.policy)
-        self.demands: Demands = demands_of(moment.policy)
-        self.separations: Separations = separations_of(moment.policy)
+        self._clauses = moment.policy.once(_clauses)
+        self.demands: Demands = moment.policy.once(demands_of)
+        self.separations: Separations = moment.policy.once(separations_of)
         self.is_separating = bool(self.separations.roles or self.separations.lists)
 
     def asked(self, permission: Permission) -> Asked:

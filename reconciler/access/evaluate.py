@@ -10,7 +10,7 @@ them is in it too (`sponsorship.people_needed`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from pyroaring import BitMap
 from reconciler.access.columns import Columns, union
 from reconciler.access.days import days_cover
 from reconciler.access.gates import Gates, gates_at
-from reconciler.access.giving import Given, given_at
+from reconciler.access.giving import Given, given_at, permissions_of
 from reconciler.access.model import Conflict, Desired
 from reconciler.access.placement import columns_at
 from reconciler.access.separation import conflicts_of, separated_by
@@ -44,10 +44,10 @@ def evaluate(policy: Policy, population: Population, at: datetime) -> Desired:
         at=at,
         given=given.people,
         allowed=allowed,
-        members=_members(policy.entitlements, allowed),
+        members=_members(policy, allowed),
         service_given=service_given,
         service_allowed=service_allowed,
-        service_members=_service_members(policy.entitlements, service_allowed),
+        service_members=_service_members(policy, service_allowed),
         states=columns.states,
         undeclared=columns.undeclared,
         unlisted=unlisted_at(policy, population, columns),
@@ -76,19 +76,40 @@ def withheld(population: Population, desired: Desired) -> list[tuple[str, Permis
 
 def _allowed(given: Given, conflicts: tuple[Conflict, ...], gates: Gates) -> dict[Permission, BitMap]:
     separated = separated_by(conflicts, given)
-    allowed = {permission: people & gates.opened(permission) for permission, people in given.people.items()}
-    return {**allowed, **{permission: allowed[permission] - people for permission, people in separated.items()}}
+    some = {permission: people & gates.opened(permission) for permission, people in given.people.items() if people}
+    some |= {permission: some[permission] - people for permission, people in separated.items() if permission in some}
+    return {**dict.fromkeys(given.people, BitMap()), **some}
 
 
-def _members(
-    entitlements: Mapping[EntitlementRef, Entitlement], allowed: Mapping[Permission, BitMap]
-) -> dict[EntitlementRef, BitMap]:
-    return {
-        ref: allowed[entitlement.permissions[0]]
+def _members(policy: Policy, allowed: Mapping[Permission, BitMap]) -> dict[EntitlementRef, BitMap]:
+    some = {
+        entitlement.ref: allowed[entitlement.permissions[0]]
         if len(entitlement.permissions) == 1
         else union(allowed[permission] for permission in entitlement.permissions)
-        for ref, entitlement in entitlements.items()
+        for entitlement in _carrying(policy, allowed)
     }
+    return {**dict.fromkeys(policy.entitlements, BitMap()), **some}
+
+
+def _carrying(policy: Policy, allowed: Mapping[Permission, object]) -> Collection[Entitlement]:
+    """The entitlements that carry a permission which anybody is allowed, in the policy's order."""
+    carriers = policy.once(_carriers)
+    found = {index for permission, those in allowed.items() if those for index in carriers.get(permission, ())}
+    every = policy.once(_entitlements)
+    return [every[index] for index in sorted(found)]
+
+
+def _entitlements(policy: Policy) -> Sequence[Entitlement]:
+    return list(policy.entitlements.values())
+
+
+def _carriers(policy: Policy) -> dict[Permission, list[int]]:
+    """Permission → which of the entitlements carry it."""
+    found: dict[Permission, list[int]] = {}
+    for index, entitlement in enumerate(policy.entitlements.values()):
+        for permission in entitlement.permissions:
+            found.setdefault(permission, []).append(index)
+    return found
 
 
 def _barred(policy: Policy, columns: Columns) -> dict[Invariant, BitMap]:
@@ -103,28 +124,32 @@ def _barred(policy: Policy, columns: Columns) -> dict[Invariant, BitMap]:
 
 
 def _service_given(policy: Policy, at: datetime, zone: ZoneInfo) -> dict[Permission, frozenset[str]]:
-    holders: dict[Permission, set[str]] = {permission: set() for permission in policy.permissions()}
+    holders: dict[Permission, set[str]] = {}
     for account in policy.service_accounts.values():
         if days_cover(at, None, account.until, zone):
             for grant in account.grants:
                 if days_cover(at, None, policy.resources[grant.permission.resource].until, zone):
-                    holders[grant.permission].add(account.name)
-    return {permission: frozenset(names) for permission, names in holders.items()}
+                    holders.setdefault(grant.permission, set()).add(account.name)
+    some = {permission: frozenset(names) for permission, names in holders.items()}
+    return {**dict.fromkeys(policy.once(permissions_of), frozenset[str]()), **some}
 
 
-def _service_allowed(policy: Policy, given: Mapping[Permission, frozenset[str]]) -> dict[Permission, frozenset[str]]:
-    return {
+def _service_allowed(policy: Policy, given: dict[Permission, frozenset[str]]) -> dict[Permission, frozenset[str]]:
+    some = {
         permission: frozenset(
             name for name in names if policy.effective_class(permission) <= policy.service_accounts[name].ceiling
         )
         for permission, names in given.items()
+        if names
     }
+    return {**given, **some}
 
 
 def _service_members(
-    entitlements: Mapping[EntitlementRef, Entitlement], allowed: Mapping[Permission, frozenset[str]]
+    policy: Policy, allowed: Mapping[Permission, frozenset[str]]
 ) -> dict[EntitlementRef, frozenset[str]]:
-    return {
-        ref: frozenset[str]().union(*(allowed[permission] for permission in entitlement.permissions))
-        for ref, entitlement in entitlements.items()
+    some = {
+        entitlement.ref: frozenset[str]().union(*(allowed[permission] for permission in entitlement.permissions))
+        for entitlement in _carrying(policy, allowed)
     }
+    return {**dict.fromkeys(policy.entitlements, frozenset[str]()), **some}

@@ -8,18 +8,18 @@ by match, up to the overlap's ceiling. Past its last day a resource is not given
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from pyroaring import BitMap
 
 from reconciler.access.columns import Columns, union
 from reconciler.access.days import days_cover
 from reconciler.access.model import GivenBy
+from reconciler.access.sieve import Sieve
 from reconciler.facts.model import Population
-from reconciler.policy.model import NOTHING, AllOf, Compare, Match, Permission, Policy, Present, Role
+from reconciler.policy.model import NOTHING, AllOf, Compare, Grant, Match, Permission, Policy, Present, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,30 @@ class Given:
     people: Mapping[Permission, BitMap]
     by: Mapping[Permission, tuple[GivenBy, ...]]
     holders: Mapping[str, BitMap]
-    """Role → whoever holds it, not counting those who hold one that inherits it."""
+    """Role → whoever holds it, not counting those who hold one that inherits it; only roles that somebody may hold."""
 
 
 def given_at(policy: Policy, population: Population, columns: Columns) -> Given:
     """What is given to whom at the columns' moment. Every permission of the policy has an entry."""
-    held = {role.name: _held(role, population, columns) for role in policy.roles.values()}
-    clauses: dict[Permission, list[GivenBy]] = {permission: [] for permission in policy.permissions()}
-    open_now = _given_now(policy, columns.at, columns.zone)
-    for clause in (*_by_roles(policy, columns, held), *_by_exceptions(policy, population, columns)):
-        if clause.people and clause.grant.permission.resource in open_now:
-            clauses[clause.grant.permission].append(clause)
+    holding = [(gifts, _held(gifts.role, population, columns)) for gifts in policy.once(gifts_of).through(columns)]
+    clauses: dict[Permission, list[GivenBy]] = {}
+    over = {name for name, until in policy.once(_ending) if not days_cover(columns.at, None, until, columns.zone)}
+    for clause in (*_by_roles(policy, columns, holding), *_by_exceptions(policy, population, columns)):
+        if clause.people and clause.grant.permission.resource not in over:
+            clauses.setdefault(clause.grant.permission, []).append(clause)
+    everything = policy.once(permissions_of)
+    people = {permission: _everybody(found) for permission, found in clauses.items()}
+    by = {permission: tuple(found) for permission, found in clauses.items()}
     return Given(
-        people={permission: _everybody(found) for permission, found in clauses.items()},
-        by={permission: tuple(found) for permission, found in clauses.items()},
-        holders={name: each.people(columns) for name, each in held.items()},
+        people={**dict.fromkeys(everything, BitMap()), **people},
+        by={**dict.fromkeys(everything, ()), **by},
+        holders={gifts.role.name: each.people(columns) for gifts, each in holding},
     )
+
+
+def permissions_of(policy: Policy) -> dict[Permission, None]:
+    """All permissions, in the order of the policy: once for a policy, since a name takes long to look up."""
+    return dict.fromkeys(policy.permissions())
 
 
 def numbers_of(ids: Iterable[str], population: Population) -> BitMap:
@@ -56,11 +64,34 @@ def _everybody(clauses: list[GivenBy]) -> BitMap:
     return clauses[0].people if len(clauses) == 1 else union(clause.people for clause in clauses)
 
 
-def _given_now(policy: Policy, at: datetime, zone: ZoneInfo) -> frozenset[str]:
-    return frozenset(name for name, resource in policy.resources.items() if days_cover(at, None, resource.until, zone))
+def _ending(policy: Policy) -> Sequence[tuple[str, date]]:
+    """The resources that are to end, each with its last day."""
+    return [(name, each.until) for name, each in policy.resources.items() if each.until is not None]
 
 
 # --- roles ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gifts:
+    """A role, and what it grants by the values that it takes."""
+
+    role: Role
+    grants: Sieve[tuple[Grant, tuple[str, ...]]]
+
+
+def gifts_of(policy: Policy) -> Sieve[Gifts]:
+    """The roles that somebody can hold, by the values that it takes."""
+    roles = (role for role in policy.roles.values() if role.matches_people or role.everyone or role.members)
+    return Sieve.of((_held_by(role), Gifts(role, _grants(role))) for role in roles)
+
+
+def _held_by(role: Role) -> Match | None:
+    return None if role.everyone or role.members else role.match
+
+
+def _grants(role: Role) -> Sieve[tuple[Grant, tuple[str, ...]]]:
+    return Sieve.of((grant.when, (grant, chain)) for grant, chain in role.all_grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +150,15 @@ def _some_value(role: Role) -> Match | None:
     return AllOf(tuple(Compare(each.attribute, Present(), None, each.place) for each in role.for_each))
 
 
-def _by_roles(policy: Policy, columns: Columns, held: Mapping[str, _Held]) -> Iterator[GivenBy]:
+def _by_roles(policy: Policy, columns: Columns, holding: Iterable[tuple[Gifts, _Held]]) -> Iterator[GivenBy]:
     overlap = policy.lifecycle.transfer
     ceiling = NOTHING if overlap is None else overlap.ceiling
-    classes = {permission: policy.effective_class(permission) for permission in policy.permissions()}
-    for role in policy.roles.values():
-        holding = held[role.name]
-        if not (holding.counting or holding.overlapping or holding.named):
+    for gifts, held in holding:
+        if not (held.counting or held.overlapping or held.named):
             continue
-        for grant, chain in role.all_grants:
-            stays = classes[grant.permission] <= ceiling
-            yield GivenBy(grant, chain, None, holding.given(grant.when, columns, overlap=stays))
+        for grant, chain in gifts.grants.through(columns):
+            stays = policy.effective_class(grant.permission) <= ceiling
+            yield GivenBy(grant, chain, None, held.given(grant.when, columns, overlap=stays))
 
 
 # --- exceptions -----------------------------------------------------------------------------------------------------

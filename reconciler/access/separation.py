@@ -16,6 +16,8 @@ from reconciler.access.giving import Given
 from reconciler.access.model import Conflict
 from reconciler.policy.model import Permission, Policy, Role, Separation
 
+_NOBODY = BitMap()
+
 
 def conflicts_of(policy: Policy, given: Given) -> tuple[Conflict, ...]:
     """The rules that somebody comes into conflict with, in the policy's order, each with all of those people."""
@@ -58,7 +60,7 @@ def _holders(roles: Mapping[str, Role], given: Given) -> dict[str, BitMap]:
     holding: dict[str, list[BitMap]] = {}
     for role in roles.values():
         for name in lineage([role.name], roles):
-            holding.setdefault(name, []).append(given.holders[role.name])
+            holding.setdefault(name, []).append(given.holders.get(role.name, _NOBODY))
     return {name: union(people) for name, people in holding.items()}
 
 

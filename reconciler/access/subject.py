@@ -108,7 +108,7 @@ def moment_of(policy: Policy, population: Population, at: datetime, named: Named
         zone=zone,
         horizon=horizon_of(policy, at, zone),
         kinds=kinds_at(policy.evidence, at, zone),
-        named=named or named_in(policy),
+        named=named or policy.once(named_in),
         reads=MatchReader(policy.attributes),
     )
 

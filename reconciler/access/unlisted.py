@@ -32,7 +32,8 @@ def _unlisted(role: Role, family: ResourceFamily, for_each: ForEach, columns: Co
     if not role.matches_people:
         return
     holding = columns.counting if role.match is None else columns.counting & columns.truth(role.match).true
-    below = frozenset(path for listed in family.values for path in paths_above(listed))
+    reaching = for_each.reach is Reach.DESCENDANTS
+    below = frozenset(path for listed in family.values for path in paths_above(listed)) if reaching else frozenset()
     for value, assignments in columns.attributes[for_each.attribute].assignments.items():
         if not _is_listed(value, family, for_each.reach, below):
             people = columns.people_of(assignments & holding)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, column, delete, distinct, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, column, delete, distinct, func, insert, select
 
 from reconciler.apply.intents import spelled_out
 from reconciler.apply.outcomes import SOME, done, outcomes
-from reconciler.apply.projecting import as_baseline, flush
+from reconciler.apply.projecting import as_baseline, flush, read_baselines
 from reconciler.apply.tables import (
     OPEN,
     PROJECTED,
@@ -36,7 +36,7 @@ from reconciler.facts.days import instant_text
 from reconciler.facts.ledger import CHUNK, Entry, chunks, read_numbered
 from reconciler.plan.causes import Baseline
 from reconciler.plan.guards import Approvals
-from reconciler.policy.model import EntitlementRef
+from reconciler.policy.model import EntitlementRef, Policy
 from reconciler.targets import GIVING
 
 
@@ -142,17 +142,22 @@ class Journal:
         doubtful = select(c.slice, c.subject).where(c.counts, OPEN)
         return _grouped([*_pairs(connection.execute(counted)), *_pairs(connection.execute(doubtful))])
 
-    def baselines(self, connection: Connection) -> dict[EntitlementRef, Baseline]:
-        """What every managed entitlement was when it last agreed."""
+    def baselines(
+        self, connection: Connection, refs: Collection[EntitlementRef] | None = None
+    ) -> dict[EntitlementRef, Baseline]:
+        """What every managed entitlement, or each of these, was when it last agreed."""
+        if refs is not None:
+            return read_baselines(connection, refs)
         return {
             EntitlementRef(row["target"], row["entitlement_key"]): as_baseline(row)
             for row in connection.execute(select(baselines)).mappings()
         }
 
-    def managed(self, connection: Connection) -> list[EntitlementRef]:
-        """Every entitlement that was ever managed here and is not forgotten."""
+    def managed_beyond(self, connection: Connection, policy: Policy) -> list[EntitlementRef]:
+        """Every entitlement that was ever managed here and is not forgotten, and that the policy does not list."""
         rows = connection.execute(select(baselines.c.target, baselines.c.entitlement_key))
-        return [EntitlementRef(row.target, row.entitlement_key) for row in rows]
+        listed = policy.once(_listed)
+        return [EntitlementRef(*row) for row in map(tuple, rows) if row not in listed]
 
     def held_by(self, connection: Connection, number: int) -> list[EntitlementRef]:
         """The entitlements in which the person of this number was when they were last seen."""
@@ -293,11 +298,16 @@ class Journal:
     def links_of(self, connection: Connection, target: str, person: str, keys: Collection[str]) -> dict[str, str]:
         """As `links`: the accounts of this person, and whose these other ones are."""
         c = account_links.c
-        return self._living(connection, target, c.target == target, or_(c.person == person, c.account_key.in_(keys)))
+        # By one index each: asked for either, SQLite would rather walk through all links of the target.
+        return self._living(connection, target, c.person == person) | self._living(
+            connection, target, c.account_key.in_(keys)
+        )
 
     def _living(self, connection: Connection, target: str, *conditions: ColumnElement[bool]) -> dict[str, str]:
+        rows = connection.execute(select(account_links).where(account_links.c.target == target, *conditions)).all()
+        if not rows:
+            return {}
         deleted = {row.account_key: row.entry for row in _of_accounts(connection, target, ("delete-account",))}
-        rows = connection.execute(select(account_links).where(*conditions))
         return {row.account_key: row.person for row in rows if row.entry > deleted.get(row.account_key, -1)}
 
     def contradicted_runs(self, connection: Connection, since: datetime) -> dict[str, int]:
@@ -407,6 +417,10 @@ def _of_accounts(connection: Connection, target: str, ops: Sequence[str]) -> Ite
 
 
 _MEMBERSHIP = ("grant", "revoke")
+
+
+def _listed(policy: Policy) -> frozenset[tuple[str, str]]:
+    return frozenset((ref.target, ref.key) for ref in policy.entitlements)
 
 
 def _pairs(rows: Iterable[Any]) -> list[tuple[str, str]]:

@@ -562,13 +562,19 @@ _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
 
 def _baselines(connection: Connection, refs: Collection[EntitlementRef]) -> dict[EntitlementRef, Baseline]:
     """What these entitlements were when they last agreed; those that never did, too."""
+    never = {ref: Baseline(BitMap(), frozenset(), "", 0, settled=False) for ref in refs}
+    return {**never, **read_baselines(connection, refs)}
+
+
+def read_baselines(connection: Connection, refs: Collection[EntitlementRef]) -> dict[EntitlementRef, Baseline]:
+    """What these entitlements were when they last agreed, those of them that ever did."""
     by_target: dict[str, list[str]] = defaultdict(list)
     for ref in refs:
         by_target[ref.target].append(ref.key)
-    found = {ref: Baseline(BitMap(), frozenset(), "", 0, settled=False) for ref in refs}
+    found = {}
+    c = baselines.c
     for target, keys in by_target.items():
         for some in chunks(keys, CHUNK):
-            c = baselines.c
             asked = select(baselines).where(c.target == target, c.entitlement_key.in_(some))
             for row in connection.execute(asked).mappings():
                 found[EntitlementRef(target, row["entitlement_key"])] = as_baseline(row)

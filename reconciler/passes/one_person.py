@@ -26,13 +26,13 @@ from reconciler.passes.undo import standing_pins
 from reconciler.passes.wiring import Wiring
 from reconciler.plan.accounts import lockout_at
 from reconciler.plan.build import Made, make_plan
-from reconciler.plan.causes import Baseline
+from reconciler.plan.comparing import worth_comparing
 from reconciler.plan.guards import Approvals, with_digests
 from reconciler.plan.linking import attribute_of, folded
 from reconciler.plan.model import CauseKind
 from reconciler.plan.situation import Situation, TargetView
 from reconciler.policy.former import with_former
-from reconciler.policy.model import EntitlementRef, Policy
+from reconciler.policy.model import Policy
 from reconciler.targets import Observation, Op, TargetError
 
 POLLS, POLL_SECONDS = 100, 0.05
@@ -112,15 +112,15 @@ class _Lane:
         wiring, now = self._wiring, self._wiring.clock()
         self._progress(f"reading {self._person.id} on {', '.join(self._targets)}", 0, 0)
         with wiring.store.reading() as connection:
-            baselines = wiring.journal.baselines(connection)
-        policy = replace(with_former(wiring.policy, baselines), invariants=())  # they hold nothing in the lane
+            unlisted = wiring.journal.managed_beyond(connection, wiring.policy)
+        policy = with_former(wiring.policy, unlisted).once(_without_invariants)
         head = wiring.ledger.head()
         read = wiring.side_by_side([partial(_view, wiring, policy, name, self._person) for name in self._targets])
         views = {name: view for name, view in zip(self._targets, read, strict=True) if view is not None}
         population = self._with_others(policy, views)
         desired = evaluate(policy, population, now)
-        made = make_plan(self._situation(policy, baselines, population, views, desired))
         observations = {name: view.observation for name, view in views.items()}
+        made = make_plan(self._situation(policy, population, views, desired))
         made = self._lane_of(made, observations)
         if made.plan.held:
             with wiring.store.writing() as connection:
@@ -135,14 +135,15 @@ class _Lane:
     def _situation(
         self,
         policy: Policy,
-        baselines: Mapping[EntitlementRef, Baseline],
         population: Population,
         views: Mapping[str, TargetView],
         desired: Desired,
     ) -> Situation:
         wiring, now = self._wiring, self._wiring.clock()
+        compared = worth_comparing(policy, desired, {name: view.observation for name, view in views.items()})
         with wiring.store.reading() as connection:
             in_force = wiring.journal.guards_policy(connection)
+            baselines = wiring.journal.baselines(connection, compared)
         memory = LedgerMemory(wiring)
         before = memory.policy(in_force) if in_force not in (None, policy.digest) else None
         guards = before.guards if before else None
@@ -165,6 +166,7 @@ class _Lane:
             guards_in_force=guards,
             former=frozenset(policy.entitlements.keys() - wiring.policy.entitlements.keys()),
             pins=tuple(pin for pin in standing_pins(wiring) if pin.person == self._person.id),
+            compared=compared,
         )
 
     def _lane_of(self, made: Made, observations: Mapping[str, Observation | None]) -> Made:
@@ -216,6 +218,11 @@ class _Lane:
         """The changes by which another run is about to give the person something."""
         with self._wiring.store.reading() as connection:
             return self._wiring.journal.about_to_give(connection, self._person.id)
+
+
+def _without_invariants(policy: Policy) -> Policy:
+    """They hold nothing in the lane."""
+    return replace(policy, invariants=())
 
 
 def _view(wiring: Wiring, policy: Policy, name: str, person: Person) -> TargetView | None:

@@ -5,15 +5,16 @@ Set algebra on bitmaps, per entitlement; no reasons and no changes yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyroaring import BitMap
 
+from reconciler.access.model import Desired
 from reconciler.plan.linking import Links
 from reconciler.plan.model import Finding
 from reconciler.plan.situation import Situation
-from reconciler.policy.model import Entitlement, EntitlementRef
+from reconciler.policy.model import Entitlement, EntitlementRef, Policy
 from reconciler.targets import EntitlementRead, Observation, Reading
 
 
@@ -62,8 +63,39 @@ def compare(name: str, situation: Situation, observation: Observation, links: Li
 
 
 def own_entitlements(name: str, situation: Situation) -> Iterator[Entitlement]:
-    """The policy's entitlements on the target."""
-    return (entitlement for ref, entitlement in situation.policy.entitlements.items() if ref.target == name)
+    """The policy's entitlements on the target, as far as they are compared."""
+    entitlements, compared = situation.policy.entitlements, situation.compared
+    if compared is None:
+        return (entitlement for ref, entitlement in entitlements.items() if ref.target == name)
+    return (entitlements[ref] for ref in compared if ref.target == name)
+
+
+def worth_comparing(
+    policy: Policy, desired: Desired, observations: Mapping[str, Observation | None]
+) -> Sequence[EntitlementRef]:
+    """Those of the policy's entitlements in which somebody is or should be, and those that were not read whole: of any
+    other a comparison has nothing to say. Where one person is asked about, these are few.
+    """
+    found = {ref for ref, people in desired.members.items() if people}
+    found |= {ref for ref, services in desired.service_members.items() if services}
+    keys = policy.once(_keys_by_target)
+    for name, observation in observations.items():
+        if observation is not None and name in keys:
+            read = observation.entitlements
+            telling = {key for key, each in read.items() if _tells(each)} | (keys[name] - read.keys())
+            found |= {EntitlementRef(name, key) for key in telling & keys[name]}
+    return sorted(found)
+
+
+def _keys_by_target(policy: Policy) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for ref in policy.entitlements:
+        found.setdefault(ref.target, set()).add(ref.key)
+    return {target: frozenset(keys) for target, keys in found.items()}
+
+
+def _tells(read: EntitlementRead) -> bool:
+    return bool(not read.reading.whole or read.members or read.foreign or read.unsettled or read.partial or read.within)
 
 
 def may_be_gone(ref: EntitlementRef, situation: Situation) -> bool:

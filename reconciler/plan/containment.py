@@ -23,7 +23,7 @@ def contained_entitlements(name: str, policy: Policy, observation: Observation) 
     """One for each entitlement whose members have another one too, on the target of this name."""
     reads = observation.entitlements
     for key, read in reads.items():
-        inner = policy.entitlements.get(EntitlementRef(name, key))
+        inner = policy.entitlements.get(EntitlementRef(name, key)) if read.within else None
         for outer_key in read.within if inner else ():
             outer = policy.entitlements.get(EntitlementRef(name, outer_key))
             if inner and outer and outer_key != key:

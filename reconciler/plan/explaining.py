@@ -82,13 +82,14 @@ class Explaining:
     def _missing_by_person(self) -> dict[int, list[Permission]]:
         found: dict[int, list[Permission]] = defaultdict(list)
         for permission, given in self._desired.given.items():
-            for number in given - self._desired.allowed[permission]:
-                found[number].append(permission)
+            if given:  # of nearly all there is nobody to tell of, where one person is asked about
+                for number in given - self._desired.allowed[permission]:
+                    found[number].append(permission)
         return found
 
     def _withheld_from_services(self) -> Iterator[Withheld]:
         for permission, given in self._desired.service_given.items():
-            for name in sorted(given - self._desired.service_allowed[permission]):
+            for name in sorted(given - self._desired.service_allowed[permission]) if given else ():
                 said = explain(self._policy, self._population, name, permission, self._desired.at)
                 yield Withheld(name, False, str(permission), said.classification, self._reasons(said.denials))
 

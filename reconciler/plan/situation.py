@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,3 +67,7 @@ class Situation:
     """
     pins: Sequence[Pin] = ()
     """What runs did that were undone, and that no approval has done again since."""
+    compared: Collection[EntitlementRef] | None = None
+    """The entitlements that are compared, where nobody is or should be in any other (`comparing.worth_comparing`);
+    None: all.
+    """

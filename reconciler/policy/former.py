@@ -32,9 +32,26 @@ def with_former(policy: Policy, refs: Iterable[EntitlementRef]) -> Policy:
     What is retired with `revoke` comes back without permissions, at the highest class. All else is left out: it belongs
     to nobody here, or (retired with `keep`) is to be left as it is.
     """
-    missing = sorted({ref for ref in refs if ref not in policy.entitlements})
+    missing = tuple(sorted({ref for ref in refs if ref not in policy.entitlements}))
+    if not missing:
+        return policy
+    before = policy.once(_found_before)
+    made = before.get(missing)
+    if made is None:
+        made = _with_missing(policy, missing)
+        before.clear()
+        before[missing] = made
+    return made
+
+
+def _found_before(_: Policy) -> dict[tuple[EntitlementRef, ...], Policy]:
+    """The last answer: while the same was managed once, each pass asks for the same, and for what follows from it."""
+    return {}
+
+
+def _with_missing(policy: Policy, missing: Iterable[EntitlementRef]) -> Policy:
     found = _Former(policy)
-    index = TemplateIndex.of(policy.families.values()) if missing else TemplateIndex()
+    index = TemplateIndex.of(policy.families.values())
     for ref in missing:
         locator = entitlement_locator(ref.key)
         retirement = policy.retired.get(ref)

@@ -6,10 +6,11 @@ Nothing here reads, parses or evaluates. `reconciler.policy.document` says how Y
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
+from typing import Any, TypeVar, cast
 
 from reconciler.errors import Place
 from reconciler.policy.match import AllOf as AllOf
@@ -27,6 +28,8 @@ from reconciler.policy.match import Within as Within
 from reconciler.policy.permissions import EntitlementRef as EntitlementRef
 from reconciler.policy.permissions import Permission as Permission
 from reconciler.policy.supposed import PolicyTest as PolicyTest
+
+T = TypeVar("T")
 
 
 class AttributeKind(StrEnum):
@@ -546,6 +549,19 @@ class Policy:
         default_factory=dict, init=False, compare=False, repr=False
     )
     """Class and compartments of each permission that was asked for: an evaluation asks for all, several times."""
+    _known: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[type[Policy], tuple[Any, ...]]:
+        """To send or keep it without what was worked out from it, which others may be adding to at this moment."""
+        return Policy, tuple(getattr(self, each.name) for each in fields(self) if each.init)
+
+    def once(self, work_out: Callable[[Policy], T]) -> T:
+        """What that function of a module says of the policy, which says the same for ever: worked out when it is asked
+        for first.
+        """
+        if work_out not in self._known:
+            self._known[work_out] = work_out(self)
+        return cast("T", self._known[work_out])
 
     def level(self, name: str) -> ClearanceLevel | None:
         """The level of this name, or None."""

@@ -24,9 +24,10 @@ from typing import Any
 
 from reconciler.errors import ReconcilerError
 from reconciler.logs import level, log, relay
-from reconciler.service.jobs import Ahead, Stopping, WholePassed, look_ahead, pass_whole
+from reconciler.service.jobs import AheadOfAll, Stopping, WholePassed, look_ahead, pass_whole
 from reconciler.service.messages import Begin, Do, Done, Failed, Job, Logged, Stop
 from reconciler.service.premises import Premises
+from reconciler.workspace import StandingPolicy
 
 __all__ = ["Aside", "Here", "JobLost"]
 
@@ -69,9 +70,9 @@ class Here:
         self.premises.measures.passed("whole", seconds, well=passed.well, unread=passed.unread)
         return replace(passed, seconds=seconds)
 
-    def look_ahead(self, since: datetime, stop: Event) -> Ahead:
+    def look_ahead(self, since: datetime, stop: Event) -> AheadOfAll:
         """What time brings. Raises as `jobs.look_ahead` does."""
-        ahead: Ahead = self.do(_look_ahead, stop, since)
+        ahead: AheadOfAll = self.do(_look_ahead, stop, since)
         return ahead
 
     def rest(self) -> None:
@@ -94,11 +95,10 @@ class Aside(Here):
         and `JobLost` where it is not known how far it came.
         """
         standing = self.premises.standing()
-        told = Do(work, arguments, replace(standing, problems=None), standing.problems is None)
         with self._turn:
             child = self._child = self._child or _Child(self.premises)
             try:
-                return child.done(told, stop)
+                return child.done(work, arguments, standing, stop)
             except JobLost:
                 self._end()
                 raise
@@ -135,18 +135,22 @@ class _Child:
         with theirs:
             self._process = _started(theirs)
         self._begin: Begin | None = Begin(premises.workspace, premises.actor, level())
+        self._standing: StandingPolicy | None = None
+        """What it goes by, as it was told last."""
         self.jobs = 0
         self.busy_at = time.monotonic()
 
-    def done(self, told: Do, stop: Event) -> Any:
+    def done(self, work: Job, arguments: tuple[Any, ...], standing: StandingPolicy, stop: Event) -> Any:
         """The answer to that job, with what it logs passed on meanwhile."""
         self.jobs += 1
         asked = False
+        news = None if standing is self._standing else replace(standing, problems=None)
         try:
             if self._begin is not None:
                 self._connection.send(self._begin)
                 self._begin = None
-            self._connection.send(told)
+            self._connection.send(Do(work, arguments, news, standing.problems is None))
+            self._standing = standing
             while True:
                 if stop.is_set() and not asked:
                     asked = True
@@ -209,5 +213,5 @@ def _answer(message: object) -> Any:
     raise kind(message.message, remedy=message.remedy)
 
 
-def _look_ahead(premises: Premises, _stop: Event, since: datetime) -> Ahead:
+def _look_ahead(premises: Premises, _stop: Event, since: datetime) -> AheadOfAll:
     return look_ahead(premises, since)

@@ -89,11 +89,13 @@ def main() -> None:
     stop = Event()
     Thread(target=_hear, args=(line, jobs, stop), daemon=True).start()
     facts: Facts | None = None
+    standing: StandingPolicy | None = None
     while True:
         job = jobs.get()
+        standing = job.standing or standing
         try:
             facts = facts or begin.workspace.facts(create=False)
-            premises = Premises(begin.workspace, facts, begin.actor, given=_standing(job))
+            premises = Premises(begin.workspace, facts, begin.actor, given=_given(standing, passes=job.passes))
             with _told(premises):
                 answer: object = Done(job.work(premises, stop, *job.arguments))
         except ReconcilerError as error:
@@ -116,11 +118,11 @@ def _told(premises: Premises) -> Iterator[None]:
             log.warning("record-unreadable", code=error.code)
 
 
-def _standing(job: Do) -> StandingPolicy:
+def _given(standing: StandingPolicy | None, *, passes: bool) -> StandingPolicy:
     """What is wrong with the tree was told where it was read; here it matters that something is."""
-    if job.passes:
-        return job.standing
-    return replace(job.standing, problems=ProblemsFound("the policies do not pass", ()))
+    if standing is None:
+        raise ValueError("no job came before, whose policies this one could go by")
+    return standing if passes else replace(standing, problems=ProblemsFound("the policies do not pass", ()))
 
 
 def _hear(line: _Line, jobs: SimpleQueue[Do], stop: Event) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from threading import Event
 
 from reconciler.access.boundaries import Boundaries, boundaries_of
@@ -19,7 +20,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.facts.people import Facts, PersonUnknown
 from reconciler.logs import log
 from reconciler.passes import Applied, Look, apply_plan
-from reconciler.passes.agenda import EVERYBODY, turns_of
+from reconciler.passes.agenda import EVERYBODY, Agenda, Calendar, calendar_of, turns_of
 from reconciler.passes.one_person import let_out, under_way
 from reconciler.passes.wiring import Wiring
 from reconciler.policy.model import Policy
@@ -29,6 +30,7 @@ from reconciler.workspace import RunInProgress, StandingPolicy
 __all__ = [
     "COURTESY",
     "Ahead",
+    "AheadOfAll",
     "PersonPassed",
     "Stopping",
     "WholePassed",
@@ -55,13 +57,26 @@ class Stopping(ReconcilerError):
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """When time alone next changes something after that moment, and about whom, by what the record said at its entry
+    """When time alone next changes something about these people after that moment, by what the record said at its entry
     `known`; None where nothing is to come. `came`: those whose moment came between when it was asked from and `after`.
     """
 
     after: datetime
     known: int
     turns: Mapping[str, datetime | None]
+    came: frozenset[str] = frozenset()
+
+    def enter(self, agenda: Agenda) -> None:
+        """What is to come for them."""
+        for person, turn in self.turns.items():
+            agenda.put(person, [turn] if turn else [], after=self.after, known=self.known)
+
+
+@dataclass(frozen=True, slots=True)
+class AheadOfAll:
+    """The same for everybody, and about the policy's own dates."""
+
+    calendar: Calendar
     came: frozenset[str] = frozenset()
 
 
@@ -88,7 +103,7 @@ class WholePassed:
     trouble: str = ""
     looked_at: datetime | None = None
     busy: bool = False
-    ahead: Ahead | None = field(default=None, repr=False)
+    ahead: Calendar | None = field(default=None, repr=False)
     seconds: float = 0.0
     unread: Sequence[str] = ()
 
@@ -144,33 +159,28 @@ def pass_whole(premises: Premises, stop: Event, plans_ahead: bool = True) -> Who
     return WholePassed(well, trouble, look.desired.at, ahead=ahead, unread=_unread(done))
 
 
-def look_ahead(premises: Premises, since: datetime) -> Ahead:
+def look_ahead(premises: Premises, since: datetime) -> AheadOfAll:
     """Everybody's next moment, and whose came since that one: much work for a large company.
 
     Raises `ReconcilerError`.
     """
     boundaries, now = boundaries_of(premises.standing().policy, premises.facts.population()), premises.clock()
-    return _with_those_who_came(_ahead(boundaries, since), _ahead(boundaries, now))
+    return AheadOfAll(_ahead(boundaries, now), _ahead(boundaries, since).until(now))
 
 
 def look_ahead_for(premises: Premises, people: Mapping[str, datetime]) -> Ahead:
     """The same for these people, each since a moment of their own. Raises `ReconcilerError`."""
     boundaries = _boundaries_of_some(premises.standing().policy, premises.facts, people.keys())
     now = premises.clock()
-    return _with_those_who_came(
-        _ahead_of_some(boundaries, people, now), _ahead_of_some(boundaries, dict.fromkeys(people, now), now)
-    )
+    since, ahead = _ahead_of_some(boundaries, people, now), _ahead_of_some(boundaries, dict.fromkeys(people, now), now)
+    came = (person for person, turn in since.turns.items() if turn is not None and turn <= now)
+    return replace(ahead, came=frozenset(came))
 
 
-def _with_those_who_came(since: Ahead, now: Ahead) -> Ahead:
-    came = (person for person, turn in since.turns.items() if turn is not None and turn <= now.after)
-    return replace(now, came=frozenset(came))
-
-
-def _ahead(boundaries: Boundaries, after: datetime) -> Ahead:
-    turns = {EVERYBODY: _next(boundaries.of_policy(), after)}
-    turns.update((person.id, _next(turns_of(boundaries, person), after)) for person in boundaries.population)
-    return Ahead(after, boundaries.population.ledger_seq, turns)
+def _ahead(boundaries: Boundaries, after: datetime) -> Calendar:
+    everybody = ((person.id, _next(turns_of(boundaries, person), after)) for person in boundaries.population)
+    turns = chain([(EVERYBODY, _next(boundaries.of_policy(), after))], everybody)
+    return calendar_of(turns, after=after, known=boundaries.population.ledger_seq)
 
 
 def _ahead_of_some(boundaries: Boundaries, people: Mapping[str, datetime], after: datetime) -> Ahead:

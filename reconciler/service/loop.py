@@ -32,7 +32,6 @@ from reconciler.service.aside import Here
 from reconciler.service.backoff import Backoff
 from reconciler.service.jobs import (
     COURTESY,
-    Ahead,
     PersonPassed,
     Stopping,
     pass_person,
@@ -287,12 +286,7 @@ class Loop:
         ahead = self._passes.look_ahead(since, self._stop)
         with self._changed:
             self._mark_turned(ahead.came)
-        self._put(ahead)
-
-    def _put(self, ahead: Ahead) -> None:
-        for person, turn in ahead.turns.items():
-            with self._changed:
-                self._agenda.put(person, [turn] if turn else [], after=ahead.after, known=ahead.known)
+            self._agenda.adopt(ahead.calendar)
 
     # --- the lanes ----------------------------------------------------------------------------------------------------
 
@@ -303,7 +297,8 @@ class Loop:
                 with within(**{"pass": some_id()}), self._survived("pass", person=person):
                     passed = pass_person(self._premises, person, self._stop)
                     if passed.ahead is not None:
-                        self._put(passed.ahead)
+                        with self._changed:
+                            passed.ahead.enter(self._agenda)
             finally:
                 with self._changed:
                     self._due.passed(person, well=passed.well, goes_on=passed.goes_on)
@@ -368,7 +363,8 @@ class Loop:
         if passed.well:
             self._last_pass = passed.looked_at
         if passed.ahead is not None:
-            self._put(passed.ahead)
+            with self._changed:
+                self._agenda.adopt(passed.ahead)
             self._unplanned_since = None
         return passed.well
 

@@ -28,11 +28,13 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """To the child: do this under these policies. `passes`: they are the tree's own, and not the last that did pass."""
+    """To the child: do this under these policies; None: those of the job before, since it takes long to send them.
+    `passes`: they are the tree's own, and not the last that did pass.
+    """
 
     work: Job
     arguments: tuple[Any, ...]
-    standing: StandingPolicy
+    standing: StandingPolicy | None
     passes: bool
 
 

@@ -122,13 +122,14 @@ class Watch:
 
     def _look_ahead(self, since: datetime) -> None:
         self._policy = self._premises.standing().policy.digest
-        self._put(look_ahead(self._premises, since))
+        ahead = look_ahead(self._premises, since)
+        self._turned(ahead.came)
+        self._agenda.adopt(ahead.calendar)
 
     def _put(self, ahead: Ahead) -> None:
         """By what is known now; of whom time has changed something meanwhile, that is told."""
         self._turned(ahead.came)
-        for person, turn in ahead.turns.items():
-            self._agenda.put(person, [turn] if turn else [], after=ahead.after, known=ahead.known)
+        ahead.enter(self._agenda)
 
     def _turned(self, people: frozenset[str]) -> None:
         """Time has changed an answer about these: an exit's day is over, a proof has run out."""

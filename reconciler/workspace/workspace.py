@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -225,7 +226,7 @@ class Workspace:
         return made
 
     def _kind(self, group: str, section: str, name: str, kind: str) -> EntryPoint:
-        found = {point.name: point for point in entry_points(group=group)}
+        found = _installed(group)
         if kind in found:
             return found[kind]
         text = f"there is no adapter for `type: {kind}`"
@@ -352,7 +353,7 @@ class Workspace:
         """The targets (all, or these), their settings checked and their secrets resolved, each knowing what is managed
         on it and, by the record, what once was; nothing is reached yet.
         """
-        managed = _ever_managed(facts) if facts is not None else ()
+        managed = _managed_beyond(policy, facts) if facts is not None else ()
         return {
             name: ConfiguredTarget(
                 _knowing(name, self._target(name), policy, managed),
@@ -416,6 +417,12 @@ class Workspace:
         )
 
 
+@cache
+def _installed(group: str) -> Mapping[str, EntryPoint]:
+    """What is installed does not change under a process that runs, and looking reads the files of every package."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
 def _bound_on(name: str, policy: Policy) -> dict[str, Entitlement]:
     return {ref.key: each for ref, each in policy.entitlements.items() if ref.target == name}
 
@@ -426,9 +433,9 @@ def _containment(name: str, target: Target, policy: Policy) -> Iterator[Problem]
     yield from containment_problems(name, bound, containers, policy, cuts_off=target.describe().cuts_off)
 
 
-def _ever_managed(facts: Facts) -> Sequence[EntitlementRef]:
+def _managed_beyond(policy: Policy, facts: Facts) -> Sequence[EntitlementRef]:
     with facts.store.reading() as connection:
-        return Journal().managed(connection)
+        return Journal().managed_beyond(connection, policy)
 
 
 def _knowing(name: str, target: Target, policy: Policy, managed: Sequence[EntitlementRef]) -> Target:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.passes import Applied, apply_plan
+from reconciler.passes.one_person import let_out
 from reconciler.workspace import Workspace
 from tests.passes.company import POLICY, Account, Company, of, settled_company, staff
 
@@ -62,6 +63,18 @@ def test_the_last_member_of_a_project_that_is_listed_no_more_is_removed(projects
     assert projects.members("prj-phoenix") == set()
     assert projects.members("prj-falcon") == {"u1"}
     assert findings(done) == ["unlisted-value", "unlisted-value"]
+
+
+def test_a_leaver_is_let_out_of_a_project_that_is_listed_no_more_and_nobody_else_is(projects: Company) -> None:
+    projects.policy(WITHOUT)
+    projects.tell("exited", "E1", "2026-11-24")
+
+    done = let_out(projects.wiring(), "E1")
+
+    assert done is not None
+    assert not done.failed
+    assert len(done.plan.due) == 2
+    assert (projects.members("prj-falcon"), projects.members("prj-phoenix")) == (set(), {"u2"})
 
 
 def test_an_ended_project_that_somebody_fills_again_is_emptied_again(projects: Company) -> None:

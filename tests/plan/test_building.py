@@ -13,6 +13,7 @@ from reconciler.access import evaluate
 from reconciler.facts.model import Assignment, EvidenceRecord, Person, Population, Span
 from reconciler.plan import Plan, Situation, TargetView, make_plan
 from reconciler.plan.causes import Baseline, FactRef
+from reconciler.plan.comparing import worth_comparing
 from reconciler.plan.guards import Approvals
 from reconciler.plan.reading import plan_lines
 from reconciler.policy import load_policy
@@ -158,6 +159,27 @@ def test_d4_no_plan_gives_and_takes_the_same(situation: Situation) -> None:
     changes = [change for change in plan_of(situation).changes if change.op in (Op.GRANT, Op.REVOKE)]
     touched = [(change.account_key or change.account, change.locator["group"]) for change in changes]
     assert len(set(touched)) == len(touched)
+
+
+@given(situations())
+def test_what_nobody_has_or_should_have_need_not_be_compared(situation: Situation) -> None:
+    observations = {name: view.observation for name, view in situation.targets.items()}
+    compared = worth_comparing(situation.policy, situation.desired, observations)
+
+    assert plan_of(replace(situation, compared=compared)) == plan_of(situation)
+
+
+def test_what_was_not_read_whole_or_not_at_all_is_compared() -> None:
+    nobody = evaluate(POLICY, Population([], {}, 1), datetime(2027, 2, 1, tzinfo=UTC))
+    seen = Observation(
+        NOW, AccountsRead(Reading.COMPLETE, ()), {DOCS.key: EntitlementRead(DOCS.key, "", Reading.COMPLETE)}
+    )
+
+    assert worth_comparing(POLICY, nobody, {"dir": seen}) == [CODE], "not read"
+    assert worth_comparing(POLICY, nobody, {"dir": None, "other": seen}) == []
+    for reading, left in {Reading.FAILED: [CODE, DOCS], Reading.CONFIRMED_EMPTY: [CODE]}.items():
+        read = {DOCS.key: EntitlementRead(DOCS.key, "", reading)}
+        assert worth_comparing(POLICY, nobody, {"dir": replace(seen, entitlements=read)}) == left
 
 
 @given(situations())

@@ -48,6 +48,14 @@ def test_what_a_family_could_have_bound_comes_back(policy: Policy) -> None:
     assert former.effective_class(Permission("project-docs/old", "read")) == 2
 
 
+def test_the_same_is_brought_back_as_the_same_policy(policy: Policy) -> None:
+    former = with_former(policy, [READERS, WRITERS])
+
+    assert with_former(policy, [WRITERS, READERS]) is former
+    assert WRITERS not in with_former(policy, [READERS]).entitlements
+    assert with_former(policy, []) is policy
+
+
 def test_nobody_is_given_it(policy: Policy) -> None:
     former = with_former(policy, [READERS])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import date
 from random import Random
 
@@ -35,6 +36,23 @@ def company() -> Policy:
 
 def test_the_company_has_no_problem_at_all() -> None:
     assert check_policy(COMPANY, today=date(2026, 12, 31))[1] == ()
+
+
+def test_what_follows_from_a_policy_is_worked_out_once_and_is_not_sent_with_it(company: Policy) -> None:
+    worked_out = []
+
+    def count(policy: Policy) -> int:
+        worked_out.append(policy)
+        return len(policy.roles)
+
+    own = copy(company)  # by the same way as it is sent to another process
+    assert own is not company
+    assert own == company
+    assert own.once(count) == own.once(count) == len(company.roles)
+    assert len(worked_out) == 1
+
+    assert copy(own).once(count) == len(company.roles)
+    assert len(worked_out) == 2
 
 
 def test_attributes_have_ranks(company: Policy) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from reconciler.errors import ReconcilerError
 from reconciler.logs import log, shown
+from reconciler.policy.model import Policy
 from reconciler.service import aside
 from reconciler.service.aside import Aside, JobLost
 from reconciler.service.jobs import Stopping
@@ -72,6 +73,16 @@ def knows_the_policies(premises: Premises, _stop: Event) -> bool:
     return premises.standing().problems is None
 
 
+def jobs_under(policy: Policy) -> list[int]:
+    return []
+
+
+def counts_the_jobs_under_these_policies(premises: Premises, _stop: Event) -> int:
+    jobs = premises.standing().policy.once(jobs_under)
+    jobs.append(1)
+    return len(jobs)
+
+
 def lets_a_library_speak(_premises: Premises, _stop: Event) -> None:
     logging.getLogger("psycopg.pool").warning("hunter2")
 
@@ -120,6 +131,19 @@ def test_it_goes_by_the_policies_of_its_parent_whatever_stands_there_by_now(besi
 
     assert not beside.do(knows_the_policies, Event())
     assert beside.do(answers, Event(), 1)[3] == digest
+
+
+def test_what_it_has_worked_out_about_the_policies_stays_until_there_are_others(
+    beside: Aside, premises: Premises
+) -> None:
+    tree = premises.workspace.folder / "policies" / "policy.yaml"
+    first, second = (beside.do(counts_the_jobs_under_these_policies, Event()) for _ in range(2))
+    tree.write_text(POLICY + "# another day\n", "utf-8")
+    after = beside.do(counts_the_jobs_under_these_policies, Event())
+    with closing(Aside(premises)) as anew:
+        other = anew.do(counts_the_jobs_under_these_policies, Event())
+
+    assert (first, second, after, other) == (1, 2, 1, 1)
 
 
 def test_what_it_raises_comes_here_with_its_code(beside: Aside) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.passes.reconciled import recall
 from reconciler.service.aside import Here
-from reconciler.service.jobs import Ahead, Stopping, WholePassed
+from reconciler.service.jobs import AheadOfAll, Stopping, WholePassed
 from reconciler.service.loop import Loop
 from reconciler.service.premises import Premises
 from tests.service.conftest import PEOPLE
@@ -240,7 +240,7 @@ class Slow(Here):
         assert stop.wait(PATIENCE)
         raise Stopping(f"told to, {plans_ahead}")
 
-    def look_ahead(self, since: datetime, stop: Event) -> Ahead:
+    def look_ahead(self, since: datetime, stop: Event) -> AheadOfAll:
         self.looked = True
         return super().look_ahead(since, stop)
 
