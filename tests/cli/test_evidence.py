@@ -48,6 +48,23 @@ def test_a_proof_that_is_taken_back_closes_it_again(informed_company: Company) -
 
 
 @pytest.mark.parametrize(
+    ("until", "told"),
+    [
+        ("2027-03-31", "until 2027-03-31 "),
+        ("2027-03-31 10:00", "until 2027-03-31 10:00 "),
+        ("2027-03-31T10:00:00+00:00", "until 2027-03-31 18:00 "),
+    ],
+)
+def test_it_is_said_with_which_day_a_proof_ends_or_at_which_hour(
+    informed_company: Company, until: str, told: str
+) -> None:
+    informed_company.run("evidence", "add", PERSON, "rd-training", "--from", "2026-11-20", "--until", until)
+
+    (line,) = [each for each in informed_company.run("evidence", "list", PERSON).out.splitlines() if " until " in each]
+    assert told in line
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (("add", "E9999", "nda", "--from", "2026-11-20"), "nobody is known"),
