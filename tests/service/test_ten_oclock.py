@@ -20,6 +20,7 @@ from reconciler.facts.events import EVENT_KINDS
 from reconciler.facts.ledger import Entry
 from tests.service.conftest import PEOPLE
 from tests.service.office import Office, Service, days_ago, until
+from tests.service.test_loop import MONDAY, Clock, running
 
 SHANGHAI, BERLIN = "Asia/Shanghai", "Europe/Berlin"
 OTHERS = set(PEOPLE) - {"E1"}
@@ -242,3 +243,36 @@ def told_and_stopped(office: Office) -> tuple[datetime, int]:
         if datetime.now(UTC) < end:
             return end, before
     raise AssertionError("the machine is too slow for this test")
+
+
+# --- the hour on the clock on the wall, under a clock that the test moves ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "instant"),
+    [
+        (SHANGHAI, "2026-11-25", datetime(2026, 11, 25, 2, tzinfo=UTC)),
+        (BERLIN, "2026-11-25", datetime(2026, 11, 25, 9, tzinfo=UTC)),
+        (BERLIN, "2027-03-28", datetime(2027, 3, 28, 8, tzinfo=UTC)),  # the clocks went forward at two
+    ],
+)
+def test_ten_oclock_is_that_of_the_workspace(fresh_office: Office, zone: str, day: str, instant: datetime) -> None:
+    office, clock = fresh_office, Clock(MONDAY - timedelta(days=30))
+    office.clock = clock
+    office.edit("timezone: Asia/Shanghai", f"timezone: {zone}")
+    office.hire(PEOPLE, "2026-06-01")
+    office.settle()
+    data = {"kind": "training", "valid_from": "2026-06-01", "valid_until": f"{day}T10:00:00"}
+    office.tell({**proof("short"), "data": data}, taken_back("training-E1", "2026-07-01"))
+
+    clock.now = MONDAY
+    with running(office) as loop:
+        clock.now = instant - TICK
+        loop.news()
+        until(lambda: loop.state().last_pass == clock.now, "the scheduled pass of these days")
+        assert office.members("algorithms") == set(PEOPLE)
+
+        clock.now = instant
+        loop.news()
+        until(lambda: office.members("algorithms") == OTHERS, "E1 out at ten")
+        assert office.members("docs") == set(PEOPLE)
