@@ -64,6 +64,14 @@ def test_it_is_said_with_which_day_a_proof_ends_or_at_which_hour(
     assert told in line
 
 
+def test_an_event_says_of_evidence_that_no_policy_asks_for_it(informed_company: Company) -> None:
+    said = ("--set", "kind=ndaa", "--set", "valid_from=2026-11-20")
+
+    told = informed_company.run("people", "event", "evidence-recorded", PERSON, "--at", "2026-11-20", *said)
+
+    assert "did you mean `nda`?" in told.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

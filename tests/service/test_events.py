@@ -197,6 +197,17 @@ def test_somebody_unknown_waits_and_is_not_lost(office: Office) -> None:
         service.until_ready()
 
 
+def test_evidence_of_a_kind_that_no_policy_has_is_taken_and_said(office: Office) -> None:
+    day = "2026-01-01"
+    told = {"type": "evidence-recorded", "person": "E1", "effective_at": day}
+    events = [{**told, "id": kind, "data": {"kind": kind, "valid_from": day}} for kind in ("trainign", "training")]
+    with office.serving() as service:
+        wrong, right = service.post(events).json()["events"]
+
+    assert (wrong["outcome"], right["outcome"], right["note"]) == ("recorded", "recorded", "")
+    assert "did you mean `training`?" in wrong["note"]
+
+
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read(office: Office) -> None:
     host, port = office.workspace().spec.service.listen.split(":")
     with office.serving() as service:
