@@ -18,6 +18,7 @@ import pytest
 from reconciler.apply.intents import spelled_out
 from reconciler.facts.events import EVENT_KINDS
 from reconciler.facts.ledger import Entry
+from reconciler.passes.counted import Counted
 from tests.service.conftest import PEOPLE
 from tests.service.office import Office, Service, days_ago, until
 from tests.service.test_loop import MONDAY, Clock, running
@@ -276,3 +277,6 @@ def test_ten_oclock_is_that_of_the_workspace(fresh_office: Office, zone: str, da
         loop.news()
         until(lambda: office.members("algorithms") == OTHERS, "E1 out at ten")
         assert office.members("docs") == set(PEOPLE)
+    with Counted(office.workspace().facts().store).up_to_date() as tally:
+        assert tally.changes["dir", "revoke", "applied", "leaver"] == 1
+        assert not tally.delays, "the proof was told long before, and did nothing late"
