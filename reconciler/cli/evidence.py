@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -14,6 +16,7 @@ from reconciler.cli.explanations import local
 from reconciler.cli.people import FILE_SOURCE, standing_policy
 from reconciler.cli.shell import Shell, shared
 from reconciler.errors import Place
+from reconciler.facts.days import day_end, last_day
 from reconciler.facts.events import EventError, EventType, parse_event
 from reconciler.facts.evidence import EVIDENCE_COLUMNS, REQUIRED_EVIDENCE_COLUMNS, import_evidence, read_evidence
 from reconciler.facts.model import EvidenceRecord
@@ -68,7 +71,12 @@ def import_(shell: Shell, file: Path) -> None:
 @click.argument("person")
 @click.argument("kind")
 @click.option("--from", "valid_from", required=True, metavar="DAY", help="The day it was signed, passed or completed.")
-@click.option("--until", "valid_until", metavar="DAY", help="Its last day, where that is not what the policy says.")
+@click.option(
+    "--until",
+    "valid_until",
+    metavar="WHEN",
+    help="Its last day, or the moment when it ends, where the policy says otherwise.",
+)
 @click.option("--version", metavar="N", help="The version of the agreement that was signed.")
 @click.option("--scope", metavar="S", help="The project or site that it is for, where the policy asks for one each.")
 @click.option("--failed", is_flag=True, help="The check or training was not passed.")
@@ -212,13 +220,19 @@ def _record_json(record: EvidenceRecord, facts: Facts) -> dict[str, object]:
     }
 
 
+def _end_text(end: datetime, zone: ZoneInfo) -> str:
+    """The last day, or the moment where it is no day's end."""
+    last = last_day(end, zone)
+    return last.isoformat() if end == day_end(last, zone) else local(end, zone)
+
+
 def _line(record: EvidenceRecord, workspace: Workspace, facts: Facts) -> str:
     zone = workspace.zone
     told = [f"{record.kind}" + (f" for {record.scope}" if record.scope else "")]
     told.append(f"version {record.version}" if record.version > 1 else "")
     told.append("failed" if record.failed else "")
     told.append(f"from {local(record.valid_from, zone)[:10]}")
-    told.append(f"until {local(record.valid_until, zone)[:10]}" if record.valid_until else "")
+    told.append(f"until {_end_text(record.valid_until, zone)}" if record.valid_until else "")
     revoked = record.revoked
     told.append(f"REVOKED from {local(revoked.start, zone)}" if revoked is not None and revoked.start else "")
     return (

@@ -285,6 +285,7 @@ def event(
         now=now(),
         actor=actor.name,
         attributes=policy.attributes,
+        kinds=policy.evidence,
         exits=policy.guards.exits,
     )
     refused += [result.error for result in results if result.error is not None]

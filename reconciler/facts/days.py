@@ -20,6 +20,9 @@ _YEAR_FIRST = re.compile(
     r"|年(?P<m3>[0-9]{1,2})月(?P<d3>[0-9]{1,2})日?)"
     r"(?:[ T]0?0:00(?::00(?:\.0+)?)?)?"
 )
+_MOMENT = re.compile(
+    r"(?P<day>.+?)[ T](?P<clock>[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?) ?(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
 _YEAR_LAST = re.compile(r"[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
@@ -50,6 +53,25 @@ def parse_day(text: str) -> date:
 
 
 @lru_cache(_REMEMBERED)
+def parse_end(text: str) -> date | datetime:
+    """The last day of something, as `parse_day` takes days; or the moment at which it ends: a day with a clock time,
+    which is local where no offset follows.
+
+    Midnight without an offset is the day: so spreadsheets and databases write days. Raises `ValueError` likewise.
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    found = _MOMENT.fullmatch(plain)
+    if found is None or _YEAR_FIRST.fullmatch(plain):
+        return parse_day(text)
+    day = parse_day(found["day"])
+    clock = found["clock"] if found["clock"][1] != ":" else "0" + found["clock"]
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}{found['offset'] or ''}")
+    except ValueError:
+        raise ValueError(f"`{text}` has a time that no clock shows: write it as 2026-12-01T10:00:00+08:00") from None
+
+
+@lru_cache(_REMEMBERED)
 def day_start(day: date, zone: tzinfo) -> datetime:
     """The instant at which the day begins."""
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
@@ -60,6 +82,13 @@ def day_end(day: date, zone: tzinfo) -> datetime:
     if day >= date(UNLIMITED_YEAR, 12, 31):
         return datetime.max.replace(tzinfo=UTC)
     return day_start(day + timedelta(days=1), zone)
+
+
+def end_instant(end: date | datetime, zone: tzinfo) -> datetime:
+    """When something is over (excluded): a day at its end, a moment then; without an offset it is local."""
+    if isinstance(end, datetime):
+        return (end if end.tzinfo else end.replace(tzinfo=zone)).astimezone(UTC)
+    return day_end(end, zone)
 
 
 def last_day(end: datetime, zone: tzinfo) -> date:

@@ -13,14 +13,14 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from reconciler.errors import Place, ReconcilerError
-from reconciler.facts.days import day_end, day_start, parse_day
+from reconciler.facts.days import UNLIMITED_YEAR, day_start, end_instant, parse_day, parse_end
 from reconciler.facts.ledger import Json
 
 MAIN = "main"
@@ -99,7 +99,8 @@ EVENT_SHAPES: Mapping[EventType, Shape] = {
     EventType.EVIDENCE_REVOKED: Shape(frozenset({"evidence", "reason"}), frozenset({"evidence"})),
 }
 
-_DAYS = ("starts_on", "ends_on", "valid_from", "valid_until")
+_DAYS = ("starts_on", "ends_on", "valid_from")
+_YEARS = range(1900, UNLIMITED_YEAR + 1)
 RESULTS = ("passed", "failed")
 _DOCUMENT = re.compile(r"sha256:[0-9a-f]{64}")
 """A document is named by its digest: the record holds results, not reports."""
@@ -165,9 +166,9 @@ def parse_event(raw: str | bytes | Mapping[str, Any], place: Place | None = None
 
 def effective_instant(kind: str, when: date | datetime, zone: tzinfo) -> datetime:
     """The instant from which an event is true: an exit of a day at its end, everything else of a day at its start."""
-    if isinstance(when, datetime):
-        return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
-    return day_end(when, zone) if kind == EventType.EXITED else day_start(when, zone)
+    if isinstance(when, datetime) or kind == EventType.EXITED:
+        return end_instant(when, zone)
+    return day_start(when, zone)
 
 
 def when_text(when: date | datetime) -> str:
@@ -188,12 +189,17 @@ def _parse_when(text: str) -> date | datetime:
     plain = text.strip()
     try:
         if len(plain) == 10:
-            return date.fromisoformat(plain)
-        if len(plain) >= 16 and "W" not in plain:
-            return datetime.fromisoformat(plain)
+            when, years = date.fromisoformat(plain), _YEARS
+        elif len(plain) >= 16 and "W" not in plain:
+            when, years = datetime.fromisoformat(plain), _YEARS[:-1]  # somewhere its last hours are those of 10000
+        else:
+            raise ValueError(text)
     except ValueError:
-        pass
-    raise ValueError(f"`{text}` is neither a date like 2026-12-01 nor a time like 2026-12-01T17:30:00+08:00")
+        said = f"`{text}` is neither a date like 2026-12-01 nor a time like 2026-12-01T17:30:00+08:00"
+        raise ValueError(said) from None
+    if when.year not in years:
+        raise ValueError(f"`{text}` lies outside the years {years[0]} to {years[-1]}")
+    return when
 
 
 def _text(key: object, value: object) -> object:
@@ -223,14 +229,11 @@ def _check_shape(kind: EventType, data: Mapping[str, Value]) -> None:
 
 
 def _check_values(data: Mapping[str, Value]) -> None:
-    for key in _DAYS:
-        if data.get(key):
-            try:
-                date.fromisoformat(str(data[key]))
-            except ValueError:
-                raise ValueError(f"`{key}` must be a date like 2026-12-01, not `{data[key]}`") from None
+    days: dict[str, date] = {key: _day(key, str(data[key])) for key in _DAYS if data.get(key)}
+    if data.get("valid_until"):
+        days["valid_until"] = _end("valid_until", str(data["valid_until"]))
     for first, last in (("starts_on", "ends_on"), ("valid_from", "valid_until")):
-        if data.get(first) and data.get(last) and str(data[last]) < str(data[first]):
+        if first in days and last in days and _lies_before(days[last], days[first]):
             raise ValueError(f"`{last}` ({data[last]}) lies before `{first}` ({data[first]})")
     version = data.get("version", 1)
     if not isinstance(version, int) or not 1 <= version <= 1_000_000:
@@ -239,6 +242,33 @@ def _check_values(data: Mapping[str, Value]) -> None:
         raise ValueError(f"`result` must be passed or failed, not `{data['result']}`")
     if data.get("document") and not _DOCUMENT.fullmatch(str(data["document"])):
         raise ValueError("`document` must be the digest of a file, sha256: and 64 hexadecimal digits; never the file")
+
+
+def _day(key: str, text: str) -> date:
+    try:
+        date.fromisoformat(text)
+        return parse_day(text)  # which is how it is read ever after
+    except ValueError:
+        raise ValueError(f"`{key}` must be a date like 2026-12-01, not `{text}`") from None
+
+
+def _end(key: str, text: str) -> date | datetime:
+    try:
+        given = date.fromisoformat(text) if len(text) <= len("2026-12-01") else datetime.fromisoformat(text)
+        end = parse_end(text)  # which is how it is read ever after
+        if type(given) is type(end):  # midnight without an offset may mean the day, or its first moment
+            return end
+    except ValueError:
+        pass
+    moment = "2026-12-01T10:00:00+08:00"
+    raise ValueError(f"`{key}` must be a date like 2026-12-01 or a time like {moment}, not `{text}`")
+
+
+def _lies_before(last: date | datetime, first: date) -> bool:
+    """Whether it does in every timezone."""
+    if not isinstance(last, datetime):
+        return last < first
+    return last.date() < (first if last.tzinfo is None else first - timedelta(days=1))
 
 
 def _names(unknown: Collection[str], known: Collection[str]) -> str:
@@ -262,3 +292,8 @@ def _in_words(error: Any) -> str:
 def parse_data_day(text: Json) -> date | None:
     """A day that stands in an event's data, or None where it is blank."""
     return parse_day(str(text)) if text else None
+
+
+def parse_data_end(text: Json) -> date | datetime | None:
+    """The end that stands in an event's data, a day or a moment, or None where it is blank."""
+    return parse_end(str(text)) if text else None

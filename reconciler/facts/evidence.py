@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.errors import Place, Problem
-from reconciler.facts.days import parse_day
+from reconciler.facts.days import parse_day, parse_end
 from reconciler.facts.events import Event, EventError, EventType, parse_event
 from reconciler.facts.ledger import canonical
 from reconciler.facts.people import Facts
@@ -78,7 +78,7 @@ def _event(row: Row, source: str, kinds: Collection[str]) -> Event:
         "scope": cells["scope"],
         "version": _version(cells["version"]),
         "valid_from": valid_from,
-        "valid_until": parse_day(cells["valid_until"]).isoformat() if cells["valid_until"] else "",
+        "valid_until": parse_end(cells["valid_until"]).isoformat() if cells["valid_until"] else "",
         "result": cells["result"] or "passed",
         "reference": cells["reference"],
         **{name: cells[name] for name in ("signer", "document", "course", "score")},

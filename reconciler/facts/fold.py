@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import pairwise
 
-from reconciler.facts.days import day_end, day_start
-from reconciler.facts.events import MAIN, EventType, parse_data_day
+from reconciler.facts.days import day_end, day_start, end_instant
+from reconciler.facts.events import MAIN, EventType, parse_data_day, parse_data_end
 from reconciler.facts.ledger import Entry, Json
 from reconciler.facts.model import Assignment, EvidenceRecord, Person, Span
 
@@ -363,7 +363,7 @@ def fold_evidence(person: str, events: Iterable[PersonEvent], zone: tzinfo) -> t
 def _record(person: str, event: PersonEvent, zone: tzinfo, revoked: Span | None) -> EvidenceRecord:
     data = event.data
     valid_from = parse_data_day(data.get("valid_from"))
-    valid_until = parse_data_day(data.get("valid_until"))
+    valid_until = parse_data_end(data.get("valid_until"))
     return EvidenceRecord(
         entry=event.seq,
         person=person,
@@ -371,7 +371,7 @@ def _record(person: str, event: PersonEvent, zone: tzinfo, revoked: Span | None)
         scope=str(data.get("scope") or ""),
         version=int(str(data.get("version") or 1)),
         valid_from=event.effective_at if valid_from is None else day_start(valid_from, zone),
-        valid_until=None if valid_until is None or valid_until.year == _UNLIMITED else day_end(valid_until, zone),
+        valid_until=None if valid_until is None or valid_until.year == _UNLIMITED else end_instant(valid_until, zone),
         failed=data.get("result") == "failed",
         reference=str(data.get("reference") or ""),
         source=event.source,

@@ -75,13 +75,15 @@ def record_events(
     now: datetime,
     actor: str,
     attributes: Collection[str] | None = None,
+    kinds: Collection[str] | None = None,
     exits: Limit | None = None,
     known_only: bool = False,
 ) -> list[EventResult]:
     """Record the events in this order; one result for each. `source` stands in where an event names none.
 
-    `attributes`: the names that policies declare (None: not checked). `exits`: the guard on exits and lockouts within
-    24 hours; beyond it those that are not `confirmed` are refused. `known_only`: what would wait is refused.
+    `attributes` and `kinds` (of evidence): those that policies declare (None: not checked). `exits`: the guard on exits
+    and lockouts within 24 hours; beyond it those that are not `confirmed` are refused. `known_only`: what would wait is
+    refused.
     """
     with facts.store.writing() as connection:
         return record_events_in(
@@ -92,6 +94,7 @@ def record_events(
             now=now,
             actor=actor,
             attributes=attributes,
+            kinds=kinds,
             exits=exits,
             known_only=known_only,
         )
@@ -106,11 +109,12 @@ def record_events_in(
     now: datetime,
     actor: str,
     attributes: Collection[str] | None = None,
+    kinds: Collection[str] | None = None,
     exits: Limit | None = None,
     known_only: bool = False,
 ) -> list[EventResult]:
     """`record_events` in the caller's writing transaction."""
-    taking = _Taking(connection, facts, events, source, attributes, known_only=known_only)
+    taking = _Taking(connection, facts, events, source, attributes, kinds, known_only=known_only)
     refused = _beyond_guard(connection, facts, events, taking, now, exits)
     verdicts = [refused.get(index) or taking.judge(event) for index, event in enumerate(events)]
     entries = [
@@ -153,6 +157,7 @@ class _Taking:
         events: Sequence[Event],
         source: str,
         attributes: Collection[str] | None,
+        kinds: Collection[str] | None = None,
         *,
         known_only: bool = False,
     ) -> None:
@@ -160,6 +165,7 @@ class _Taking:
         self.facts = facts
         self.source = source
         self.attributes = attributes
+        self.kinds = kinds
         asked = {event.person for event in events}
         alike = read_alike(connection, asked)
         self.folded = {person.id.casefold(): person.id for person in alike}
@@ -241,7 +247,18 @@ class _Taking:
             return f"`{event.person}` has no assignment `{post}`: without effect until one is known"
         if event.type is EventType.EXITED:
             return self._before_the_hire(event)
+        if event.type is EventType.EVIDENCE_RECORDED:
+            return self._of_no_kind(event)
         return self._without_effect(event) if event.type is EventType.UNLOCKED else ""
+
+    def _of_no_kind(self, event: Event) -> str:
+        """What nobody asks for is on record all the same; a policy may ask for it later."""
+        kind = str(event.data["kind"])
+        if self.kinds is None or kind in self.kinds:
+            return ""
+        near = difflib.get_close_matches(kind, sorted(self.kinds), n=1)
+        hint = f" (did you mean `{near[0]}`?)" if near else ""
+        return f"no policy declares the evidence `{kind}`{hint}: without effect until one does"
 
     def _before_the_hire(self, event: Event) -> str:
         person, at = self.people.get(event.person), effective_instant(event.type, event.effective_at, self.facts.zone)

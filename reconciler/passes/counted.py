@@ -7,20 +7,19 @@ the record: losing it costs counting again.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from threading import Lock
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from reconciler.apply.tables import watched
 from reconciler.errors import ReconcilerError
-from reconciler.facts.days import parse_instant
-from reconciler.facts.ledger import CHUNK, chunks, ledger_entries, read_entries
+from reconciler.facts.events import EventType
+from reconciler.facts.ledger import CHUNK, Entry, chunks, ledger_entries, read_entries, read_numbered
 from reconciler.facts.store import Store
 from reconciler.logs import log
-from reconciler.passes.tally import COUNTED, Tally
+from reconciler.passes.tally import COUNTED, Tally, Told
 
 __all__ = ["Counted"]
 
@@ -84,7 +83,7 @@ class Counted:
             between = c.seq > after, c.seq <= upto
             kinds = connection.execute(select(c.kind, func.count()).where(*between).group_by(c.kind)).all()
             entries = list(read_entries(connection, after=after, until=upto, kinds=COUNTED))
-            found.take(upto, dict(map(tuple, kinds)), entries, lambda facts: _since(connection, facts))
+            found.take(upto, dict(map(tuple, kinds)), entries, lambda facts: _told(connection, facts))
         return upto < head
 
     def _keep(self, found: Tally) -> None:
@@ -99,10 +98,16 @@ class Counted:
             log.warning("count-not-kept", code=error.code)
 
 
-def _since(connection: Connection, facts: Collection[int]) -> dict[int, datetime]:
-    """Since when each fact is on record and in force."""
-    c, found = ledger_entries.c, {}
+def _told(connection: Connection, facts: Collection[int]) -> dict[int, Told]:
+    """Since when each fact is on record and in force, and whether it is a passed proof."""
+    found = {}
     for some in chunks(sorted(facts), CHUNK):
-        for row in connection.execute(select(c.seq, c.recorded_at, c.effective_at).where(c.seq.in_(some))):
-            found[row.seq] = parse_instant(max(row.recorded_at, row.effective_at or ""))
+        for entry in read_numbered(connection, some):
+            since = entry.recorded_at if entry.effective_at is None else max(entry.recorded_at, entry.effective_at)
+            found[entry.seq] = Told(since, entry.kind == EventType.EVIDENCE_RECORDED and not _failed(entry))
     return found
+
+
+def _failed(entry: Entry) -> bool:
+    data = entry.payload.get("data")
+    return isinstance(data, Mapping) and data.get("result") == "failed"

@@ -37,6 +37,14 @@ class ShutOut:
     ref: str
     applied: Applied | None
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether the person is out of everything: every target could be told, and nothing holds anything back."""
+        done = self.applied
+        if done is None or done.failed or done.waiting:
+            return False
+        return done.before is None or not done.before.failed
+
 
 def lock_out(wiring: Wiring, person: str, reason: str) -> tuple[int, str]:
     """Put the lockout on record: its ledger entry and its reference. Raises `PersonUnknown` and `RevokeRefused`."""

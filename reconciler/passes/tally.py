@@ -8,7 +8,8 @@ anybody. Pure: entries come in, in order, with the moments of facts that are ask
 it. From the moment the fact is on record, and in force, until the outcome after which none of them is left, when the
 run has ended that says so. What is refused, on order, or without an answer is left. A fact that no run had to change
 anything for has no delay; one whose work came in several runs, since a part of it was held, counts when each of them
-has left nothing.
+has left nothing. What a passed proof is named for when something is taken away is its end: that is time's doing, like
+the day that comes, and has no delay.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from reconciler.apply.tables import Kind
 from reconciler.facts.days import instant_text, parse_instant
 from reconciler.facts.ledger import Entry
 from reconciler.plan.model import CauseKind
+from reconciler.targets import GIVING
 
-__all__ = ["BUCKETS", "COUNTED", "Delays", "Lane", "Tally"]
+__all__ = ["BUCKETS", "COUNTED", "Delays", "Lane", "Tally", "Told"]
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 """Seconds: from the answer of a directory nearby to a day of waiting for somebody."""
@@ -36,10 +38,19 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 
 KEPT = timedelta(days=30)
 """What has been left for so long is no longer waited for."""
 
-Moments = Callable[[Collection[int]], Mapping[int, datetime]]
-"""Tells since when the facts in these entries are on record and in force."""
 
-_FORMAT = 1
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Since when a fact is on record and in force; whether it is a passed proof, which gives and never takes."""
+
+    since: datetime
+    passed: bool = False
+
+
+Moments = Callable[[Collection[int]], Mapping[int, Told]]
+"""Tells of the facts in these entries."""
+
+_FORMAT = 2
 _DONE = frozenset({"applied", "already"})
 _LEFT = frozenset({"refused", "unavailable", "ordered"})
 _BY_FACTS = frozenset({CauseKind.PERSON.value, CauseKind.EVIDENCE.value})
@@ -75,6 +86,7 @@ class _Wait:
     run: str
     at: str
     lane: str
+    takes: bool
     left: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
     done_at: str = ""
@@ -134,7 +146,9 @@ class Tally:
         self._batches[entry.seq] = _Batch(said["run"], at, changes)
         for change, (lane, fact) in changes.items():
             if fact:
-                self._wait(fact, said["target"], _Wait(said["run"], at, lane)).left.add(change)
+                self._wait(fact, said["target"], _Wait(said["run"], at, lane, said["op"] not in GIVING)).left.add(
+                    change
+                )
 
     def _wait(self, fact: int, target: str, fresh: _Wait) -> _Wait:
         known = self._waits.setdefault((fact, target), fresh)
@@ -205,8 +219,9 @@ class Tally:
         ended = {key: self._waits.pop(key) for key in keys if not self._waits[key].left}
         since = moments({fact for fact, _ in ended}) if ended else {}
         for (fact, target), wait in ended.items():
-            if wait.done_at and fact in since:
-                seconds = (parse_instant(wait.done_at) - since[fact]).total_seconds()
+            told = since.get(fact)
+            if wait.done_at and told is not None and not (wait.takes and told.passed):
+                seconds = (parse_instant(wait.done_at) - told.since).total_seconds()
                 self.delays.setdefault((target, wait.lane), Delays()).add(max(0.0, seconds))
 
     def _forget(self, before: str) -> None:
@@ -230,7 +245,7 @@ class Tally:
                 "delays": [[*key, own.buckets, own.seconds] for key, own in sorted(self.delays.items())],
                 "batches": [[seq, own.run, own.at, own.changes] for seq, own in sorted(self._batches.items())],
                 "waits": [
-                    [*key, own.run, own.at, own.lane, sorted(own.left), sorted(own.done), own.done_at]
+                    [*key, own.run, own.at, own.lane, own.takes, sorted(own.left), sorted(own.done), own.done_at]
                     for key, own in sorted(self._waits.items())
                 ],
                 "running": self._running,
@@ -256,8 +271,8 @@ class Tally:
             for seq, run, at, own in said["batches"]
         }
         tally._waits = {
-            (fact, target): _Wait(run, at, lane, set(left), set(done), done_at)
-            for fact, target, run, at, lane, left, done, done_at in said["waits"]
+            (fact, target): _Wait(run, at, lane, takes, set(left), set(done), done_at)
+            for fact, target, run, at, lane, takes, left, done, done_at in said["waits"]
         }
         tally._running = said["running"]
         return tally

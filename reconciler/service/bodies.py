@@ -16,6 +16,9 @@ __all__ = ["document_in", "events_in", "json_body", "read_body", "read_json", "s
 DEEPEST = 16
 """So many levels of lists and objects. An event has three."""
 
+MOST_DIGITS = 100
+"""Of a whole number. A version has three."""
+
 LONGEST = 500
 """Characters of a message, whatever somebody wrote into a body."""
 
@@ -53,7 +56,9 @@ def document_in(body: bytes) -> object:
     reader would take the first value, another one the second.
     """
     try:
-        document = json.loads(body.decode(), parse_constant=_no_number, object_pairs_hook=_once_each)
+        document = json.loads(
+            body.decode(), parse_constant=_no_number, parse_int=_whole_number, object_pairs_hook=_once_each
+        )
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
@@ -102,6 +107,12 @@ def _resolved(value: Any, parts: Mapping[str, Any]) -> Any:
     if "$ref" in value:
         return _resolved(parts[value["$ref"].rpartition("/")[2]], parts)
     return {name: _resolved(each, parts) for name, each in value.items()}
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number in it has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:

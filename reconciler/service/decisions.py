@@ -57,7 +57,8 @@ _Person = Annotated[str | None, Query(min_length=1, max_length=500, description=
 _Run = Annotated[str, Path(min_length=1, description="The name that `apply` printed.")]
 _GOES_ON: dict[str, Any] = {
     "model": RevocationAnswer,
-    "description": "The lockout is on record; the pass did not come to its end, and the service goes on with it.",
+    "description": "The lockout is on record, and the person is not out of everything yet: a target could not be read, "
+    "a change failed or is held, or the pass did not come to its end. The service goes on with it.",
 }
 
 
@@ -107,7 +108,7 @@ class Deciding:
         self._told()
         return approval_json(done)
 
-    def revoked(self, actor: Actor, asked: RevocationRequest) -> Data:
+    def revoked(self, actor: Actor, asked: RevocationRequest) -> ShutOut:
         """The lockout is on record before anything else happens; whatever goes wrong then, the service goes on with it.
         Raises as `reconciler revoke` does as long as nothing is on record.
         """
@@ -124,7 +125,7 @@ class Deciding:
             log.exception("defect", where="revocation", person=asked.person)
         finally:
             self._told()
-        return shut_out_json(ShutOut(asked.person, entry, ref, applied))
+        return ShutOut(asked.person, entry, ref, applied)
 
     def runs(self, actor: Actor, limit: int, page: str) -> Data:
         """Raises `QuestionRefused`."""
@@ -230,6 +231,6 @@ def decisions_router(callers: Callers, deciding: Deciding, turns: Turns, limit: 
         """
         body = await read_json(request, min(limit, LARGEST))
         done = await run_in_threadpool(deciding.revoked, actor, said_in(body, RevocationRequest))
-        return JSONResponse(done, 202 if done["run"] is None else 201)
+        return JSONResponse(shut_out_json(done), 201 if done.everywhere else 202)
 
     return router

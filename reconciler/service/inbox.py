@@ -76,6 +76,7 @@ class Inbox:
                 now=self._premises.clock(),
                 actor=actor.name,
                 attributes=policy.attributes,
+                kinds=policy.evidence,
                 exits=policy.guards.exits,
             )
             if events

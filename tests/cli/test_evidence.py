@@ -48,6 +48,31 @@ def test_a_proof_that_is_taken_back_closes_it_again(informed_company: Company) -
 
 
 @pytest.mark.parametrize(
+    ("until", "told"),
+    [
+        ("2027-03-31", "until 2027-03-31 "),
+        ("2027-03-31 10:00", "until 2027-03-31 10:00 "),
+        ("2027-03-31T10:00:00+00:00", "until 2027-03-31 18:00 "),
+    ],
+)
+def test_it_is_said_with_which_day_a_proof_ends_or_at_which_hour(
+    informed_company: Company, until: str, told: str
+) -> None:
+    informed_company.run("evidence", "add", PERSON, "rd-training", "--from", "2026-11-20", "--until", until)
+
+    (line,) = [each for each in informed_company.run("evidence", "list", PERSON).out.splitlines() if " until " in each]
+    assert told in line
+
+
+def test_an_event_says_of_evidence_that_no_policy_asks_for_it(informed_company: Company) -> None:
+    said = ("--set", "kind=ndaa", "--set", "valid_from=2026-11-20")
+
+    told = informed_company.run("people", "event", "evidence-recorded", PERSON, "--at", "2026-11-20", *said)
+
+    assert "did you mean `nda`?" in told.out
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (("add", "E9999", "nda", "--from", "2026-11-20"), "nobody is known"),

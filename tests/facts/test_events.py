@@ -57,6 +57,31 @@ def test_an_exit_of_a_day_is_at_its_end_and_all_else_at_its_start(
     assert effective_instant(kind, when, SHANGHAI) == instant
 
 
+def proof_until(end: str) -> dict[str, Any]:
+    return event("evidence-recorded", kind="nda", valid_from="2026-01-01", valid_until=end)
+
+
+@pytest.mark.parametrize(
+    ("end", "instant"),
+    [
+        ("2026-12-31", datetime(2026, 12, 31, 16, tzinfo=UTC)),
+        ("20261231", datetime(2026, 12, 31, 16, tzinfo=UTC)),
+        ("2026-12-31T10:00:00", datetime(2026, 12, 31, 2, tzinfo=UTC)),
+        ("2026-12-31T10:00:00.25+01:00", datetime(2026, 12, 31, 9, 0, 0, 250_000, tzinfo=UTC)),
+        ("2026-12-31T00:00:00+08:00", datetime(2026, 12, 30, 16, tzinfo=UTC)),
+        ("2025-12-31T12:00:00-12:00", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("9999-12-31", None),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("", None),
+    ],
+)
+def test_a_proof_ends_with_a_day_or_at_a_moment(world: World, end: str, instant: datetime | None) -> None:
+    world.tell(HIRED, proof_until(end))
+
+    (record,) = world.facts.population().evidence["E1"]
+    assert record.valid_until == instant
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
@@ -73,6 +98,20 @@ def test_an_exit_of_a_day_is_at_its_end_and_all_else_at_its_start(
         (event("evidence-recorded", kind="nda", valid_from="2026-01-01", result="ok"), "passed or failed"),
         (event("evidence-recorded", kind="nda", valid_from="2026-01-01", version=0), "version"),
         (event("evidence-recorded", kind="nda", valid_from="1.1.2026"), "must be a date"),
+        (event("evidence-recorded", kind="nda", valid_from="2026-01-01T10:00:00"), "must be a date"),
+        (proof_until("2026-01-05T00:00:00"), "must be a date like 2026-12-01 or a time"),
+        (proof_until("2026-01-05 00:00"), "must be a date"),
+        (proof_until("2026-01-05T25:00:00Z"), "must be a date"),
+        (proof_until("2026-W10-1T10:00"), "must be a date"),
+        (proof_until("1899-12-31T10:00"), "must be a date"),
+        (proof_until("2025-12-31T23:59:59"), "lies before"),
+        (proof_until("2025-12-30T23:59:59-12:00"), "lies before"),
+        (event("hired", starts_on="2026-W10-1"), "must be a date"),
+        (event("hired", starts_on="1899-12-31"), "must be a date"),
+        (event("hired", starts_on="20260202", ends_on="2026-02-01"), "lies before"),
+        (event("exited", when="0001-01-01"), "outside the years"),
+        (event("exited", when="0001-01-01T00:00:00+08:00"), "outside the years"),
+        (event("exited", when="9999-12-31T23:59:59-08:00"), "outside the years"),
         (event("exited", person=" "), "person"),
         (event("exited", person="E\n1"), "person"),
         ({**event("exited"), "extra": 1}, "extra"),

@@ -52,6 +52,25 @@ def test_a_proof_is_recorded_as_it_stands(known: World) -> None:
     assert (record.entry, record.recorded_at, known.person("E1").last_entry) == (3, known.now, 3)
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "2026-12-31 10:00",
+        "2026/12/31 10:00:00",
+        "2026年12月31日 10:00",
+        "2026-12-31T10:00:00+08:00",
+        "2026-12-31T02:00Z",
+    ],
+)
+def test_a_proof_keeps_the_hour_at_which_it_ends(known: World, spelled: str) -> None:
+    report = take(known, proof(valid_until=spelled), proof("E2", valid_until="2026-12-31 00:00:00"))
+
+    assert report.recorded == 2
+    evidence = known.facts.population().evidence
+    assert evidence["E1"][0].valid_until == datetime(2026, 12, 31, 2, tzinfo=UTC)
+    assert evidence["E2"][0].valid_until == datetime(2026, 12, 31, 16, tzinfo=UTC), "a day, as spreadsheets write it"
+
+
 def test_the_same_file_again_adds_nothing(known: World) -> None:
     rows = [proof(), proof("E2", id="x-1"), proof(evidence="background-check", valid_from="2026/2/1")]
     take(known, *rows)
@@ -69,7 +88,9 @@ def test_the_same_file_again_adds_nothing(known: World) -> None:
         ({"person": ""}, "person"),
         ({"valid_from": ""}, "`valid_from` is blank"),
         ({"valid_from": "01/02/2026"}, "ambiguous"),
+        ({"valid_from": "2026-01-05 10:00"}, "is not a date"),
         ({"valid_until": "2025-01-01"}, "lies before"),
+        ({"valid_until": "2026-12-31 10:61"}, "no clock shows"),
         ({"result": "maybe"}, "passed or failed"),
         ({"version": "two"}, "whole number"),
         ({"version": "0"}, "whole number"),

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from reconciler.apply.tables import Kind
 from reconciler.facts.ledger import Entry
-from reconciler.passes.tally import BUCKETS, Delays, Tally
+from reconciler.passes.tally import BUCKETS, Delays, Tally, Told
 
 BEGIN = datetime(2026, 11, 23, 2, tzinfo=UTC)
-FACT = 7
+FACT, PROOF = 7, 8
 
 
 class Record:
@@ -33,11 +33,11 @@ class Record:
     def began(self, run: str) -> None:
         self.put(Kind.RUN_STARTED, run=run, changes=1)
 
-    def meant(self, run: str, *changes: str, target: str = "dir", **how: Any) -> int:
+    def meant(self, run: str, *changes: str, target: str = "dir", op: str = "revoke", **how: Any) -> int:
         cause = {"kind": "person", "ref": f"ledger:{FACT}", "text": ""}
         shared = {"leaver": True, "approved": False, "cause": cause, **how}
         own = [{"id": change, "as": 0, "subject": "E1", "account_key": "k"} for change in changes]
-        return self.put(Kind.INTENDED, run=run, op="revoke", target=target, shared=[shared], changes=own)
+        return self.put(Kind.INTENDED, run=run, op=op, target=target, shared=[shared], changes=own)
 
     def became(self, run: str, change: str, outcome: str, target: str = "dir", **how: Any) -> int:
         cause = {"kind": "person", "ref": f"ledger:{FACT}", "text": ""}
@@ -59,8 +59,8 @@ class Record:
         return tally
 
 
-def moments(facts: Collection[int]) -> Mapping[int, datetime]:
-    return {fact: BEGIN for fact in facts if fact == FACT}
+def moments(facts: Collection[int]) -> Mapping[int, Told]:
+    return {fact: Told(BEGIN, passed=fact == PROOF) for fact in facts if fact in (FACT, PROOF)}
 
 
 def seconds(tally: Tally, lane: str = "leaver", target: str = "dir") -> tuple[int, float]:
@@ -136,6 +136,20 @@ def test_what_nobody_wants_any_more_has_no_delay_and_neither_has_a_hand_or_a_pol
     tally = record.counted()
     assert not tally.delays
     assert tally.changes["dir", "revoke", "applied", "leaver"] == 3
+
+
+@pytest.mark.parametrize(("op", "delays"), [("revoke", 0), ("disable-account", 0), ("grant", 1)])
+def test_a_passed_proof_has_the_delay_of_what_it_gives_and_its_end_is_times_doing(op: str, delays: int) -> None:
+    record = Record()
+    record.began("r")
+    cause = {"kind": "evidence", "ref": f"ledger:{PROOF}", "text": ""}
+    record.meant("r", "a", cause=cause, op=op)
+    record.became("r", "a", "applied", cause=cause, op=op)
+    record.ended("r")
+
+    tally = record.counted()
+    assert seconds(tally)[0] == delays
+    assert tally.changes["dir", op, "applied", "leaver"] == 1
 
 
 def test_targets_are_counted_apart_and_so_is_what_waited_for_somebody() -> None:

@@ -163,6 +163,22 @@ def test_a_person_is_out_of_everything_once_it_is_answered(office: Office) -> No
     assert entry.payload["data"] == {"ref": told.ref, "reason": "SEC-204: 笔记本被盗"}
 
 
+def test_who_is_still_in_somewhere_is_not_said_to_be_out(office: Office) -> None:
+    with office.serving() as service:
+        service.until_ready()
+        office.slapd.process.kill()
+        office.slapd.process.wait()
+
+        answer = service.ask(
+            "/v1/revocations", office.token("安全部", Act.REVOKE), {"person": "E3", "reason": "SEC-204"}
+        )
+
+        assert answer.status_code == 202, answer.text
+        run = RevocationAnswer.model_validate(answer.json()).run
+        assert run is None or run.plan.targets["dir"].error, "it says which target could not be told"
+    assert office.entries("locked-out") == 1
+
+
 @pytest.mark.parametrize(
     ("said", "status", "code"),
     [
@@ -210,7 +226,7 @@ def test_a_lockout_on_record_is_answered_as_such_whatever_becomes_of_the_pass(
     monkeypatch.setattr(decisions, "let_out", fails)
     told = deciding.revoked(premises.actor, RevocationRequest(person="E2", reason="why"))
 
-    assert (told["person"], told["run"], woken) == ("E2", None, ["told"])
+    assert (told.person, told.applied, told.everywhere, woken) == ("E2", None, False, ["told"])
     assert office.entries("locked-out") == 1
 
 

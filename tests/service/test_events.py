@@ -135,6 +135,7 @@ def test_ten_thousand_events_of_which_one_is_wrong(office: Office) -> None:
         (b"{", "body"),
         (b"\xff\xfe", "body"),
         (b'{"id": NaN}', "body"),
+        (b'{"id": ' + b"9" * 5_000 + b"}", "body"),
         (b"[]", "body"),
         (b'{"events": 7}', "body"),
         (b'{"events": [], "and": 1}', "body"),
@@ -150,6 +151,7 @@ def test_what_holds_no_events_is_refused_whole(office_serving: tuple[Office, str
 
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["code"] == code
+    assert "sys." not in answer.text, "what Python says to programmers"
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,10 @@ def test_what_holds_no_events_is_refused_whole(office_serving: tuple[Office, str
         {"id": "a\x00b", "type": "exited", "person": "E1", "effective_at": "2026-01-01"},
         {"id": "i", "type": "exited", "person": {"$ne": 1}, "effective_at": "2026-01-01"},
         {"id": "i", "type": "exited", "person": "E1", "effective_at": "9" * 5_000},
+        {"id": "i", "type": "exited", "person": "E1", "effective_at": "0001-01-01T00:00:00+08:00"},
+        {"id": "i", "type": "exited", "person": "E1", "effective_at": "9999-12-31T23:59:59-08:00"},
+        {"id": "i", "type": "hired", "person": "N", "effective_at": "2026-01-01", "data": {"ends_on": "2026-W10-1"}},
+        {"id": "i", "type": "rehired", "person": "N", "effective_at": "2026-01-01", "data": {"ends_on": "1800-01-01"}},
         {"id": "i" * 100_000, "type": "exited", "person": "E1", "effective_at": "2026-01-01"},
         {"id": "i", "type": "exited", "person": "E1", "effective_at": "2026-01-01", "source": "another"},
         {"id": "i", "type": "unlocked", "person": "E1", "effective_at": "2026-01-01", "confirmed": True},
@@ -189,6 +195,17 @@ def test_somebody_unknown_waits_and_is_not_lost(office: Office) -> None:
         assert said["outcome"] == "waits"
         assert "E77" in said["note"]
         service.until_ready()
+
+
+def test_evidence_of_a_kind_that_no_policy_has_is_taken_and_said(office: Office) -> None:
+    day = "2026-01-01"
+    told = {"type": "evidence-recorded", "person": "E1", "effective_at": day}
+    events = [{**told, "id": kind, "data": {"kind": kind, "valid_from": day}} for kind in ("trainign", "training")]
+    with office.serving() as service:
+        wrong, right = service.post(events).json()["events"]
+
+    assert (wrong["outcome"], right["outcome"], right["note"]) == ("recorded", "recorded", "")
+    assert "did you mean `training`?" in wrong["note"]
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read(office: Office) -> None:

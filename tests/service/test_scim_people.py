@@ -194,6 +194,7 @@ def test_beyond_the_guard_an_exit_is_refused_and_nothing_is_recorded(desk: Desk)
         assert (answer.status_code, answer.json()["status"], answer.json()["schemas"]) == (429, "429", [ERROR])
         assert int(answer.headers["retry-after"]) > 0
         assert "guards.exits" in answer.json()["detail"]
+        assert "reconciler people event exited E" in answer.json()["detail"], "which a client has no word for"
     assert desk.head() == before
     assert desk.get("E3")["active"] is True
     now = desk.office.clock().isoformat()

@@ -289,13 +289,16 @@ def test_no_body_brings_it_down(desk: Desk, body: object, method: str) -> None:
         ({"op": "remove"}, "noTarget"),
         ({"op": "replace", "path": "id", "value": "x"}, "mutability"),
         ({"op": "remove", "path": "userName"}, "mutability"),
+        ({"op": "replace", "path": "displayName", "value": {"a": 1}}, "invalidValue"),
         ({"op": "replace", "path": f"{OWN}:startsOn", "value": "soon"}, "invalidValue"),
+        ({"op": "replace", "path": f"{OWN}:startsOn", "value": "1600-01-01T00:00:00"}, "invalidValue"),
     ],
 )
 def test_a_patch_that_cannot_be_is_told_why(desk: Desk, operation: dict[str, object], kind: str) -> None:
     before = desk.head()
     refused = desk.patch("H1", operation)
     assert (refused.status_code, refused.json()["scimType"]) == (400, kind), refused.text
+    assert "pydantic" not in refused.text, "which says it to programmers"
     assert desk.head() == before
 
 

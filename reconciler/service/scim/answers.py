@@ -6,6 +6,7 @@ import json
 from http import HTTPStatus
 
 from fastapi import Response
+from pydantic import ValidationError
 from scim2_models import (
     Error,
     ForbiddenException,
@@ -68,6 +69,8 @@ def as_response(answer: ScimResponse, retry: int = 0) -> Response:
 
 def _refused(error: SCIMException) -> Response:
     told = error.to_error()
+    if isinstance(error.__cause__, ValidationError):  # the library hands on all that the validator says to programmers
+        told.detail = Error.from_validation_errors(error.__cause__)[0].detail
     detail = (told.detail or "").encode("utf-8", "replace").decode()
     short = detail if len(detail) <= LONGEST else detail[: LONGEST - 1] + "…"
     body = Error(status=told.status, scim_type=told.scim_type, detail=short).model_dump()

@@ -133,7 +133,7 @@ def _day(text: str, name: str, zone: tzinfo) -> str:
     try:
         if "T" in text:
             moment = datetime.fromisoformat(text)
-            return (moment.astimezone(zone) if moment.tzinfo else moment).date().isoformat()
+            text = (moment.astimezone(zone) if moment.tzinfo else moment).date().isoformat()
         return parse_day(text).isoformat()
     except (ValueError, OverflowError):
         raise InvalidValueException(detail=f"`{name}` is a day such as 2026-12-01") from None

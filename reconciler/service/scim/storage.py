@@ -266,7 +266,7 @@ class Directory(ScimStorage):
         )
         for result in results:
             if result.error is not None:
-                raise _in_scim(result.error)
+                raise _in_scim(result.error, result.event.person)
 
     def _tell(self, entry: NewEntry, at: Moment) -> None:
         self._facts.ledger.append(self._open, [entry], at.now)
@@ -375,6 +375,10 @@ def _event(raw: Mapping[str, Any]) -> Event:
         raise InvalidValueException(detail=error.message) from None
 
 
-def _in_scim(error: EventError) -> SCIMException:
-    detail = f"{error.message}: {error.remedy}" if error.remedy else error.message
-    return TooManyLeave(detail=detail) if isinstance(error, ExitsBeyondGuard) else UniquenessException(detail=detail)
+def _in_scim(error: EventError, person: str) -> SCIMException:
+    if isinstance(error, ExitsBeyondGuard):  # a client cannot confirm anything: SCIM has no word for it
+        remedy = (
+            f"try again later, or let somebody confirm it: reconciler people event exited {person} --at now --confirmed"
+        )
+        return TooManyLeave(detail=f"{error.message}: {remedy}")
+    return UniquenessException(detail=f"{error.message}: {error.remedy}" if error.remedy else error.message)
