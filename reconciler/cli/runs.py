@@ -68,6 +68,7 @@ def _report_lines(report: RunReport) -> list[Text]:
     tried = [each for each in report.failed if each.entry]  # what was not tried is told once, with its target
     lines = [_done_line(each, "red") for each in tried]
     lines += [_done_line(each, "yellow") for each in [*report.ordered, *report.stale]]
+    lines += _remarks(report.done)
     for change in report.contradicted:
         what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
         lines.append(Text(f"  not so: {what}: the target confirmed it, and reading it back shows otherwise", "red"))
@@ -86,6 +87,26 @@ def _by_target(done: Sequence[Done]) -> Iterator[Text]:
         own = Counter(each.change.op for each in done if each.change.target == target and each.outcome.kind.done)
         if own:
             yield Text(f"  {target}: " + ", ".join(f"{own[op]} {_DONE[op]}" for op in Op if own[op]), style="green")
+
+
+_MOST_REMARKS = 40
+"""So many remarks are shown; all stand in the record."""
+
+
+def _remarks(done: Sequence[Done]) -> list[Text]:
+    """What a target said beside that it is done: where an initial secret is, that an account could not be moved."""
+    alike: dict[tuple[str, str, str], list[Done]] = {}
+    for each in done:
+        if each.outcome.kind.done and each.outcome.detail:
+            alike.setdefault((each.change.target, each.change.op.value, each.outcome.detail), []).append(each)
+    lines = [
+        _done_line(same[0], "")
+        if len(same) == 1
+        else Text(f"  {same[0].outcome.kind.value}: {len(same)} × {op} on {target}: {words}")
+        for (target, op, words), same in alike.items()
+    ]
+    more = len(lines) - _MOST_REMARKS
+    return [*lines[:_MOST_REMARKS], *([Text(f"  … and {more} more, on record")] if more > 0 else [])]
 
 
 def _done_line(each: Done, style: str) -> Text:
