@@ -144,14 +144,23 @@ class Handover:
     def make(self, name: str) -> tuple[str, Path]:
         """A new secret, on disk before anybody else knows it. Raises `OSError`."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{_UNSAFE.sub('_', name)}.secret"
         secret = _secret(self.length)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        handle, path = self._new_file(_UNSAFE.sub("_", name))
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(f"{secret}\n")
             stream.flush()
             os.fsync(stream.fileno())
         return secret, path
+
+    def _new_file(self, name: str) -> tuple[int, Path]:
+        """A file that was not there: one that is holds a secret that nobody has fetched yet, on another target too."""
+        path, number = self.folder / f"{name}.secret", 1
+        while True:
+            try:
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), path
+            except FileExistsError:
+                number += 1
+                path = self.folder / f"{name}-{number}.secret"
 
     @staticmethod
     def withdraw(path: Path) -> None:

@@ -38,12 +38,17 @@ DYNAMIC = "memberurl"
 
 @dataclass(frozen=True, slots=True)
 class GroupKind:
-    """A class of groups: its attribute of members, whether that holds DNs or user names, whether it may be empty."""
+    """A class of groups: its attribute of members, whether that holds DNs or user names, whether it may be empty.
+    `primary`: the attribute by which an account is in a group with the same value without being among its members.
+    `forgets`: whether the directory itself takes a deleted account out.
+    """
 
     object_class: str
     attribute: str
     by_dn: bool
     needs_member: bool
+    primary: str = ""
+    forgets: bool = False
 
     def principal(self, value: bytes) -> str:
         """A member's value in the spelling under which equal members are equal. What is no name stands for itself."""
@@ -61,13 +66,13 @@ class GroupKind:
         return (account.dn.encode("utf-8", "surrogateescape"),) if self.by_dn else account.values("uid")
 
 
-ACTIVE_DIRECTORY = GroupKind("group", "member", by_dn=True, needs_member=False)
+ACTIVE_DIRECTORY = GroupKind("group", "member", by_dn=True, needs_member=False, forgets=True)
 """The one kind of group that Active Directory has (MS-ADSC); its target offers no other, and the others not this."""
 
 KINDS = {
     "groupOfNames": GroupKind("groupOfNames", "member", by_dn=True, needs_member=True),
     "groupOfUniqueNames": GroupKind("groupOfUniqueNames", "uniquemember", by_dn=True, needs_member=True),
-    "posixGroup": GroupKind("posixGroup", "memberuid", by_dn=False, needs_member=False),
+    "posixGroup": GroupKind("posixGroup", "memberuid", by_dn=False, needs_member=False, primary="gidnumber"),
 }
 GROUP_CLASSES = (*KINDS, "groupOfURLs", "group", "groupOfEntries")
 """What is a group at all, in this directory or another."""

@@ -70,6 +70,7 @@ def _observation(
     wanted = {key: canonical_name(name) for key, name in named.items()}
     groups = _Groups(layout, roll, narrow=keys is not None)
     found = groups.found(reader, wanted.values())
+    findings += groups.findings
     read = {key: groups.entitlement(key, named[key], found[name]) for key, name in wanted.items()}
     read |= {key: roll.holders.entitlement(key, value, roll.read) for key, value in values.items()}
     read = _with_groups_within(read, layout.kind)
@@ -134,6 +135,8 @@ class _Roll:
     read: AccountsRead = field(default_factory=lambda: AccountsRead(Reading.FAILED))
     spelled: list[tuple[bytes, int]] = field(default_factory=list)
     exact: dict[bytes, int] = field(default_factory=dict)
+    primaries: dict[bytes, list[int]] = field(default_factory=dict)
+    """Who is in a group without being among its members, by the number that they share with it."""
     _principals: dict[str, list[int]] | None = None
 
     def enter(self, values: Sequence[bytes], position: int) -> None:
@@ -206,6 +209,8 @@ def _roll(
             continue
         seen.add(key)
         roll.enter(kind.spellings(entry), len(accounts))
+        for value in entry.values(kind.primary) if kind.primary else ():
+            roll.primaries.setdefault(value, []).append(len(accounts))
         holders.enter(entry, len(accounts))
         accounts.append(_account(entry, key, layout, at, findings))
     if kind.needs_member and layout.may_be_account(layout.placeholder):
@@ -251,6 +256,24 @@ def _placeholder_is_account(dn: str) -> TargetError:
     )
 
 
+_TOLD_ONE_BY_ONE = 5
+"""Of more accounts in one group, there is one finding and not one for each."""
+
+
+def _by_primary_group(group: Entry, members: BitMap, roll: _Roll) -> Iterator[TargetFinding]:
+    """Who is in a group by their own entry (RFC 2307: its `gidNumber`), where no removal from the group ends that."""
+    kind, accounts = roll.kind, roll.read.accounts
+    shared = group.values(kind.primary) if kind.primary else ()
+    holders = [accounts[at].name for value in shared for at in roll.primaries.get(value, ()) if at not in members]
+    ending = f"in {group.dn} by {kind.primary}, beside any policy, until given another primary group"
+    if len(holders) > _TOLD_ONE_BY_ONE:
+        some = "; ".join(holders[:_TOLD_ONE_BY_ONE])
+        yield TargetFinding("primary-group", group.dn, f"{len(holders)} accounts are {ending}: {some}; …")
+        return
+    for holder in holders:
+        yield TargetFinding("primary-group", holder, f"{holder} is {ending}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Members:
     """One group as it was found."""
@@ -276,6 +299,7 @@ class _Groups:
     roll: _Roll
     narrow: bool
     shortfalls: list[str] = field(default_factory=list)
+    findings: list[TargetFinding] = field(default_factory=list)
 
     def found(self, reader: DirectoryReader, wanted: Iterable[GroupName]) -> Mapping[GroupName, list[_Members]]:
         """The groups under each wanted name, in canonical spelling; usually one, none where it does not exist."""
@@ -308,8 +332,9 @@ class _Groups:
                 return _without_members(key, label, reading, "; ".join(self.shortfalls))
             case []:
                 kind, base = self.layout.kind.object_class, self.layout.groups_base
-                missing = f"no group named {label} of class {kind} under {base}; create it or correct the binding"
-                detail = "; ".join([missing, *self.shortfalls])
+                todo = "create it, correct the binding, or give the right to read it"
+                told = self.shortfalls or [todo]  # of a search that was cut short nobody can say what is not there
+                detail = "; ".join([f"no group named {label} of class {kind} is to be seen under {base}", *told])
                 return EntitlementRead(key, label, Reading.FAILED, detail=detail)
             case several:
                 dns = " and ".join(sorted(group.dn for group in several))
@@ -322,9 +347,13 @@ class _Groups:
         if self.narrow and self.layout.kind.by_dn:
             yield from self._narrow(reader)
             return
-        listing = reader.groups(wanted, ("cn", DYNAMIC, self.layout.kind.attribute))
+        kind = self.layout.kind
+        attributes = ("cn", DYNAMIC, kind.attribute, *((kind.primary,) if kind.primary else ()))
+        listing = reader.groups(wanted, attributes)
         for entry in listing:
-            yield entry, self._members(entry)
+            members = self._members(entry)
+            self.findings += _by_primary_group(entry, members.members, self.roll)
+            yield entry, members
         self.shortfalls += listing.shortfalls
 
     def _narrow(self, reader: DirectoryReader) -> Iterator[tuple[Entry, _Members]]:

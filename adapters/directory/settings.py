@@ -186,7 +186,8 @@ class Layout:
     def account_attributes(self) -> Sequence[str]:
         """What has to be read of an account, and nothing more."""
         locking = self.lock.attributes if self.lock else ()
-        return tuple(dict.fromkeys((self.login, *self.match, *locking, *self.attributes)))
+        primary = (self.kind.primary,) if self.kind.primary else ()
+        return tuple(dict.fromkeys((self.login, *self.match, *locking, *self.attributes, *primary)))
 
     @property
     def member_attributes(self) -> Sequence[str]:

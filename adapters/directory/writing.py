@@ -9,7 +9,7 @@ step names; nothing is raised for what the directory says.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -27,6 +27,8 @@ MOST_VALUES = 500
 """The most values in one modify request: larger ones gain nothing and keep the server from others for long."""
 _ATTEMPTS = 3
 """How often a group or an account is read again because somebody else keeps changing it."""
+_MOST_NAMED = 5
+"""So many groups are named where there may be any number."""
 _FINAL = {Verdict.VIOLATION, Verdict.REFUSED, Verdict.FORBIDDEN}
 
 
@@ -329,7 +331,8 @@ class DirectoryStepWriter(TargetWriter):
         if step.op is Op.DELETE_ACCOUNT:
             # Bound to the account that was looked up: by now, the name may be somebody else's.
             request = Request(entry.dn, provided=self._directory.same(entry))
-            return self._heard(self._directory.delete(request), gone=OutcomeKind.ALREADY)
+            outcome = self._heard(self._directory.delete(request), gone=OutcomeKind.ALREADY)
+            return replace(outcome, detail=self._named_still(entry)) if outcome.kind is OutcomeKind.APPLIED else outcome
         lock = self._layout.lock
         assert lock is not None  # noqa: S101  # `ops` has no locking without one
         if obstacle := lock.obstacle(entry):
@@ -344,6 +347,25 @@ class DirectoryStepWriter(TargetWriter):
             now = {self._directory.key(each): each for each in listing}.get(step.account)
             return self._unlike(step) if now is None else self._account_step(step, now, attempts - 1)
         return self._heard(answer)
+
+    def _named_still(self, account: Entry) -> str:
+        """Which groups hold the name of an account that is deleted, in words: whoever gets it next would be in them.
+        Nothing is changed there: they are no concern of the steps.
+        """
+        kind = self._layout.kind
+        spelled = kind.spellings(account)
+        if kind.forgets or not spelled:
+            return ""
+        try:
+            listing = self._directory.groups_of(spelled, ("cn",))
+            found = sorted(entry.dn for entry in listing)
+        except TargetError as error:
+            return f"groups may hold its name still, which whoever gets it next would be in: {error.message}"
+        if not found:
+            return "; ".join(listing.shortfalls)
+        some = "; ".join(found[:_MOST_NAMED]) + ("; …" if len(found) > _MOST_NAMED else "")
+        them = "a group holds" if len(found) == 1 else f"{len(found)} groups hold"
+        return f"{them} its name still, and whoever gets it next would be in there; take it out: {some}"
 
     def _heard(self, answer: Answer, gone: OutcomeKind = OutcomeKind.STALE) -> Outcome:
         if answer.verdict is Verdict.UNAVAILABLE:

@@ -26,6 +26,12 @@ __all__ = ["LATER", "Session", "encoded_filter", "filter_flaw", "said", "unavail
 
 LATER = frozenset({RESULT_BUSY, RESULT_UNAVAILABLE})
 """The result codes by which a server asks to be asked again."""
+_NOT_KNOWN = "set `ca` to the file of the CA that issued it"
+_OTHER_HOST = "use the host name, or the address, that stands in it"
+_TIME = "have the server's certificate renewed, or set this machine's clock right"
+_MENDED = {9: _TIME, 10: _TIME, 62: _OTHER_HOST, 64: _OTHER_HOST}
+"""What to do about a certificate, by OpenSSL's X509_V_ERR_ code: not yet valid, expired, another host, another address.
+"""
 
 
 def filter_flaw(condition: str) -> str:
@@ -137,7 +143,7 @@ def _not_connected(endpoint: Endpoint, error: Exception, failure: OSError | None
     if isinstance(failure, ssl.SSLCertVerificationError):
         return TargetError(
             f"{endpoint.url}: its certificate is not to be trusted: {failure.verify_message}",
-            remedy="set `ca` to the file of the CA that issued it, and use the host name that stands in it",
+            remedy=_MENDED.get(failure.verify_code, _NOT_KNOWN),
         )
     if isinstance(failure, ssl.SSLError):
         return TargetError(
@@ -174,5 +180,5 @@ def unavailable(endpoint: Endpoint, error: Exception) -> TargetUnavailable:
 
 def said(code: int, words: str) -> str:
     """A result code and the server's words, for people."""
-    name = RESULT_CODES.get(code, f"result code {code}")
-    return f"{name}: {words}" if words else str(name)
+    name, own = RESULT_CODES.get(code, f"result code {code}"), words.strip()  # Active Directory ends its with a line
+    return f"{name}: {own}" if own else str(name)

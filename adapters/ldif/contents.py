@@ -233,11 +233,13 @@ class Contents:
             )
 
     def _shortfalls(self) -> list[str]:
-        if self._document.ends_properly:
-            return []
-        return [
-            f"{self._source} ends in the middle of a line: it may have been cut off; complete it, or end its last line"
-        ]
+        told = [f"{self._source}: {gap}" for gap in self._document.gaps]
+        if not self._document.ends_properly:
+            told.append(
+                f"{self._source} ends in the middle of a line: it may have been cut off; complete it, or end its last "
+                "line"
+            )
+        return told
 
 
 def _place(records: Sequence[Record], record: Record) -> int:

@@ -28,6 +28,10 @@ _FOLD = re.compile(rb"\r?\n ")
 # RFC 2849, SAFE-STRING: what may stand in a line as it is.
 _SAFE = re.compile(rb"(?:[\x01-\x09\x0b\x0c\x0e-\x1f\x21-\x39\x3b\x3d-\x7f][\x01-\x09\x0b\x0c\x0e-\x7f]*)?\Z")
 
+# What `ldapsearch -LLL` writes for a referral, and with `-E pr=N` after each page; after the last, the cookie is blank.
+_REFERRAL = re.compile(rb"# ref(ldaps?://\S+)")
+_PAGE = re.compile(rb"# pagedresults: cookie=(\S*)")
+
 
 class Malformed(ValueError):
     """The text is no LDIF content. `line` counts from 1."""
@@ -79,6 +83,8 @@ class Document:
     newline: bytes
     ends_properly: bool
     """Whether the last line has its end; without, the file may have been cut off."""
+    gaps: Sequence[str] = ()
+    """What is missing, as far as `ldapsearch` says so in its remarks between the entries."""
     records: list[Record] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +133,7 @@ def parse(data: bytes) -> Document:
     parts: list[bytes | Record] = []
     between = bytearray()
     lines: list[Line] = []
+    remarks: list[bytes] = []
     for number, raw in _logical_lines(data):
         content = _unfolded(raw)
         if lines and content:
@@ -134,6 +141,7 @@ def parse(data: bytes) -> Document:
         elif not content or content.removeprefix(_BOM).startswith((b"#", b"version:")) or content == _BOM:
             lines = []
             between += raw
+            remarks.append(content)
         else:
             mark = _BOM if number == 1 and raw.startswith(_BOM) else b""
             parts += [part for part in (bytes(between), mark) if part]
@@ -142,7 +150,15 @@ def parse(data: bytes) -> Document:
             parts.append(_record(lines, number))
     parts += [bytes(between)] if between else []
     newline = b"\r\n" if b"\r\n" in data[: data.find(b"\n") + 1] else b"\n"
-    return Document(parts, newline, not data or data.endswith(b"\n"))
+    return Document(parts, newline, not data or data.endswith(b"\n"), list(_gaps(remarks)))
+
+
+def _gaps(remarks: Sequence[bytes]) -> Iterator[str]:
+    for referred in filter(None, map(_REFERRAL.match, remarks)):
+        yield f"a part lies on another server, which is not in it: {referred[1].decode('utf-8', 'replace')}"
+    pages = [page[1] for page in map(_PAGE.match, remarks) if page]
+    if pages and pages[-1]:
+        yield "its last page is missing: the export ended early, at a limit or an error"
 
 
 def attribute_lines(attribute: str, value: bytes, newline: bytes) -> bytes:
@@ -188,6 +204,8 @@ def _line(raw: bytes, content: bytes, number: int) -> Line:
 
 def _record(lines: list[Line], number: int) -> Record:
     first = lines[0]
+    if first.attribute == "search":
+        raise Malformed(number, "this is what `ldapsearch` says of its search, and no entry: export with -LLL")
     if first.attribute != "dn":
         raise Malformed(number, f"an entry begins with its `dn`, not with {first.attribute}")
     try:

@@ -11,6 +11,7 @@ from reconciler.apply.run import Done, RunReport
 from reconciler.cli.endings import Exit
 from reconciler.passes import Applied
 from reconciler.passes.applied import to_do
+from reconciler.plan.model import Change
 from reconciler.plan.reading import held_lines, summary_line
 from reconciler.targets import Op
 
@@ -45,8 +46,7 @@ def applied_lines(done: Applied) -> list[Text]:
     if done.report is not None:
         lines += _report_lines(done.report)
     for change in done.on_order:
-        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
-        lines.append(Text(f"  on order: {what}", style="yellow"))
+        lines.append(Text(f"  on order: {_what(change)}", style="yellow"))
     if done.missing:
         lines.append(Text(f"{done.missing} changes of the saved plan are no longer due and were left alone.", "yellow"))
     for name, seen in done.plan.targets.items():
@@ -68,9 +68,11 @@ def _report_lines(report: RunReport) -> list[Text]:
     tried = [each for each in report.failed if each.entry]  # what was not tried is told once, with its target
     lines = [_done_line(each, "red") for each in tried]
     lines += [_done_line(each, "yellow") for each in [*report.ordered, *report.stale]]
+    lines += _remarks(report.done)
     for change in report.contradicted:
-        what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
-        lines.append(Text(f"  not so: {what}: the target confirmed it, and reading it back shows otherwise", "red"))
+        lines.append(
+            Text(f"  not so: {_what(change)}: the target confirmed it, and reading it back shows otherwise", "red")
+        )
     lines += [Text(f"{finding.target}: {finding.text} [{finding.kind}]", "red") for finding in report.findings]
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts().items()))
     if report.contradicted:
@@ -88,7 +90,30 @@ def _by_target(done: Sequence[Done]) -> Iterator[Text]:
             yield Text(f"  {target}: " + ", ".join(f"{own[op]} {_DONE[op]}" for op in Op if own[op]), style="green")
 
 
+_MOST_REMARKS = 40
+"""So many remarks are shown; all stand in the record."""
+
+
+def _remarks(done: Sequence[Done]) -> list[Text]:
+    """What a target said beside that it is done: where an initial secret is, that an account could not be moved."""
+    alike: dict[tuple[str, str, str], list[Done]] = {}
+    for each in done:
+        if each.outcome.kind.done and each.outcome.detail:
+            alike.setdefault((each.change.target, each.change.op.value, each.outcome.detail), []).append(each)
+    lines = [
+        _done_line(same[0], "")
+        if len(same) == 1
+        else Text(f"  {same[0].outcome.kind.value}: {len(same)} × {op} on {target}: {words}")
+        for (target, op, words), same in alike.items()
+    ]
+    more = len(lines) - _MOST_REMARKS
+    return [*lines[:_MOST_REMARKS], *([Text(f"  … and {more} more, on record")] if more > 0 else [])]
+
+
 def _done_line(each: Done, style: str) -> Text:
-    change = each.change
-    what = f"{change.op.value} {change.subject} {change.entitlement} on {change.target}"
-    return Text(f"  {each.outcome.kind.value}: {what}: {each.outcome.detail}", style=style)
+    return Text(f"  {each.outcome.kind.value}: {_what(each.change)}: {each.outcome.detail}", style=style)
+
+
+def _what(change: Change) -> str:
+    named = (change.op.value, change.subject, change.entitlement)
+    return f"{' '.join(filter(None, named))} on {change.target}"

@@ -208,8 +208,10 @@ class Causes:
         for number in by_facts:
             told = then.since[self._attribution.id_of(number)]
             both = len({fact.is_evidence for fact in told}) > 1
-            changed_by_then = both and (number in _members(then.people_of_then(), ref)) is not wanted
-            yield (number,), self._of_facts(told, person_changed=changed_by_then)
+            # Who is out goes for that, also where all that is known of them came after the last agreement.
+            left = not wanted and number in self._attribution.out
+            by_person = both and (left or (number in _members(then.people_of_then(), ref)) is not wanted)
+            yield (number,), self._of_facts(told, person_changed=by_person)
         if by_policy:
             yield from self._attribution.by_policy(entitlement, by_policy, wanted=wanted)
         if by_time := changed - by_facts - by_policy:

@@ -128,6 +128,14 @@ def test_nobody_is_handed_the_secret_of_an_account_that_did_not_come_about(lab: 
     assert list((tmp_path / "handover").iterdir()) == []
 
 
+def test_a_secret_that_nobody_has_fetched_yet_is_not_overwritten(tmp_path: Path) -> None:
+    """Two targets may hand over in one folder, and call the account of a person alike on both."""
+    made = [Handover(tmp_path, 24).make("E2001-e2001") for _ in range(3)]
+
+    assert len({path for _, path in made}) == 3
+    assert [path.read_text("utf-8").strip() for _, path in made] == [secret for secret, _ in made]
+
+
 @given(st.integers(16, 127))
 def test_every_secret_has_what_a_policy_asks_for(length: int) -> None:
     with TemporaryDirectory() as folder:

@@ -199,8 +199,10 @@ def test_an_encrypted_connection_needs_a_certificate_that_can_be_trusted(
 def test_a_certificate_for_another_host_is_refused(lab: LdapLab, way: str) -> None:
     url = (lab.server.url if way == "starttls" else lab.server.tls_url).replace("127.0.0.1", "localhost")
 
-    with pytest.raises(TargetError, match=r"not to be trusted: .*localhost"):
+    with pytest.raises(TargetError, match=r"not to be trusted: .*localhost") as caught:
         target({**lab.settings, "tls": way, "url": url, "ca": str(lab.server.ca)}).observe([DOCS])
+    assert "use the host name" in caught.value.remedy
+    assert "`ca`" not in caught.value.remedy, "another CA would not help"
 
 
 # -- identity ---------------------------------------------------------------------------------------------------------
@@ -406,6 +408,24 @@ def test_c2_a_posix_group_goes_by_user_name_whatever_its_case(lab: LdapLab) -> N
     outcomes(posix, replace(steps[0], account=lab.key("plain")))
     read = entitlement(posix.observe([unix]))
     assert (read.reading, len(read.members)) == (Reading.CONFIRMED_EMPTY, 0)
+
+
+def test_whoever_is_in_a_posix_group_by_their_own_entry_is_told(lab: LdapLab) -> None:
+    """Their `gidNumber` is the group's: systems take them for members, and no removal from the group ends that."""
+    group, unix = f"cn=unix,ou=groups,{lab.branch}", {"group": "unix"}
+    lab.server.add(f"dn: {group}\nobjectClass: posixGroup\ncn: unix\ngidNumber: 77\nmemberUid: smith\n")
+    for number, login in enumerate(("smith", "plain", "zhang")):
+        account = f"gidNumber: {77 if login != 'zhang' else 78}\nuidNumber: {number}\nhomeDirectory: /home"
+        classes = "changetype: modify\nadd: objectClass\nobjectClass: posixAccount\n-\nadd: "
+        changes = "\n-\nadd: ".join(f"{line.split(':')[0]}\n{line}" for line in account.splitlines())
+        lab.server.modify(f"dn: {lab.account_name(login)}\n{classes}{changes}\n")
+
+    observation = with_kind(lab, "posixGroup").observe([unix])
+
+    assert seen(observation) == {"smith"}
+    [found] = [each for each in observation.findings if each.kind == "primary-group"]
+    assert found.subject == lab.account_name("plain"), "smith is a member too, and zhang's number is another"
+    assert group in found.text
 
 
 def test_a_group_of_unique_names_works_as_one_of_names(lab: LdapLab) -> None:

@@ -121,3 +121,28 @@ def test_an_account_is_deleted_once_and_gone_the_second_time(lab: LdapLab) -> No
     assert [result.kind for result in outcomes(admin, step)] == [APPLIED]
     assert "smith" not in enabled(admin)
     assert [result.kind for result in outcomes(admin, step)] == [ALREADY]
+
+
+@pytest.mark.parametrize("kind", ["groupOfNames", "posixGroup"])
+def test_c3_groups_that_hold_the_name_of_a_deleted_account_are_named_and_left_alone(lab: LdapLab, kind: str) -> None:
+    """Whoever gets the name next would be in them, and no policy speaks of them."""
+    dn, unmanaged = lab.account_name("smith"), f"cn=unmanaged-too,ou=groups,{lab.branch}"
+    member = f"member: {dn}" if kind == "groupOfNames" else "gidNumber: 9\nmemberUid: smith"
+    lab.server.add(f"dn: {unmanaged}\nobjectClass: {kind}\ncn: unmanaged-too\n{member}\n")
+    groups = {"base": f"ou=groups,{lab.branch}", "kind": kind}
+    settings = server_settings(lab.server, lab.branch, who="admin", accounts={"delete": True}, groups=groups)
+    before = lab.server.search(unmanaged)
+
+    [done] = outcomes(LdapTarget(context(Path()), settings), account_step(lab, Op.DELETE_ACCOUNT, "smith"))
+
+    assert done.kind is APPLIED
+    assert unmanaged in done.detail
+    assert lab.server.search(unmanaged) == before
+
+
+def test_a_deleted_account_that_is_in_no_group_is_nothing_to_speak_of(slapd: Slapd) -> None:  # noqa: F811
+    lab = LdapLab(slapd, PEOPLE, {"docs-readers": ["zhang"]})
+
+    [done] = outcomes(as_admin(lab, delete=True), account_step(lab, Op.DELETE_ACCOUNT, "muller"))
+
+    assert (done.kind, done.detail) == (APPLIED, "")

@@ -61,6 +61,19 @@ def test_accounts_that_may_not_be_read_make_nobody_foreign(tmp_path: Path) -> No
         assert len(entitlement(observation).foreign) == 1
 
 
+def test_b2_a_group_that_a_limit_keeps_back_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    """The limit is on what a server may look at, which a search for one group can exceed."""
+    with lab_under(tmp_path, f'limits dn.exact="cn=reconciler,{SUFFIX}" size.unchecked=1') as lab:
+        other = f"ou=more,ou=groups,{lab.branch}"
+        group = f"dn: cn=docs-readers,{other}\nobjectClass: groupOfNames\ncn: docs-readers\nmember: cn=x\n"
+        lab.server.add(f"dn: {other}\nobjectClass: organizationalUnit\nou: more\n\n{group}")
+        read = entitlement(observe(lab, "docs-readers"))
+
+        assert read.reading is Reading.FAILED
+        assert "adminLimitExceeded" in read.detail
+        assert "create it" not in read.detail
+
+
 def test_a_part_on_another_server_is_not_asked_and_makes_the_reading_partial(tmp_path: Path) -> None:
     with lab_under(tmp_path, "") as lab:
         entry = (
@@ -92,6 +105,8 @@ def test_an_expired_certificate_is_refused(tmp_path: Path) -> None:
         with pytest.raises(TargetError, match="not to be trusted: certificate has expired") as caught:
             LdapTarget(context(tmp_path), settings).observe([])
         assert not isinstance(caught.value, TargetUnavailable)
+        assert "renewed" in caught.value.remedy
+        assert "`ca`" not in caught.value.remedy, "another CA would not help"
 
 
 def expired_certificates(folder: Path) -> None:

@@ -18,7 +18,7 @@ from pyasn1.codec.ber import encoder
 from adapters.directory.entries import Edit, Modification
 from adapters.ldap import requests
 from adapters.ldap.requests import Scope, all_of, any_of, any_value, equal
-from adapters.ldap.session import encoded_filter, filter_flaw
+from adapters.ldap.session import encoded_filter, filter_flaw, said
 
 ATTRIBUTE = st.sampled_from(["cn", "member", "entryUUID", "employeeType;lang-zh"])
 VALUE = st.binary(max_size=300) | st.text(max_size=80).map(str.encode)
@@ -95,3 +95,9 @@ def test_what_is_no_filter_is_said_to_be_none(text: str) -> None:
 
 def test_a_filter_that_somebody_wrote_is_taken() -> None:
     assert filter_flaw("(&(objectClass=inetOrgPerson)(!(employeeType=bot))(mail=*@example.com)(uid>=a))") == ""
+
+
+def test_the_words_of_a_server_end_without_a_line_of_their_own() -> None:
+    """As those of Active Directory end with one."""
+    assert said(50, "00002098: no right\n") == "insufficientAccessRights: 00002098: no right"
+    assert said(50, "\n") == "insufficientAccessRights"

@@ -214,10 +214,36 @@ def test_b2_a_file_that_ends_in_the_middle_of_a_line_proves_no_absence(tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("remark", "words"),
+    [
+        ("# refldap://elsewhere.example.com/ou=branch,dc=example,dc=com??sub", "ldap://elsewhere.example.com/"),
+        ("# pagedresults: cookie=BQAAAAAAAAA=", "last page is missing"),
+    ],
+)
+def test_b2_what_ldapsearch_remarks_on_missing_entries_proves_no_absence(
+    tmp_path: Path, remark: str, words: str
+) -> None:
+    before, after = TEXT.split("dn: uid=smith", maxsplit=1)
+    observation = ldif_target(tmp_path, f"{before}{remark}\n\ndn: uid=smith{after}").observe([DOCS])
+
+    assert observation.accounts.reading is Reading.PARTIAL
+    assert words in observation.accounts.detail
+    assert entitlement(observation).reading is Reading.PARTIAL
+
+
+def test_an_export_in_pages_is_whole_once_the_last_has_come(tmp_path: Path) -> None:
+    before, after = TEXT.split("dn: uid=smith", maxsplit=1)
+    pages = f"{before}# pagedresults: cookie=BQAAAAAAAAA=\n\ndn: uid=smith{after}\n# pagedresults: cookie=\n"
+
+    assert ldif_target(tmp_path, pages).observe([DOCS]).accounts.reading is Reading.COMPLETE
+
+
+@pytest.mark.parametrize(
     ("text", "line", "message"),
     [
         ("dn: cn=a,dc=x\ncn: a\nno colon here\n", 3, "expected `attribute: value`"),
         ("cn: a\n", 1, "an entry begins with its `dn`"),
+        ("dn: cn=a,dc=x\ncn: a\n\n# search result\nsearch: 2\nresult: 4 Size\n", 5, "export with -LLL"),
         ("version: 1\n\ndn: not a name\n", 3, "expected `type=value`"),
         ("dn: cn=a,dc=x\nchangetype: add\n", 2, "a file of changes"),
         ("dn: cn=a,dc=x\njpegPhoto:< file:///etc/passwd\n", 2, "stands in another file"),

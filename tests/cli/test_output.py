@@ -67,6 +67,16 @@ def test_a_failed_change_ends_with_4_and_beats_what_is_held(informed_company: Co
     assert run["outcomes"] == {"applied": 2}
 
 
+def test_a_run_says_what_a_target_remarks_on_what_it_did(informed_company: Company) -> None:
+    """That an account could not be moved would otherwise stand in the record alone."""
+    own = '{disable: ppolicy, leavers: "ou=left,ou=people,dc=example,dc=com"}'
+    informed_company.edit("reconciler.yaml", "    foreign: report\n", f"    foreign: report\n    accounts: {own}\n")
+
+    said = informed_company.run("apply", "--yes", status=3).out
+
+    assert re.search(r"applied: disable-account E\d+ .*on corp-ldap: not moved: ", said)
+
+
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 

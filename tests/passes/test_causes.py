@@ -129,6 +129,23 @@ def test_a_baseline_outlives_a_pass_in_which_something_was_held(tmp_path: Path) 
     assert kinds(company.apply()) == {"revoke E3": "drift"}
 
 
+def test_whoever_came_and_left_before_all_agreed_goes_because_they_left(tmp_path: Path) -> None:
+    """What has been said of them since the last agreement is how they came, the proofs included, and that they left."""
+    company, accounts = settled_company(tmp_path, 12)
+    company.add_policy("guards: {protected: [E1]}\n")
+    company.take("docs", accounts[0])  # held, so that the entitlement is in agreement no more
+    newcomer = Account("u20", "E20")
+    company.hire("E20")
+    company.directory([*accounts, newcomer], {"docs": accounts[1:], "algorithms": []})
+    assert kinds(company.apply())["grant E20"] == "person"
+    assert "u20" in company.members("docs")
+
+    entry = company.tell("exited", "E20", "2026-11-20")
+
+    cause = causes(company.apply())["revoke E20"]
+    assert (cause.kind, cause.ref) == (CauseKind.PERSON, f"ledger:{entry}")
+
+
 def test_members_not_seen_in_a_partial_read_do_not_become_drift(tmp_path: Path) -> None:
     company, _ = settled_company(tmp_path, 9)
     company.policy(POLICY.replace("department: rd}", "department: rnd}"))
