@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 from fastapi import APIRouter
@@ -62,6 +63,12 @@ class Health:
         return Readiness(ready=not reasons, reasons=reasons, due=state.due, attention=attention)
 
     def _attention(self, state: LoopState) -> Iterator[Reason]:
+        with suppress(ReconcilerError):  # there are no policies at all, or no record: no pass ends well, which is said
+            if (problems := self._premises.standing().problems) is not None:
+                text = (
+                    f"{problems.message}; until they are mended leavers go out by the last ones that did, and no more"
+                )
+                yield Reason(code=problems.code, text=text)
         if state.failed:
             text = f"the last pass of {state.failed} people did not end well somewhere; each is tried again"
             yield Reason(code="passes-failed", text=text)

@@ -102,6 +102,18 @@ def test_a_target_that_is_away_for_a_while_is_asked_again(tmp_path: Path) -> Non
             assert service.end() == 0
 
 
+def test_policies_that_do_not_pass_are_said_and_keep_no_leaver_in(office: Office) -> None:
+    with office.serving() as service:
+        service.until_ready()
+        office.write_policy("algorithms: {classification: core,", "algorithms: {classification: kore,")
+        assert service.post(exited("E1")).status_code == 202
+        until(lambda: not office.anywhere("E1"), "E1 out by the policies that passed")
+        assert [each["code"] for each in service.ready()["attention"]] == ["problems"]
+
+        office.write_policy("classification: kore,", "classification: core,")
+        until(lambda: not service.ready()["attention"], "nothing to see to")
+
+
 def test_many_senders_at_once_and_everybody_is_out(office: Office) -> None:
     with office.serving() as service, ThreadPoolExecutor(6) as senders:
         answers = list(senders.map(lambda person: service.post(exited(person)), PEOPLE))
