@@ -32,6 +32,9 @@ from reconciler.targets import (
 
 __all__ = ["canonical_name", "group_keys", "observation"]
 
+_TOLD_ONE_BY_ONE = 5
+"""Of more accounts than that there is one finding, and not one for each."""
+
 
 def observation(
     reader: DirectoryReader,
@@ -196,14 +199,11 @@ def _roll(
     accounts: list[ObservedAccount] = []
     roll = _Roll(kind, holders)
     seen: set[str] = set()
-    unreadable = 0
+    unreadable: list[str] = []
     for entry in listing:
         key = reader.key(entry)
         if not key:
-            unreadable += 1
-            findings.append(
-                TargetFinding("unreadable-account", entry.dn, f"{entry.dn}: its {layout.key} cannot be read")
-            )
+            unreadable.append(entry.dn)
             continue
         if key in seen:  # a page that was delivered twice
             continue
@@ -213,6 +213,7 @@ def _roll(
             roll.primaries.setdefault(value, []).append(len(accounts))
         holders.enter(entry, len(accounts))
         accounts.append(_account(entry, key, layout, at, findings))
+    findings.extend(_unreadable(unreadable, layout))
     if kind.needs_member and layout.may_be_account(layout.placeholder):
         for position in roll.positions(layout.placeholder.encode()):
             raise _placeholder_is_account(accounts[position].name)
@@ -220,7 +221,7 @@ def _roll(
         findings.extend(_shared_logins(roll, accounts))
     shortfalls = [
         *listing.shortfalls,
-        *([f"{unreadable} entries without a readable {layout.key}"] if unreadable else []),
+        *([f"{len(unreadable)} entries without a readable {layout.key}"] if unreadable else []),
     ]
     reading = Reading.PARTIAL if shortfalls else Reading.COMPLETE
     if listing.confirmed_empty and not accounts and not shortfalls:
@@ -242,6 +243,16 @@ def _account(entry: Entry, key: str, layout: Layout, at: datetime, findings: lis
     return ObservedAccount(key, entry.dn, entry.text(layout.login) or names.rdn_value(entry.dn), match, enabled)
 
 
+def _unreadable(dns: Sequence[str], layout: Layout) -> Iterator[TargetFinding]:
+    if len(dns) > _TOLD_ONE_BY_ONE:
+        some = "; ".join(dns[:_TOLD_ONE_BY_ONE])
+        text = f"{layout.key} of {len(dns)} accounts cannot be read: {some}; …"
+        yield TargetFinding("unreadable-account", layout.people_base, text)
+        return
+    for dn in dns:
+        yield TargetFinding("unreadable-account", dn, f"{dn}: its {layout.key} cannot be read")
+
+
 def _shared_logins(roll: _Roll, accounts: Sequence[ObservedAccount]) -> Iterator[TargetFinding]:
     for principal, positions in roll.principals.items():
         if len(positions) > 1:
@@ -254,10 +265,6 @@ def _placeholder_is_account(dn: str) -> TargetError:
         f"the placeholder of empty groups, {dn}, is somebody's account",
         remedy="set groups.placeholder to a name under which there is no entry",
     )
-
-
-_TOLD_ONE_BY_ONE = 5
-"""Of more accounts in one group, there is one finding and not one for each."""
 
 
 def _by_primary_group(group: Entry, members: BitMap, roll: _Roll) -> Iterator[TargetFinding]:

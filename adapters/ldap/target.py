@@ -35,6 +35,9 @@ from reconciler.targets import (
 
 __all__ = ["LdapTarget"]
 
+_ACTIVE_DIRECTORY = b"1.2.840.113556.1.4.800"
+"""What a domain controller says that it can (MS-ADTS 3.1.1.3.4.3.1)."""
+
 BATCH = 2000
 """The most steps at a time: a server is done with them within a second, and what has to be asked before each batch is
 asked a quarter as often as with the usual size.
@@ -103,6 +106,7 @@ class LdapTarget(Target):
         """
         with opened(ReadOnlyWire, self._endpoint) as wire:
             server = Server(wire, self._layout, self._people_filter)
+            self._check_kind(server)
             for base in (self._layout.people_base, self._layout.groups_base):
                 if server.read(base, ("objectClass",)) is None:
                     raise TargetError(
@@ -111,6 +115,16 @@ class LdapTarget(Target):
                     )
             found = [*self._unknown(wire), *without_effect(wire, server, self._layout)]
         return (*found, *self._unsafe())
+
+    def _check_kind(self, server: Server) -> None:
+        """Raises `TargetError` where this is a domain, whose accounts and groups are of another make."""
+        root = server.read("", ("supportedCapabilities",))
+        if root is not None and _ACTIVE_DIRECTORY in root.values("supportedCapabilities"):
+            raise TargetError(
+                f"{self._endpoint.url} is a controller of an Active Directory domain, where no account has an "
+                f"{self._layout.key}",
+                remedy="use `type: active-directory`",
+            )
 
     def _unknown(self, wire: ReadOnlyWire) -> Iterator[TargetFinding]:
         known = attributes_known(wire, self._layout.people_base)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from adapters.active_directory.domain import Domain
+from adapters.ldap import LdapTarget
 from reconciler.targets import Op, OutcomeKind, ProblemsFound, Reading, TargetError
 from reconciler.testing.targets import (
     GROUPS,
@@ -13,6 +16,7 @@ from reconciler.testing.targets import (
     grant,
     revoke,
 )
+from tests.adapters.directory_lab import context
 from tests.adapters.domain_lab import (
     DomainLab,
     outcomes,
@@ -205,6 +209,15 @@ def test_another_directory_is_not_taken_for_a_domain(slapd: Slapd) -> None:  # n
     with pytest.raises(TargetError, match="is no domain controller") as caught:
         target({**SETTINGS, "url": slapd.tls_url, "ca": str(slapd.ca), "bind": bind}).observe([DOCS])
     assert "type: ldap" in caught.value.remedy
+
+
+def test_doctor_does_not_take_a_domain_for_another_directory(lab: DomainLab) -> None:
+    groups = {"base": f"OU=groups,{lab.unit}", "kind": "groupOfNames"}
+    other = LdapTarget(context(Path()), settings_of(lab.server, lab.unit, groups=groups))
+
+    with pytest.raises(TargetError, match="controller of an Active Directory domain") as caught:
+        other.probe()
+    assert "type: active-directory" in caught.value.remedy
 
 
 # -- marks -------------------------------------------------------------------------------------------------------------

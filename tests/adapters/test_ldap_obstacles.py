@@ -61,6 +61,19 @@ def test_accounts_that_may_not_be_read_make_nobody_foreign(tmp_path: Path) -> No
         assert len(entitlement(observation).foreign) == 1
 
 
+def test_many_accounts_without_a_readable_key_are_one_finding(tmp_path: Path) -> None:
+    with lab_under(tmp_path, f"access to attrs=entryUUID {US} none by users read") as lab:
+        few = [each.kind for each in observe(lab, "docs-readers").findings]
+        more = "\n".join(f"dn: uid=m{n},ou=people,{lab.branch}\nobjectClass: account\nuid: m{n}\n" for n in range(6))
+        lab.server.add(more)
+        observation = observe(lab, "docs-readers")
+
+        assert few == ["unreadable-account"] * len(PEOPLE)
+        [found] = observation.findings
+        assert f"{len(PEOPLE) + 6} accounts" in found.text
+        assert observation.accounts.reading is Reading.PARTIAL
+
+
 def test_b2_a_group_that_a_limit_keeps_back_is_not_said_to_be_missing(tmp_path: Path) -> None:
     """The limit is on what a server may look at, which a search for one group can exceed."""
     with lab_under(tmp_path, f'limits dn.exact="cn=reconciler,{SUFFIX}" size.unchecked=1') as lab:
