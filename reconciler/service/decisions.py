@@ -31,6 +31,7 @@ from reconciler.service.asking import check_id
 from reconciler.service.bodies import json_body, read_json, said_in
 from reconciler.service.callers import Callers
 from reconciler.service.paging import PAGE, is_plain, read_token, token_of
+from reconciler.service.parameters import known_only
 from reconciler.service.premises import Premises
 from reconciler.service.questions import At, Limit, PageToken
 from reconciler.service.shapes import (
@@ -167,8 +168,8 @@ def _token(last: Data, *names: str) -> str:
 
 def decisions_router(callers: Callers, deciding: Deciding, turns: Turns, limit: int) -> APIRouter:
     """The routes. `limit`: bytes of a body."""
-    router = APIRouter(prefix="/v1")
     calling = Depends(callers.actor)
+    router = APIRouter(prefix="/v1", dependencies=[calling, Depends(known_only)])
     one = refusals(400, 401, 403, 404, 422, 503)
     looking = refusals(400, 401, 403, 404, 409, 422, 503)
 

@@ -16,6 +16,7 @@ from reconciler.service.answers import refusals
 from reconciler.service.asking import Asking
 from reconciler.service.callers import Callers
 from reconciler.service.paging import LONGEST, PAGE
+from reconciler.service.parameters import known_only
 from reconciler.service.shapes import AccessAnswer, CanAnswer, WhoAnswer, WhyAnswer
 from reconciler.service.turns import Turns
 
@@ -70,8 +71,8 @@ _Asked = Annotated[_Pair, Depends(_pair)]
 
 def questions_router(callers: Callers, asking: Asking, turns: Turns) -> APIRouter:
     """The routes."""
-    router = APIRouter(prefix="/v1", tags=["questions"])
     calling = Depends(callers.actor)
+    router = APIRouter(prefix="/v1", tags=["questions"], dependencies=[calling, Depends(known_only)])
     refused = refusals(400, 401, 403, 404, 422, 503)
 
     @router.get("/access/{person:path}", response_model=AccessAnswer, responses=refused)

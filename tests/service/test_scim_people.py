@@ -406,6 +406,16 @@ def test_a_policy_that_comes_to_ask_for_more_is_answered_with_the_next_change(de
     assert desk.person("E7").assignments[-1].attributes["division"] == "east"
 
 
+def test_what_scim_cannot_name_and_nobody_maps_is_said_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.office.write_policy("projects: {kind: set}", "projects: {kind: set}, 部门: {kind: tree}, 职级: {kind: tree}")
+
+    desk.make("E7")
+
+    told = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    (said,) = [each for each in told if each["event"] == "scim-attributes-unmapped"]
+    assert list(said["attributes"]) == ["职级", "部门"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

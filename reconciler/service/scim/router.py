@@ -127,6 +127,8 @@ class Scim:
                 place = self._premises.workspace.place("service", "scim")
                 try:
                     self._spoken = language_of(policy, self._settings, self._limit, place)
+                    if self._spoken.unread:
+                        log.warning("scim-attributes-unmapped", attributes=self._spoken.unread)
                 except WorkspaceError as error:
                     if self._spoken is None:
                         raise

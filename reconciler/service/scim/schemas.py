@@ -80,13 +80,15 @@ _TOLERANT = ScimPolicy(
 @dataclass(frozen=True)
 class Language:
     """The schemas, and what their attributes mean. `reads`: policy attribute → the SCIM attribute that it is read
-    from; `sets`: the ones with many values; `identity`: the one that carries a person's id.
+    from; `sets`: the ones with many values; `identity`: the one that carries a person's id; `unread`: policy attributes
+    that SCIM cannot name and that nothing is read for, so that they stay blank.
     """
 
     provider: ScimProvider
     reads: Mapping[str, str]
     sets: frozenset[str]
     identity: str
+    unread: tuple[str, ...] = ()
 
     @cached_property
     def model(self) -> type[Resource[Any]]:
@@ -137,7 +139,8 @@ def language_of(policy: Policy, settings: ScimSettings, limit: int, place: Place
     schemas = [_core(settings, reads), _enterprise(settings), _own({name: usable[name] for name in own})]
     provider = ScimProvider.from_discovery(schemas, [_resource_type(settings)], _config(limit), _TOLERANT)
     sets = frozenset(name for name, each in usable.items() if each.kind is AttributeKind.SET)
-    found = Language(provider, reads | {name: f"{OWN}:{name}" for name in own}, sets, _ID[settings.id])
+    unread = tuple(sorted(usable.keys() - reads.keys() - set(own)))
+    found = Language(provider, reads | {name: f"{OWN}:{name}" for name in own}, sets, _ID[settings.id], unread)
     for name, where in settings.attributes.items():
         _check(found, name, where, place)
     return found
