@@ -97,10 +97,12 @@ class DirectoryStepWriter(TargetWriter):
         self._principal = layout.kind.principal
         self._places: dict[tuple[tuple[str, str], ...], _Place] = {}
         self._by_identity: dict[int, _Place] = {}
+        self._found: dict[int, _Holder | Outcome] = {}
+        """By the identity of a place: its group, or why there is none that anybody could be put into."""
 
     def apply(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """See `TargetWriter.apply`."""
-        self._lost, self._outcomes, self._by_identity = "", {}, {}
+        self._lost, self._outcomes, self._by_identity, self._found = "", {}, {}, {}
         try:
             self._carry_out(steps, self._scene(steps))
         except TargetUnavailable as error:
@@ -199,6 +201,8 @@ class DirectoryStepWriter(TargetWriter):
         """
         rounds: dict[tuple[str, str], list[_Round]] = {}
         groups: dict[tuple[str, str], _Holder] = {}
+        before: _Holder | None = None
+        own: list[_Round] = []
         grants = self._layout.kind.by_dn and all(step.op is Op.GRANT and step.account for step in steps)
         for number, step in enumerate(steps):
             if step.op not in (Op.GRANT, Op.REVOKE):
@@ -208,14 +212,20 @@ class DirectoryStepWriter(TargetWriter):
                 self._outcomes[number] = resolved
                 continue
             group, wish = resolved
-            place = (group.dn, group.attribute)
-            groups.setdefault(place, group)
+            if group is not before:  # most follow one on the same group
+                before, place = group, (group.dn, group.attribute)
+                groups.setdefault(place, group)
+                own = rounds.setdefault(place, [])
             # The server gives an account one name: in one group, those who are given it by their keys differ.
             members = (step.account,) if grants and wish.principal is self._principal else wish.principals
-            _put(rounds.setdefault(place, []), wish, members)
+            _put(own, wish, members)
         turns = [
-            (groups[at], [part for each in own for part in _portions(each.wishes)], all(w.adds for w in own[0].wishes))
-            for at, own in rounds.items()
+            (
+                groups[at],
+                [part for each in those for part in _portions(each.wishes)],
+                all(w.adds for w in those[0].wishes),
+            )
+            for at, those in rounds.items()
         ]
         for adding in (False, True):
             yield [_Turns(group, parts) for group, parts, adds in turns if adds is adding]
@@ -224,9 +234,18 @@ class DirectoryStepWriter(TargetWriter):
         place = self._place(step)
         if place.value is not None:
             return self._value(number, step, scene, place.value)
+        group = self._found.get(id(place))
+        if group is None:
+            group = self._found[id(place)] = self._group_at(place, step.locator, scene)
+        if isinstance(group, Outcome):
+            return group
+        wish = self._wish(number, step, scene)
+        return wish if isinstance(wish, Outcome) else (group, wish)
+
+    def _group_at(self, place: _Place, locator: Locator, scene: _Scene) -> _Holder | Outcome:
         if place.name is None:
             return Outcome(OutcomeKind.REFUSED, place.error or "")
-        label, name = step.locator["group"], place.name
+        label, name = locator["group"], place.name
         match scene.groups[name]:
             case [] if name in scene.unusable:
                 return Outcome(OutcomeKind.REFUSED, scene.unusable[name])
@@ -235,8 +254,7 @@ class DirectoryStepWriter(TargetWriter):
             case [group] if group.dynamic:
                 return Outcome(OutcomeKind.REFUSED, dynamic(group.dn))
             case [group]:
-                wish = self._wish(number, step, scene)
-                return wish if isinstance(wish, Outcome) else (group, wish)
+                return group
             case several:
                 dns = " and ".join(sorted(group.dn for group in several))
                 return Outcome(OutcomeKind.REFUSED, f"several groups are named {label}: {dns}")

@@ -6,9 +6,9 @@ Filters are put together here and nowhere else, of values and never of texts.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from adapters.directory.entries import Answer, Entry, GroupName, Listing, Move, NewEntry, Request, Verdict
 from adapters.directory.groups import GROUP_CLASSES
@@ -42,8 +42,9 @@ class Server:
             listing = self._wire.search(base, self._people, asked)
             listing.entries = self._confirming(listing.entries, listing)
             return listing
-        parts = alternatives(_KEY, sorted(filter(_is_uuid, keys)))
-        return self._all([Question(base, Scope.SUBTREE, all_of(self._people, part)) for part in parts], asked)
+        # An entry has one key, so that it is the answer to one of these at most, and need not be looked for twice.
+        parts = alternatives(_KEY, sorted({uuid for key in keys if (uuid := _as_uuid(key))}))
+        return self._wire.ask([Question(base, Scope.SUBTREE, all_of(self._people, part)) for part in parts], asked)
 
     def having(self, values: Mapping[str, str]) -> Listing:
         """The accounts with all of these values, as the server compares them; of each only its key."""
@@ -165,11 +166,11 @@ def _in_lower_case(values: Sequence[bytes]) -> str:
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def _is_uuid(key: str) -> bool:
-    if _UUID.fullmatch(key):  # as servers spell it
-        return True
+def _as_uuid(key: str) -> str:
+    """As servers spell it; a blank where it is none."""
+    if _UUID.fullmatch(key):
+        return key
     try:
-        uuid.UUID(key)
+        return str(UUID(key))
     except ValueError:
-        return False
-    return True
+        return ""

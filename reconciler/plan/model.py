@@ -98,6 +98,10 @@ class Held:
     text: str
 
 
+_NOTHING: Mapping[str, str] = {}
+"""Shared: one for each of a million changes takes room."""
+
+
 @dataclass(slots=True)  # and not frozen, which triples the time that making one takes: there may be a million
 class Change:
     """One step that brings actual nearer to desired.
@@ -124,7 +128,7 @@ class Change:
     approved: bool = False
     """Somebody approved it: it is carried out and does not count for the guards."""
     held: Held | None = None
-    profile: Mapping[str, str] = field(default_factory=dict, repr=False)
+    profile: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
     """Of an account to be created, what the target needs to know of the person; on no record and in no output."""
     had: tuple[str, ...] = ()
     """Of an account to be deleted, the keys of the entitlements that it had; nothing until it is carried out."""

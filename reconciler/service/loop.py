@@ -131,7 +131,7 @@ class Loop:
         self._whole_took = 0.0
         self._newest = premises.clock()
         self._looked_at = time.monotonic()
-        self._trouble = {"record": "", "pass": ""}
+        self._trouble = {"record": "", "pass": "", "lane": ""}
         works = [("watch", self._watch), *((f"lane-{n + 1}", self._lane) for n in range(LANES)), ("whole", self._whole)]
         self._threads = [Thread(target=work, name=name, daemon=True) for name, work in works]
 
@@ -302,6 +302,8 @@ class Loop:
             finally:
                 with self._changed:
                     self._due.passed(person, well=passed.well, goes_on=passed.goes_on)
+                    if not self._due.failed:
+                        self._trouble["lane"] = ""
                     self._changed.notify_all()
                 if not passed.well:
                     self._lane_again.failed()
@@ -378,13 +380,15 @@ class Loop:
         except Stopping:
             log.info("stopped-between-batches")
         except ReconcilerError as error:
-            self._trouble[where] = error.message
+            self._trouble["lane" if about else where] = error.message
             self._premises.measures.broke_off(where, error.code)
             self._tell_failure(where, error.code, **about)
             log.warning("pass-failed" if where == "pass" else "record-unreadable", code=error.code, **about)
         except Exception as error:
             self._premises.measures.broke_off(where, "defect")
-            self._trouble[where] = f"a defect of the reconciler ({type(error).__name__}); the log has more"
+            self._trouble["lane" if about else where] = (
+                f"a defect of the reconciler ({type(error).__name__}); the log has more"
+            )
             self._tell_failure(where, "defect", **about)
             log.exception("defect", where=where, **about)
 

@@ -75,7 +75,7 @@ class Flood:
         self.kills = 0
         self._offices = offices
         self._chance = random.Random(seed)
-        self._over = Event()
+        self._at_work, self._begun, self._over = Event(), Event(), Event()
 
     def run(self, services: Sequence[Service], workers: Sequence[Callable[[], Service]]) -> None:
         """`workers` start one each. When it returns, everything was sent and acknowledged."""
@@ -89,11 +89,13 @@ class Flood:
                     each.result()
             finally:
                 self._over.set()
+                self._begun.set()
             killing.result()
 
     def _send(self, people: Sequence[str], services: Sequence[Service], client: int) -> None:
         waiting = {person: list(self.told.events[person]) for person in people}
         turn = client
+        self._at_work.wait()
         while any(waiting.values()):
             batch = [event for person in people for event in waiting[person][:1]][:BATCH]
             for event in batch:
@@ -112,11 +114,20 @@ class Flood:
         said = answer.json()["events"]
         assert all(each["outcome"] in ("recorded", "already") for each in said), said
         self.told.acknowledged += [each["id"] for each in said]
+        self._begun.set()
 
     def _kill(self, workers: Sequence[Callable[[], Service]], pool: ThreadPoolExecutor) -> None:
-        """Every second one at random of those that are at work; another takes its place, which takes a while."""
+        """As soon as something is acknowledged, and every second from then on, one at random of those that are at work;
+        another takes its place, which takes a while.
+        """
         running = [pool.submit(start) for start in workers]
-        while not self._over.wait(1.0):
+        try:
+            for each in running:
+                each.result()
+        finally:
+            self._at_work.set()
+        self._begun.wait()
+        while True:
             if at_work := [number for number, worker in enumerate(running) if worker.done()]:
                 one = self._chance.choice(at_work)
                 worker = running[one].result()
@@ -124,6 +135,8 @@ class Flood:
                 worker.process.wait(PATIENCE)
                 running[one] = pool.submit(workers[one])
                 self.kills += 1
+            if self._over.wait(1.0):
+                break
         for left in running:
             left.result()
 

@@ -128,7 +128,7 @@ def test_a_worker_that_is_stopped_finishes_its_batch_and_ends_with_0(
         assert worker.process.wait(60) == 0
         assert not shared_office.anywhere("E1"), "what had begun is finished"
         assert not doing(database)
-        assert database.ask("SELECT count(*) FROM reconciler.intents WHERE outcome_entry IS NULL") == [(0,)]
+        assert database.ask("SELECT count(*) FROM reconciler.open_batches") == [(0,)]
         assert all(each["event"] != "defect" for each in worker.log())
         until(lambda: [each["code"] for each in service.ready()["reasons"]] == ["no-worker"], "nobody works any more")
 
