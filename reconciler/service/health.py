@@ -101,14 +101,16 @@ class Health:
 
 
 def health_router(health: Health) -> APIRouter:
-    """The routes."""
+    """The routes. Those who only look at the status may ask with `HEAD`."""
     router = APIRouter(tags=["health"])
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", response_model=Alive)
     async def healthz() -> Alive:
         """Whether the process is alive."""
         return Alive()
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
     def readyz() -> JSONResponse:
         """Whether the record is there, the loop runs, and the last whole pass is not too old; 503 with the reasons."""

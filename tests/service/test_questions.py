@@ -123,6 +123,16 @@ def test_a_slash_may_stand_as_it_is_or_encoded(asked: tuple[Office, Service], re
         assert service.ask(f"/v1/who/{spelled}", reader).json()["allowed"][0]["subject"] == "E1", spelled
 
 
+@pytest.mark.parametrize("path_", ["/healthz", "/readyz"])
+def test_who_only_looks_at_the_status_may_ask_for_the_head_alone(asked: tuple[Office, Service], path_: str) -> None:
+    _, service = asked
+    whole = requests.get(service.url + path_, timeout=PATIENCE)
+
+    head = requests.head(service.url + path_, timeout=PATIENCE)
+
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+
+
 @pytest.mark.parametrize(
     ("asked_for", "status", "code"),
     [
