@@ -46,11 +46,8 @@ class ShutOut:
         return done.before is None or not done.before.failed
 
 
-def lock_out(wiring: Wiring, person: str, reason: str) -> tuple[int, str]:
-    """Put the lockout on record: its ledger entry and its reference. Raises `PersonUnknown` and `RevokeRefused`."""
-    if not reason.strip():
-        raise RevokeRefused("a revocation needs a reason that somebody can read later", remedy="--reason 'why'")
-    wiring.facts.find_person(person)
+def _lock_out(wiring: Wiring, person: str, reason: str) -> tuple[int, str]:
+    """Put the lockout on record: its ledger entry and its reference."""
     now = wiring.clock()
     ref = f"{REVOKE_REF}{now:%Y%m%dT%H%M%S%fZ}"
     event = parse_event(
@@ -74,10 +71,27 @@ def shut_out(
     person: str,
     reason: str,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+    broken: Callable[[Exception], None] | None = None,
 ) -> ShutOut:
-    """Lock the person out on record, and take from them what they have on every target."""
-    entry, ref = lock_out(wiring, person, reason)
-    applied = let_out(wiring, person, progress=progress)
+    """Lock the person out on record, and take from them what they have on every target.
+
+    `broken`, where somebody else goes on with it, is told what kept the pass from its end once the lockout is on
+    record. Raises that otherwise; and `PersonUnknown` and `RevokeRefused`, with nothing on record.
+    """
+    if not reason.strip():
+        raise RevokeRefused("a revocation needs a reason that somebody can read later", remedy="--reason 'why'")
+    on_record: list[tuple[int, str]] = []
+    applied = None
+    try:
+        # Under the person's lease, so that a service which acts upon the lockout at once sees whose business it is.
+        applied = let_out(
+            wiring, person, first=lambda: on_record.append(_lock_out(wiring, person, reason)), progress=progress
+        )
+    except Exception as error:
+        if broken is None or not on_record:
+            raise
+        broken(error)
+    [(entry, ref)] = on_record
     return ShutOut(person, entry, ref, applied)
 
 

@@ -44,15 +44,18 @@ def let_out(
     person: str,
     *,
     targets: Collection[str] = (),
+    first: Callable[[], None] = lambda: None,
     confirm: Callable[[Look], bool] = lambda _: True,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> Applied | None:
     """Take from the person what the leaver's lane says, on every target or these, beside whatever else is going on.
+    `first` is called when the pass can be seen to be under way, before it looks at anything.
 
-    None where `confirm`, shown the plan, said no. Raises `PersonUnknown`.
+    None where `confirm`, shown the plan, said no. Raises `PersonUnknown`, and what `first` raises.
     """
     lane = _Lane(wiring, wiring.facts.find_person(person), chosen(wiring, targets), progress)
     with lane.held():
+        first()
         return lane.carried_out(confirm)
 
 

@@ -21,8 +21,7 @@ from reconciler.logs import log
 from reconciler.passes import Look, approve, look
 from reconciler.passes.applied import held_json
 from reconciler.passes.decide import approval_json
-from reconciler.passes.emergency import ShutOut, lock_out, shut_out_json
-from reconciler.passes.one_person import let_out
+from reconciler.passes.emergency import ShutOut, shut_out, shut_out_json
 from reconciler.passes.operators import Actor
 from reconciler.passes.tokens import Act
 from reconciler.plan.artefact import instant, plan_json
@@ -116,17 +115,17 @@ class Deciding:
         self._callers.check(actor, Act.REVOKE, asked.person)
         self._check_known(asked.person)
         wiring = self._premises.wired(self._premises.standing(), actor)
-        entry, ref = lock_out(wiring, asked.person, asked.reason)
-        applied = None
+
+        def broken(error: Exception) -> None:
+            if isinstance(error, ReconcilerError):
+                log.warning("revocation-goes-on", person=asked.person, code=error.code)
+            else:
+                log.error("defect", where="revocation", person=asked.person, exc_info=error)
+
         try:
-            applied = let_out(wiring, asked.person)
-        except ReconcilerError as error:
-            log.warning("revocation-goes-on", person=asked.person, code=error.code)
-        except Exception:
-            log.exception("defect", where="revocation", person=asked.person)
+            return shut_out(wiring, asked.person, asked.reason, broken=broken)
         finally:
             self._told()
-        return ShutOut(asked.person, entry, ref, applied)
 
     def runs(self, actor: Actor, limit: int, page: str) -> Data:
         """Raises `QuestionRefused`."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.facts.people import PersonUnknown
+from reconciler.facts.recording import record_events
+from reconciler.passes import emergency
 from reconciler.passes.emergency import RevokeRefused, ShutOut, shut_out
+from reconciler.passes.one_person import under_way
 from tests.passes.company import Company, Faulty, of, settled_company
 
 
@@ -63,6 +67,24 @@ def test_what_cannot_be_reached_is_told_and_stays_due(tmp_path: Path) -> None:
     assert done.applied.failed
     assert "E2" not in company.readers()
     assert ("E2", "docs:read") in of(company.look().plan.changes, "revoke")
+
+
+def test_whoever_sees_the_lockout_sees_that_it_is_being_seen_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company, _ = settled_company(tmp_path, 3)
+    wiring = company.wiring()
+    seen: list[bool] = []
+
+    def recording(*arguments: Any, **more: Any) -> Any:
+        seen.append(under_way(wiring, "E1"))
+        return record_events(*arguments, **more)
+
+    monkeypatch.setattr(emergency, "record_events", recording)
+    shut_out(wiring, "E1", "SEC-1: laptop stolen")
+
+    assert seen == [True], "a service that acts upon the lockout waits for this pass, and does not take it over"
+    assert not under_way(wiring, "E1")
 
 
 def test_it_needs_somebody_known_and_a_reason(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from reconciler.passes import one_person
 from reconciler.passes.decide import ApprovalRefused
 from reconciler.passes.tokens import Act
-from reconciler.service import decisions
 from reconciler.service.callers import Callers
-from reconciler.service.decisions import Deciding, RevocationRequest
+from reconciler.service.decisions import ApprovalRequest, Deciding, RevocationRequest
 from reconciler.service.premises import Premises
 from reconciler.service.shapes import PlanAnswer, RevocationAnswer, RunAnswer, RunsAnswer
 from reconciler.targets import TargetError
@@ -134,7 +134,7 @@ def test_whoever_was_shown_a_plan_first_does_not_approve_it_with_four_eyes(offic
     )
     author, other = (premises.workspace.actor(office.token(name)) for name in ("author", "other"))
     digest = deciding.looked(author, []).plan.digest
-    asked = decisions.ApprovalRequest(digest=digest, reason="looked at")
+    asked = ApprovalRequest(digest=digest, reason="looked at")
 
     with pytest.raises(ApprovalRefused, match="four eyes"):
         deciding.approved(author, asked)
@@ -223,7 +223,7 @@ def test_a_lockout_on_record_is_answered_as_such_whatever_becomes_of_the_pass(
     def fails(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(decisions, "let_out", fails)
+    monkeypatch.setattr(one_person, "recover", fails)
     told = deciding.revoked(premises.actor, RevocationRequest(person="E2", reason="why"))
 
     assert (told.person, told.applied, told.everywhere, woken) == ("E2", None, False, ["told"])
