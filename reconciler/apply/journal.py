@@ -14,9 +14,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, column, delete, distinct, func, insert, select
 
+from reconciler.apply.agreed import as_baseline, read_baselines
 from reconciler.apply.intents import spelled_out
 from reconciler.apply.outcomes import SOME, done, outcomes
-from reconciler.apply.projecting import as_baseline, flush, read_baselines
+from reconciler.apply.projecting import flush
 from reconciler.apply.tables import (
     OPEN,
     PROJECTED,

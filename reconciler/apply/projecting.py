@@ -5,7 +5,6 @@ INVARIANT: the same entries make the same rows, in whatever batches they come.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,6 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
-    RowMapping,
     Text,
     and_,
     bindparam,
@@ -33,6 +31,7 @@ from sqlalchemy import (
     update,
 )
 
+from reconciler.apply.agreed import as_baseline, baselines_of, forget_baselines, save_baselines
 from reconciler.apply.intents import spelled_out
 from reconciler.apply.outcomes import OF_BATCHES, SOME, of_batches, outcomes
 from reconciler.apply.tables import (
@@ -410,7 +409,7 @@ def _move_batch(connection: Connection, all_of: _Intended, these: Mapping[str, A
 
 
 def _save_moved(connection: Connection, moves: Mapping[EntitlementRef, Sequence[_Moved]]) -> None:
-    known = _baselines(connection, moves) if moves else {}
+    known = baselines_of(connection, moves) if moves else {}
     for ref, own in moves.items():
         baseline = known[ref]
         members, services = BitMap(baseline.members), set(baseline.services)
@@ -418,7 +417,7 @@ def _save_moved(connection: Connection, moves: Mapping[EntitlementRef, Sequence[
             (members.update if each.granted else members.difference_update)(each.members)
             (services.update if each.granted else services.difference_update)(each.services)
         known[ref] = replace(baseline, members=members, services=frozenset(services))
-    _save(connection, known)
+    save_baselines(connection, known)
 
 
 def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -438,12 +437,12 @@ def _contradicted(connection: Connection, entries: Sequence[Entry]) -> None:
         if _said(entry)["op"] not in ("grant", "revoke"):
             continue
         ref = EntitlementRef(_said(entry)["target"], _said(entry)["entitlement_key"])
-        baseline = _baselines(connection, [ref])[ref]
+        baseline = baselines_of(connection, [ref])[ref]
         members = BitMap(baseline.members)
         number = _numbers(connection, {entry.subject}).get(entry.subject)
         if number is not None:
             (members.discard if _said(entry)["op"] == "grant" else members.add)(number)
-        _save(connection, {ref: replace(baseline, members=members)})
+        save_baselines(connection, {ref: replace(baseline, members=members)})
 
 
 _CONTRADICTED = {**OF_BATCHES, "outcome": literal("contradicted"), "counts": false()}
@@ -487,7 +486,7 @@ def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
         numbers = _numbers(connection, ids)
         settled = set(payload["settled"])
         keys = sorted({*adopted, *dropped, *services, *settled})
-        known = _baselines(connection, [EntitlementRef(payload["target"], key) for key in keys])
+        known = baselines_of(connection, [EntitlementRef(payload["target"], key) for key in keys])
         rows = []
         for ref, baseline in known.items():
             key, now = ref.key, ref.key in settled
@@ -502,7 +501,7 @@ def _converged(connection: Connection, entries: Sequence[Entry]) -> None:
                     settled=now or baseline.settled,
                 )
             )
-        _save(connection, dict(zip(known, rows, strict=True)))
+        save_baselines(connection, dict(zip(known, rows, strict=True)))
 
 
 def _erased(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -538,10 +537,10 @@ def _forget_member(connection: Connection, person: str) -> None:
         own, ref = as_baseline(row), EntitlementRef(row["target"], row["entitlement_key"])
         members = own.members - BitMap([] if number is None else [number])
         if not (members or own.services or own.policy_digest or own.settled):
-            connection.execute(_FORGET, {"of_target": ref.target, "of_entitlement_key": ref.key})
+            forget_baselines(connection, [ref])
         elif members != own.members:
             left[ref] = Baseline(members, own.services, own.policy_digest, own.ledger_seq, settled=own.settled)
-    _save(connection, left)
+    save_baselines(connection, left)
 
 
 _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
@@ -558,69 +557,6 @@ _PROJECT: Mapping[Kind, Callable[[Connection, Sequence[Entry]], None]] = {
     Kind.RUN_FINISHED: _run_finished,
     Kind.ERASED: _erased,
 }
-
-
-def _baselines(connection: Connection, refs: Collection[EntitlementRef]) -> dict[EntitlementRef, Baseline]:
-    """What these entitlements were when they last agreed; those that never did, too."""
-    never = {ref: Baseline(BitMap(), frozenset(), "", 0, settled=False) for ref in refs}
-    return {**never, **read_baselines(connection, refs)}
-
-
-def read_baselines(connection: Connection, refs: Collection[EntitlementRef]) -> dict[EntitlementRef, Baseline]:
-    """What these entitlements were when they last agreed, those of them that ever did."""
-    by_target: dict[str, list[str]] = defaultdict(list)
-    for ref in refs:
-        by_target[ref.target].append(ref.key)
-    found = {}
-    c = baselines.c
-    for target, keys in by_target.items():
-        for some in chunks(keys, CHUNK):
-            asked = select(baselines).where(c.target == target, c.entitlement_key.in_(some))
-            for row in connection.execute(asked).mappings():
-                found[EntitlementRef(target, row["entitlement_key"])] = as_baseline(row)
-    return found
-
-
-def as_baseline(row: RowMapping) -> Baseline:
-    """What the row says."""
-    return Baseline(
-        members=BitMap.deserialize(row["members"]),
-        services=frozenset(json.loads(row["services"])),
-        policy_digest=row["policy_digest"],
-        ledger_seq=row["ledger_seq"],
-        settled=row["settled"],
-    )
-
-
-def _save(connection: Connection, known: Mapping[EntitlementRef, Baseline]) -> None:
-    """Write them in place of what stands there. Many at once: others wait for their turn meanwhile."""
-    rows = [
-        {
-            "target": ref.target,
-            "entitlement_key": ref.key,
-            "members": _canonical(baseline.members),
-            "services": json.dumps(sorted(baseline.services)),
-            "policy_digest": baseline.policy_digest,
-            "ledger_seq": baseline.ledger_seq,
-            "settled": baseline.settled,
-        }
-        for ref, baseline in known.items()
-    ]
-    if rows:
-        connection.execute(_FORGET, [_named(row, "target", "entitlement_key") for row in rows])
-        connection.execute(insert(baselines), rows)
-
-
-_FORGET = delete(baselines).where(
-    baselines.c.target == bindparam("of_target"), baselines.c.entitlement_key == bindparam("of_entitlement_key")
-)
-
-
-def _canonical(members: BitMap) -> bytes:
-    """The same bytes for the same members, however they came together."""
-    afresh = BitMap(members.to_array())
-    afresh.run_optimize()
-    return afresh.serialize()
 
 
 def _numbers(connection: Connection, ids: Collection[str]) -> dict[str, int]:
