@@ -115,7 +115,7 @@ class Journal:
         """Account key → person id, as remembered for this target. What was deleted is nobody's any more: a target whose
         accounts have no other key than their names may give it to somebody else.
         """
-        return self._living(connection, target, account_links.c.target == target)
+        return self._living(connection, target, ())
 
     def approvals(self, connection: Connection, now: datetime) -> Approvals:
         """The approvals that are neither used nor expired. There may be a million, of one person: read one by one, and
@@ -300,12 +300,12 @@ class Journal:
         """As `links`: the accounts of this person, and whose these other ones are."""
         c = account_links.c
         # By one index each: asked for either, SQLite would rather walk through all links of the target.
-        return self._living(connection, target, c.person == person) | self._living(
-            connection, target, c.account_key.in_(keys)
-        )
+        return self._living(connection, target, (c.person == person,), (c.account_key.in_(keys),))
 
-    def _living(self, connection: Connection, target: str, *conditions: ColumnElement[bool]) -> dict[str, str]:
-        rows = connection.execute(select(account_links).where(account_links.c.target == target, *conditions)).all()
+    def _living(self, connection: Connection, target: str, *ways: Sequence[ColumnElement[bool]]) -> dict[str, str]:
+        """The links that are found in any of these ways, of accounts that were not deleted since."""
+        on_target = select(account_links).where(account_links.c.target == target)
+        rows = [row for way in ways for row in connection.execute(on_target.where(*way))]
         if not rows:
             return {}
         deleted = {row.account_key: row.entry for row in _of_accounts(connection, target, ("delete-account",))}
